@@ -1,0 +1,284 @@
+package storage
+
+import "time"
+
+// User is a person who can log in. It lives in [UserPartition] of Subject.
+//
+// Every change of the record changes its version, and every commit that mints
+// a token for the user checks that version: so a login or refresh cannot
+// finish on a truth that an acknowledged change has ended.
+type User struct {
+	// Subject is the opaque `sub`: set once, never reused, never the name.
+	Subject string `json:"sub"`
+	// Username is the login name as it was given; compare by its normal form.
+	Username string `json:"username"`
+	// PasswordHash is a PHC string, empty when the user has no password.
+	PasswordHash    string    `json:"password_hash,omitempty"`
+	Roles           []string  `json:"roles"`
+	Disabled        bool      `json:"disabled,omitempty"`
+	Created         time.Time `json:"created"`
+	Updated         time.Time `json:"updated"`
+	PasswordChanged time.Time `json:"password_changed,omitzero"`
+	// Epoch ends all sessions at once: one that began under an older epoch is
+	// dead, whether or not its own record says so yet.
+	Epoch uint64 `json:"epoch,omitempty"`
+}
+
+// The grant types a client may list (RFC 6749, in the names of RFC 7591 §2).
+const (
+	GrantPassword          = "password"
+	GrantRefreshToken      = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+)
+
+// The ways a client authenticates at /token, /revoke and /introspect
+// (token_endpoint_auth_method of RFC 7591 §2).
+const (
+	AuthNone          = "none"
+	AuthBasic         = "client_secret_basic"
+	AuthPost          = "client_secret_post"
+	AuthPrivateKeyJWT = "private_key_jwt"
+)
+
+// Client is a program registered to ask for tokens. It lives in
+// [ClientPartition] of ID.
+type Client struct {
+	ID   string `json:"client_id"`
+	Name string `json:"client_name,omitempty"`
+	// SecretHash is the SHA-256, in hex, of a secret of at least 256 bits of
+	// which nothing can be guessed, or a PHC string for one given by hand.
+	SecretHash string `json:"secret_hash,omitempty"`
+	// AuthMethod is one of the Auth constants; empty lets a confidential
+	// client use Basic or post as it likes.
+	AuthMethod string `json:"token_endpoint_auth_method,omitempty"`
+	// JWKS is the client's public key set, JWKSURI the place to fetch it from.
+	JWKS    string `json:"jwks,omitempty"`
+	JWKSURI string `json:"jwks_uri,omitempty"`
+
+	Grants   []string `json:"grant_types"`
+	Scopes   []string `json:"scopes,omitempty"`
+	Audience []string `json:"audience,omitempty"`
+
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	CORSOrigins  []string `json:"cors_origins,omitempty"`
+
+	// Introspect lets the client introspect tokens that are not its own.
+	Introspect bool `json:"introspect,omitempty"`
+	// Admin lets the client ask for the scope jeton:admin.
+	Admin bool `json:"admin,omitempty"`
+
+	// Lifetimes; zero takes the server's. RefreshRetryWindow is a pointer
+	// because zero (strict single use) is a choice of its own.
+	AccessTokenTTL     Duration  `json:"access_token_ttl,omitempty"`
+	RefreshTokenTTL    Duration  `json:"refresh_token_ttl,omitempty"`
+	SessionTTL         Duration  `json:"session_ttl,omitempty"`
+	RefreshRetryWindow *Duration `json:"refresh_retry_window,omitempty"`
+	// MaxSessions is the most live sessions per user; zero takes the server's.
+	MaxSessions int `json:"max_sessions,omitempty"`
+
+	Disabled bool      `json:"disabled,omitempty"`
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+	// Epoch does for a client what [User.Epoch] does for a user.
+	Epoch uint64 `json:"epoch,omitempty"`
+}
+
+// Public reports whether the client has nothing to authenticate with.
+func (c Client) Public() bool { return c.AuthMethod == AuthNone }
+
+// System is the one record of what concerns everyone.
+type System struct {
+	// Epoch ends all sessions of the server, as [User.Epoch] those of a user.
+	Epoch uint64 `json:"epoch,omitempty"`
+}
+
+// Session is one login of one user through one client on one device. It lives
+// in [UserPartition] of Subject and is changed in place: nothing is stored per
+// token.
+type Session struct {
+	ID       string   `json:"sid"`
+	Subject  string   `json:"sub"`
+	ClientID string   `json:"client_id"`
+	Scope    string   `json:"scope,omitempty"`
+	Audience []string `json:"aud"`
+	AMR      []string `json:"amr,omitempty"`
+
+	Created time.Time `json:"created"`
+	// AuthTime is when the user proved who they are; refresh keeps it.
+	AuthTime time.Time `json:"auth_time"`
+	// End is the absolute end, which no rotation moves (RFC 9700 §4.14.2).
+	End time.Time `json:"end"`
+
+	UserEpoch   uint64 `json:"user_epoch,omitempty"`
+	ClientEpoch uint64 `json:"client_epoch,omitempty"`
+	SystemEpoch uint64 `json:"system_epoch,omitempty"`
+
+	// Generation counts rotations; a refresh token names exactly one.
+	Generation uint64 `json:"generation"`
+	// RotID is the random id of the attempt that made this generation. It
+	// tells "our write arrived" from "another's did" even when both wrote the
+	// same second.
+	RotID     []byte    `json:"rot_id"`
+	PrevRotID []byte    `json:"prev_rot_id,omitempty"`
+	Rotated   time.Time `json:"rotated"`
+	// UnconfirmedUntil accepts the predecessor again, in strict mode too,
+	// because the node that rotated knows that nobody got the answer.
+	UnconfirmedUntil time.Time `json:"unconfirmed_until,omitzero"`
+
+	// Refresh is the refresh token of this generation, Access the access
+	// token that was answered with it: enough to answer a retry again.
+	Refresh IssuedRefresh `json:"refresh"`
+	Access  IssuedAccess  `json:"access"`
+	// Live are the indexes of all access tokens that have not expired,
+	// Access among them while it lives.
+	Live []LiveAccess `json:"live,omitempty"`
+
+	// Secret keys the inner MAC of the session's refresh tokens; sealed under
+	// the master key.
+	Secret []byte `json:"secret"`
+
+	// Device is where the last rotation came from; RetryStreak counts
+	// successive generations that were also retried from elsewhere, the last
+	// of them RetryGeneration.
+	Device          Device `json:"device"`
+	RetryStreak     int    `json:"retry_streak,omitempty"`
+	RetryGeneration uint64 `json:"retry_generation,omitempty"`
+
+	Ended *Ended `json:"ended,omitempty"`
+}
+
+// IssuedRefresh is what a refresh token says beside the session's own facts.
+type IssuedRefresh struct {
+	KeyID   string    `json:"kid"`
+	Issued  time.Time `json:"iat"`
+	Expires time.Time `json:"exp"`
+}
+
+// IssuedAccess is what an access token says beside the session's own facts.
+type IssuedAccess struct {
+	KeyID   string    `json:"kid"`
+	ID      string    `json:"jti"`
+	Issued  time.Time `json:"iat"`
+	Expires time.Time `json:"exp"`
+	Scope   string    `json:"scope,omitempty"`
+	Roles   []string  `json:"roles,omitempty"`
+}
+
+// LiveAccess is an access token that may still be shown to an API.
+type LiveAccess struct {
+	ID      string    `json:"jti"`
+	Expires time.Time `json:"exp"`
+}
+
+// Device is what is kept of where a request came from: enough to recognise
+// one's own devices, too little to follow a person.
+type Device struct {
+	// Agent is browser and system family in words, such as "Firefox on Linux".
+	Agent string `json:"agent,omitempty"`
+	// Network is the address cut to /24 or /48.
+	Network string `json:"network,omitempty"`
+}
+
+// Ended says that a session is over.
+type Ended struct {
+	At time.Time `json:"at"`
+	// Reason is one of the Reason constants, By who did it: `sub` of a user,
+	// `client:ID`, `operator` or `server`; Note what they said.
+	Reason string `json:"reason"`
+	By     string `json:"by,omitempty"`
+	Note   string `json:"note,omitempty"`
+}
+
+// Why a session ended.
+const (
+	ReasonRevoked         = "revoked"          // by its client, RFC 7009
+	ReasonOperator        = "operator"         // by hand
+	ReasonReuse           = "reuse"            // a spent refresh token came back
+	ReasonPasswordChanged = "password_changed" //
+	ReasonUserDisabled    = "user_disabled"    //
+	ReasonClientDisabled  = "client_disabled"  //
+	ReasonSessionLimit    = "session_limit"    // a newer login took its place
+)
+
+// RevokedIndex is the row of one revoked access token: the place in a status
+// list whose bit is set. It is written by the commit that ends the token, into
+// the partition of its session or client, and expires with the token.
+type RevokedIndex struct {
+	TokenID string    `json:"jti"`
+	List    uint32    `json:"list"`
+	Index   uint32    `json:"idx"`
+	Revoked time.Time `json:"revoked"`
+	Expires time.Time `json:"exp"`
+}
+
+// StatusList is one list of status bits. Its tokens expire before Ends.
+type StatusList struct {
+	Number uint32    `json:"list"`
+	Opened time.Time `json:"opened"`
+	Ends   time.Time `json:"ends"`
+	// Leased is a bitmap of the blocks that some node or client holds.
+	Leased []byte `json:"leased"`
+}
+
+// StatusBlock is a block of indexes leased for the tokens of one client, with
+// the client's epoch at that time: a token from a block of an older epoch is
+// revoked, so ending a client ends tokens of which nothing is stored.
+type StatusBlock struct {
+	List  uint32 `json:"list"`
+	Block uint32 `json:"block"`
+	Epoch uint64 `json:"epoch"`
+}
+
+// SigningKey is one key of the ring. Which of them signs follows from the
+// times alone, so that all nodes agree: of the keys of one use that are active
+// the youngest is current, older ones are retired, later ones are next.
+type SigningKey struct {
+	ID  string `json:"kid"`
+	Use string `json:"use"`
+	Alg string `json:"alg"`
+	// Sealed is the private or secret key, sealed under the master key and
+	// bound to ID, Use and Alg.
+	Sealed []byte `json:"sealed"`
+	// Public is the public JWK, empty for refresh keys.
+	Public    string    `json:"public,omitempty"`
+	Created   time.Time `json:"created"`
+	Published time.Time `json:"published"`
+	// Activates is when it begins to sign; zero for a key that waits for its
+	// predecessor to be rotated out.
+	Activates time.Time `json:"activates,omitzero"`
+	// Removes is when a retired key leaves the ring; zero while it is needed.
+	Removes time.Time `json:"removes,omitzero"`
+}
+
+// Event is a fact that others may need to know. It is written by the commit
+// that makes it true (an outbox) and delivered at least once.
+type Event struct {
+	ID       string    `json:"id"`
+	Type     string    `json:"type"`
+	Time     time.Time `json:"time"`
+	Subject  string    `json:"sub,omitempty"`
+	Session  string    `json:"sid,omitempty"`
+	ClientID string    `json:"client_id,omitempty"`
+	// Actor is who did it, Reason why, Source the address it came from.
+	Actor  string `json:"actor,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Note   string `json:"note,omitempty"`
+	Source string `json:"source,omitempty"`
+}
+
+// The kinds of rows.
+const (
+	KindUser    = "user"
+	KindName    = "name"
+	KindClient  = "client"
+	KindSession = "session"
+	KindRevoked = "revoked"
+	KindBlock   = "block"
+	KindList    = "list"
+	KindKey     = "key"
+	KindRing    = "ring"
+	KindEvent   = "event"
+	KindUsedJTI = "jti"
+	KindSystem  = "system"
+	KindLease   = "lease"
+)

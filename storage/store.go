@@ -1,0 +1,188 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// CacheAge bounds how stale [Store.CachedClient] and [Store.CachedSystem] may
+// be on any node. Whoever bumps the epoch of a client or of the system waits
+// this long before saying that nothing more is minted under the old one.
+const CacheAge = time.Second
+
+// Record is a typed row. Version 0 means that it does not exist.
+type Record[T any] struct {
+	Value   T
+	Version uint64
+}
+
+// Exists reports whether the record was there.
+func (r Record[T]) Exists() bool { return r.Version != 0 }
+
+// Check is the condition that the record has not changed since it was read.
+func (r Record[T]) Check(k Key) Check { return Check{k, r.Version} }
+
+// Decode gives a row its type. An absent row decodes to the zero value.
+func Decode[T any](row Row) (Record[T], error) {
+	rec := Record[T]{Version: row.Version}
+	if row.Version == 0 {
+		return rec, nil
+	}
+	if err := json.Unmarshal(row.Value, &rec.Value); err != nil {
+		return rec, fmt.Errorf("storage: the %s %q cannot be read, was it written by a newer version? %w", row.Kind, row.ID, err)
+	}
+	return rec, nil
+}
+
+// Encode is the value of a row. The records hold nothing that cannot be
+// encoded.
+func Encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("storage: %T does not encode: %v", v, err))
+	}
+	return b
+}
+
+// Keys of the records there is one of in a partition.
+var (
+	SystemKey = Key{KindSystem, "-"}
+	RingKey   = Key{KindRing, "-"}
+)
+
+// UserKey, SessionKey and ClientKey name the rows of those records.
+func UserKey(sub string) Key    { return Key{KindUser, sub} }
+func SessionKey(sid string) Key { return Key{KindSession, sid} }
+func ClientKey(id string) Key   { return Key{KindClient, id} }
+
+// The names of the indexes. Each lists its rows in the order given.
+const (
+	IndexUsers    = "users"    // users by normalised name
+	IndexClients  = "clients"  // clients by id
+	IndexSessions = "sessions" // sessions by sid
+	IndexOutbox   = "outbox"   // events by time
+)
+
+// IndexClientSessions lists the sessions of one client by sid.
+func IndexClientSessions(clientID string) string { return "sessions/" + clientID }
+
+// IndexRevoked lists the revoked places of one status list by index.
+func IndexRevoked(list uint32) string { return fmt.Sprintf("revoked/%08x", list) }
+
+// Store is a [Backend] with types on its rows, and the two caches that every
+// request needs.
+type Store struct {
+	Backend
+	clients *cache[Record[Client]]
+	system  *cache[Record[System]]
+}
+
+// New puts types on a backend.
+func New(b Backend) *Store {
+	return &Store{Backend: b, clients: newCache[Record[Client]](10_000), system: newCache[Record[System]](1)}
+}
+
+// Commit is Backend.Commit; it also drops what the caches of this process hold
+// of the partition, so that a process sees its own changes at once.
+func (s *Store) Commit(ctx context.Context, c Change) (uint64, error) {
+	v, err := s.Backend.Commit(ctx, c)
+	switch {
+	case c.Partition == SystemPartition:
+		s.system.drop(string(c.Partition))
+	case len(c.Partition) > 2 && c.Partition[:2] == "c/":
+		s.clients.drop(string(c.Partition))
+	}
+	return v, err
+}
+
+// UserByName finds a user by the normal form of the login name.
+func (s *Store) UserByName(ctx context.Context, name string) (Record[User], time.Time, error) {
+	snap, err := s.Read(ctx, NamePartition(name), Key{KindName, name})
+	if err != nil {
+		return Record[User]{}, time.Time{}, err
+	}
+	if snap.Rows[0].Version == 0 {
+		return Record[User]{}, snap.Now, nil
+	}
+	return s.User(ctx, string(snap.Rows[0].Value))
+}
+
+// User reads a user.
+func (s *Store) User(ctx context.Context, sub string) (Record[User], time.Time, error) {
+	snap, err := s.Read(ctx, UserPartition(sub), UserKey(sub))
+	if err != nil {
+		return Record[User]{}, time.Time{}, err
+	}
+	rec, err := Decode[User](snap.Rows[0])
+	return rec, snap.Now, err
+}
+
+// SessionAndUser reads a session and its user as they were at one moment.
+func (s *Store) SessionAndUser(ctx context.Context, sub, sid string) (Record[Session], Record[User], time.Time, error) {
+	snap, err := s.Read(ctx, UserPartition(sub), SessionKey(sid), UserKey(sub))
+	if err != nil {
+		return Record[Session]{}, Record[User]{}, time.Time{}, err
+	}
+	session, err := Decode[Session](snap.Rows[0])
+	if err != nil {
+		return session, Record[User]{}, snap.Now, err
+	}
+	user, err := Decode[User](snap.Rows[1])
+	return session, user, snap.Now, err
+}
+
+// Client reads a client.
+func (s *Store) Client(ctx context.Context, id string) (Record[Client], time.Time, error) {
+	snap, err := s.Read(ctx, ClientPartition(id), ClientKey(id))
+	if err != nil {
+		return Record[Client]{}, time.Time{}, err
+	}
+	rec, err := Decode[Client](snap.Rows[0])
+	return rec, snap.Now, err
+}
+
+// CachedClient reads a client, at most [CacheAge] old. That a client does not
+// exist is never cached, so strangers cannot fill the cache and a new client
+// works at once.
+func (s *Store) CachedClient(ctx context.Context, id string) (Record[Client], error) {
+	return s.clients.get(string(ClientPartition(id)), func() (Record[Client], bool, error) {
+		rec, _, err := s.Client(ctx, id)
+		return rec, rec.Exists(), err
+	})
+}
+
+// CachedSystem reads the system record, at most [CacheAge] old.
+func (s *Store) CachedSystem(ctx context.Context) (Record[System], error) {
+	return s.system.get(string(SystemPartition), func() (Record[System], bool, error) {
+		snap, err := s.Read(ctx, SystemPartition, SystemKey)
+		if err != nil {
+			return Record[System]{}, false, err
+		}
+		rec, err := Decode[System](snap.Rows[0])
+		return rec, true, err
+	})
+}
+
+// AllByIndex walks an index to its end, a page at a time.
+func (s *Store) AllByIndex(ctx context.Context, q Query, visit func(Row) error) error {
+	if q.Limit == 0 {
+		q.Limit = 200
+	}
+	for {
+		page, err := s.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, row := range page.Rows {
+			if err := visit(row); err != nil {
+				return err
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		q.After = page.Next
+	}
+}
