@@ -47,9 +47,22 @@ func NormalName(name string) (string, error) {
 	}
 	// Folding can denormalise and normalising can uncover what folds, hence
 	// NFD before and NFC after (Unicode 3.13, D145, in its canonical form).
-	folded := norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
+	folded := norm.NFC.String(strings.Map(foldCherokee, cases.Fold().String(norm.NFD.String(name))))
 	if len(folded) > MaxName {
 		return "", errNameLong
 	}
 	return folded, nil
+}
+
+// foldCherokee completes the folding of the one script that folds to capitals:
+// package cases swaps its two cases where Unicode's CaseFolding.txt maps small
+// to capital.
+func foldCherokee(r rune) rune {
+	switch {
+	case 0xab70 <= r && r <= 0xabbf:
+		return r - 0xab70 + 0x13a0
+	case 0x13f8 <= r && r <= 0x13fd:
+		return r - 8
+	}
+	return r
 }

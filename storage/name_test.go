@@ -17,6 +17,7 @@ func TestNormalNameFoldsSpellingsOfOneName(t *testing.T) {
 		{"ΑΛΈΞΗΣ", "αλέξης"}, // final sigma
 		{"\u212bngstrom", "ångstrom"},
 		{"a b", "A B"},
+		{"\u13a0\u13f0", "\uab70\u13f8"}, // Cherokee, which folds to capitals
 	} {
 		a, errA := storage.NormalName(c.a)
 		b, errB := storage.NormalName(c.b)
@@ -40,7 +41,7 @@ func TestNormalNameRefuses(t *testing.T) {
 	for what, name := range map[string]string{
 		"empty": "", "leading space": " a", "trailing space": "a\u00a0", "newline": "a\nb", "NUL": "a\x00",
 		"zero-width space": "a\u200bb", "bidi override": "\u202eevil", "line separator": "a\u2028b", "unassigned": "a\u0378",
-		"not UTF-8": "a\xff", "too long": strings.Repeat("a", 256), "too long once folded": strings.Repeat("\u0390", 127),
+		"not UTF-8": "a\xff", "too long": strings.Repeat("a", 256), "too long once folded": strings.Repeat("\u0149", 127),
 	} {
 		if got, err := storage.NormalName(name); err == nil {
 			t.Errorf("%s: %q became %q, want an error", what, name, got)
