@@ -97,7 +97,8 @@ func (s *Store) Commit(ctx context.Context, c Change) (uint64, error) {
 	return v, err
 }
 
-// UserByName finds a user by the normal form of the login name.
+// UserByName finds a user by the normal form of the login name. The user is
+// the one that the claim in [NamePartition] names and that bears the name.
 func (s *Store) UserByName(ctx context.Context, name string) (Record[User], time.Time, error) {
 	snap, err := s.Read(ctx, NamePartition(name), Key{KindName, name})
 	if err != nil {
@@ -106,7 +107,13 @@ func (s *Store) UserByName(ctx context.Context, name string) (Record[User], time
 	if snap.Rows[0].Version == 0 {
 		return Record[User]{}, snap.Now, nil
 	}
-	return s.User(ctx, string(snap.Rows[0].Value))
+	rec, now, err := s.User(ctx, string(snap.Rows[0].Value))
+	if has, _ := NormalName(rec.Value.Username); has != name {
+		// The claim has outlived its purpose: the user was deleted, or a crash
+		// left the claim behind and the sub went to another name.
+		return Record[User]{}, now, err
+	}
+	return rec, now, err
 }
 
 // User reads a user.
