@@ -103,7 +103,6 @@ func TestN7_RehashWhenSettingsChange(t *testing.T) {
 func TestN7_ImportedKinds(t *testing.T) {
 	p := newPasswords(t, nil)
 	for name, hasher := range map[string]func() (algorithm.Hash, error){
-		"bcrypt": func() (algorithm.Hash, error) { return bcrypt.New(bcrypt.WithIterations(10)) },
 		"scrypt": func() (algorithm.Hash, error) { return scrypt.New(scrypt.WithLN(10)) },
 		"pbkdf2-sha256": func() (algorithm.Hash, error) {
 			return pbkdf2.New(pbkdf2.WithVariantName("sha256"), pbkdf2.WithIterations(100_000))
