@@ -63,6 +63,7 @@ const (
 	IndexClients  = "clients"  // clients by id
 	IndexSessions = "sessions" // sessions by sid
 	IndexOutbox   = "outbox"   // events by time
+	IndexKeys     = "keys"     // the key ring and its keys
 )
 
 // IndexClientSessions lists the sessions of one client by sid.

@@ -1,0 +1,150 @@
+package keys
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"jeton/storage"
+)
+
+// edit is a change of the ring that is being planned.
+type edit struct {
+	now     time.Time
+	puts    []storage.SigningKey
+	deletes []string
+	// spare are keys made for this change that no record has yet, by
+	// algorithm; lacks the algorithms that it needs more of.
+	spare map[string][]private
+	lacks []string
+	err   error
+}
+
+// changeAttempts is how often a change is planned anew when others were
+// faster.
+const changeAttempts = 20
+
+// change brings about what plan asks for on the ring as it is in the store,
+// and returns the ring after that. Nothing happens when plan leaves the edit
+// empty. plan runs again for each attempt, so it decides on the present state.
+//
+// Keys are made between two looks, not between look and commit: one of 4096
+// bits takes seconds, and the time a key is published at is that of the look.
+func (r *Ring) change(ctx context.Context, plan func(*snapshot, *edit)) (*snapshot, error) {
+	spare := make(map[string][]private)
+	var err error
+	for range changeAttempts {
+		var s *snapshot
+		if s, err = r.load(ctx); err != nil {
+			return nil, err
+		}
+		e := &edit{now: s.now, spare: make(map[string][]private)}
+		for alg, made := range spare {
+			e.spare[alg] = made
+		}
+		plan(s, e)
+		switch {
+		case len(e.lacks) > 0:
+			for _, alg := range e.lacks {
+				p, err := generate(alg, r.config.RSABits)
+				if err != nil {
+					return nil, err
+				}
+				spare[alg] = append(spare[alg], p)
+			}
+			continue
+		case e.err != nil:
+			return nil, e.err
+		case len(e.puts)+len(e.deletes) == 0:
+			return s, nil
+		}
+		err = r.commit(ctx, s, e)
+		if err == nil {
+			return r.load(ctx)
+		}
+		if !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrUnknown) {
+			break
+		}
+	}
+	return nil, fmt.Errorf("keys: changing the key ring: %w", err)
+}
+
+// commit writes an edit if the ring is still what it was planned on.
+func (r *Ring) commit(ctx context.Context, s *snapshot, e *edit) error {
+	record := s.record
+	if s.version == 0 {
+		record.Check = r.master.Seal(sealPurpose, []byte(ringCheck), []byte(ringCheck))
+	}
+	c := storage.Change{
+		Partition: storage.KeyPartition,
+		Checks:    []storage.Check{{Key: storage.RingKey, Version: s.version}},
+		Puts: []storage.Put{{
+			Key: storage.RingKey, Value: storage.Encode(record),
+			Index: []storage.Entry{{Name: storage.IndexKeys, Sort: storage.KindRing}},
+		}},
+	}
+	for _, rec := range e.puts {
+		c.Puts = append(c.Puts, storage.Put{
+			Key: keyRow(rec.ID), Value: storage.Encode(rec),
+			Index: []storage.Entry{{Name: storage.IndexKeys, Sort: storage.KindKey + "/" + rec.ID}},
+		})
+	}
+	for _, id := range e.deletes {
+		c.Deletes = append(c.Deletes, keyRow(id))
+	}
+	_, err := r.store.Commit(ctx, c)
+	return err
+}
+
+func keyRow(id string) storage.Key { return storage.Key{Kind: storage.KindKey, ID: id} }
+
+// add puts a new key into the edit, zero activates for one that waits, and
+// returns its id.
+func (r *Ring) add(e *edit, use, alg string, activates time.Time) string {
+	if len(e.spare[alg]) == 0 {
+		e.lacks = append(e.lacks, alg)
+		return ""
+	}
+	p := e.spare[alg][0]
+	e.spare[alg] = e.spare[alg][1:]
+	rec, err := r.seal(p, use)
+	if err != nil {
+		e.err = err
+		return ""
+	}
+	rec.Created, rec.Activates = e.now, activates
+	if publishedUse(use) {
+		rec.Published = e.now
+	}
+	e.puts = append(e.puts, rec)
+	return rec.ID
+}
+
+// seal gives a new key its id and its record.
+func (r *Ring) seal(p private, use string) (storage.SigningKey, error) {
+	rec := storage.SigningKey{Use: use, Alg: p.alg}
+	if p.signer == nil {
+		// Not a thumbprint: that would be a hash of the secret.
+		id := make([]byte, 16)
+		rand.Read(id)
+		rec.ID = base64url.EncodeToString(id)
+	} else {
+		var err error
+		if rec.ID, err = Thumbprint(p.signer.Public()); err != nil {
+			return rec, err
+		}
+		text, err := JWK{KeyID: rec.ID, Use: use, Alg: p.alg, Key: p.signer.Public()}.MarshalJSON()
+		if err != nil {
+			return rec, err
+		}
+		rec.Public = string(text)
+	}
+	text, err := p.encode()
+	if err != nil {
+		return rec, fmt.Errorf("keys: encoding a key: %w", err)
+	}
+	rec.Sealed = r.master.Seal(sealPurpose, text, bindings(rec))
+	return rec, nil
+}

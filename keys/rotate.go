@@ -1,0 +1,200 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"jeton/storage"
+)
+
+// complete makes what a ring must always have: a key of each use that signs,
+// and a next signing key of the algorithm that the configuration asks for. A
+// waiting key of another one is dropped, which harms nobody: it has signed
+// nothing.
+func (r *Ring) complete(ctx context.Context) error {
+	_, err := r.change(ctx, func(s *snapshot, e *edit) {
+		if s.current(s.now, UseSig) == nil {
+			r.add(e, UseSig, r.config.Alg, s.now)
+		}
+		waiting := s.waiting(UseSig)
+		if waiting != nil && !r.asConfigured(waiting.private) {
+			e.deletes = append(e.deletes, waiting.ID)
+			waiting = nil
+		}
+		if waiting == nil {
+			r.add(e, UseSig, r.config.Alg, time.Time{})
+		}
+		if s.current(s.now, UseRefresh) == nil {
+			r.add(e, UseRefresh, algHS256, s.now)
+		}
+	})
+	return err
+}
+
+func (r *Ring) asConfigured(p private) bool {
+	return p.alg == r.config.Alg && (p.rsaBits() == 0 || p.rsaBits() == r.config.RSABits)
+}
+
+// Rotate lets the next key of a use take over, and makes the key after it in
+// the same commit. It returns the key that will sign and, in Activates, from
+// when on: as soon as every verifier must have seen it, which for a key that
+// has waited its time is at once. With now it is at once in any case, and
+// verifiers may meet a token before its key.
+//
+// While a rotation is under way another one changes nothing, unless now brings
+// it forward; and of several nodes that rotate at the same moment one does,
+// and all return its key.
+func (r *Ring) Rotate(ctx context.Context, use string, now bool) (Info, error) {
+	return r.rotate(ctx, use, now, func(*snapshot) bool { return true })
+}
+
+func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*snapshot) bool) (Info, error) {
+	type election struct{ current, scheduled string }
+	var first *election
+	var chosen string
+	s, err := r.change(ctx, func(s *snapshot, e *edit) {
+		current, scheduled := s.current(s.now, use), s.scheduled(s.now, use)
+		if current == nil {
+			e.err = fmt.Errorf("keys: there is no key of use %q to rotate", use)
+			return
+		}
+		seen := election{current: current.ID}
+		chosen = current.ID
+		if scheduled != nil {
+			seen.scheduled, chosen = scheduled.ID, scheduled.ID
+		}
+		if first == nil {
+			first = &seen
+		}
+		if seen != *first || scheduled != nil && !now || !wanted(s) {
+			return
+		}
+		chosen = r.succeed(s, e, current, scheduled, now)
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	return s.info(s.keys[chosen], s.now), nil
+}
+
+// succeed plans the change from current to its successor.
+func (r *Ring) succeed(s *snapshot, e *edit, current, scheduled *key, now bool) (chosen string) {
+	at := s.now
+	if at.Before(current.Activates) {
+		at = current.Activates
+	}
+	successor := scheduled
+	if successor == nil {
+		successor = s.waiting(current.Use)
+	}
+	switch {
+	case successor == nil: // a use whose keys nobody outside has to know
+		if !now {
+			at = at.Add(refreshLead)
+		}
+		chosen = r.add(e, current.Use, current.Alg, at)
+	default:
+		if earliest := successor.Published.Add(lead); !now && at.Before(earliest) {
+			at = earliest
+		}
+		rec := successor.SigningKey
+		rec.Activates = at
+		e.puts = append(e.puts, rec)
+		chosen = rec.ID
+		if successor != scheduled {
+			r.add(e, current.Use, r.config.Alg, time.Time{})
+		}
+	}
+	rec := current.SigningKey
+	rec.Removes = at.Add(r.outlives(current.Use))
+	e.puts = append(e.puts, rec)
+	return chosen
+}
+
+// outlives is how long after its last signature a key is needed.
+func (r *Ring) outlives(use string) time.Duration {
+	if publishedUse(use) {
+		return r.config.MaxAccessTTL + Skew + MaxAge
+	}
+	return r.config.MaxSessionTTL + Skew
+}
+
+// Sweep removes the keys that nothing alive was signed with, and says how
+// many. It removes none while this machine and the store disagree on the time
+// by over a minute, because one of them is wrong.
+func (r *Ring) Sweep(ctx context.Context) (int, error) {
+	swept := 0
+	_, err := r.change(ctx, func(s *snapshot, e *edit) {
+		swept = 0
+		if !r.clocksAgree(s.now) {
+			e.err = fmt.Errorf("keys: no key is removed while the store's clock says %s and this machine's %s: set the wrong one right",
+				s.now.UTC().Format(time.RFC3339), r.config.Now().UTC().Format(time.RFC3339))
+			return
+		}
+		for _, k := range s.all {
+			if k.ended(s.now) && s.state(k, s.now) == Retired {
+				e.deletes = append(e.deletes, k.ID)
+			}
+		}
+		swept = len(e.deletes)
+	})
+	return swept, err
+}
+
+// ended reports whether a key is past its end.
+func (k *key) ended(now time.Time) bool { return !k.Removes.IsZero() && !now.Before(k.Removes) }
+
+func (r *Ring) clocksAgree(store time.Time) bool {
+	return r.config.Now().Sub(store).Abs() <= time.Minute
+}
+
+// due reports whether the current key of a use has come of age.
+func (r *Ring) due(s *snapshot, use string, now time.Time) bool {
+	k := s.current(now, use)
+	return r.config.RotateEvery > 0 && k != nil && s.scheduled(now, use) == nil && !now.Before(k.Activates.Add(r.config.RotateEvery))
+}
+
+// maintain does what the time asks for. Every node does; the commit elects one.
+func (r *Ring) maintain(ctx context.Context, now time.Time) error {
+	s := r.snap.Load()
+	if !r.clocksAgree(now) {
+		return nil
+	}
+	for _, use := range []string{UseSig, UseRefresh} {
+		if !r.due(s, use, now) {
+			continue
+		}
+		k, err := r.rotate(ctx, use, false, func(s *snapshot) bool { return r.due(s, use, s.now) })
+		if err != nil {
+			return err
+		}
+		r.config.Log.Info("rotated a key of age", "use", use, "kid", k.KeyID, "activates", k.Activates)
+	}
+	for _, k := range s.all {
+		if k.ended(now) && s.state(k, now) == Retired {
+			_, err := r.Sweep(ctx)
+			return err
+		}
+	}
+	return nil
+}
+
+// patience is how long a look at the store may take.
+const patience = 5 * time.Second
+
+// refresh follows what other processes did to the ring, and maintains it.
+func (r *Ring) refresh(ctx context.Context) error {
+	look, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	seen, err := r.store.Read(look, storage.KeyPartition, storage.RingKey)
+	if err != nil {
+		return fmt.Errorf("keys: reading the key ring: %w", err)
+	}
+	if seen.Rows[0].Version != r.snap.Load().version {
+		if _, err := r.load(look); err != nil {
+			return err
+		}
+	}
+	return r.maintain(ctx, seen.Now)
+}
