@@ -198,6 +198,9 @@ const (
 	ReasonUserDisabled    = "user_disabled"    //
 	ReasonClientDisabled  = "client_disabled"  //
 	ReasonSessionLimit    = "session_limit"    // a newer login took its place
+	ReasonLostWrite       = "lost_write"       // the store had forgotten a rotation
+	ReasonUserDeleted     = "user_deleted"
+	ReasonClientDeleted   = "client_deleted"
 )
 
 // RevokedIndex is the row of one revoked access token: the place in a status

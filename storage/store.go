@@ -64,7 +64,17 @@ const (
 	IndexSessions = "sessions" // sessions by sid
 	IndexOutbox   = "outbox"   // events by time
 	IndexKeys     = "keys"     // the key ring and its keys
+	IndexOrigins  = "origins"  // clients by "origin id" of each CORS origin
 )
+
+// ClientIndex are the index entries of a client's row.
+func ClientIndex(c Client) []Entry {
+	entries := []Entry{{IndexClients, c.ID}}
+	for _, origin := range c.CORSOrigins {
+		entries = append(entries, Entry{IndexOrigins, origin + " " + c.ID})
+	}
+	return entries
+}
 
 // IndexClientSessions lists the sessions of one client by sid.
 func IndexClientSessions(clientID string) string { return "sessions/" + clientID }

@@ -1,0 +1,55 @@
+package grants
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"jeton/events/status"
+	"jeton/keys"
+)
+
+// clientCredentialsGrant is RFC 6749 §4.4: a token for the client itself.
+type clientCredentialsGrant struct{}
+
+func (clientCredentialsGrant) Authorize(ctx context.Context, s *Service, req Request) (Authorization, error) {
+	if req.Client.Value.Public() {
+		return nil, fail(UnauthorizedClient, "a public client cannot use client_credentials", nil)
+	}
+	scope, err := grantScope(req.Client.Value, req.Scope)
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.Store.Now(ctx)
+	return machine{req, scope, now}, err
+}
+
+// machine is the authorization of a token without user and session. Nothing is
+// stored for it: its index comes from a block that was leased to the client, so
+// that ending the client reaches it.
+type machine struct {
+	req   Request
+	scope []string
+	now   time.Time
+}
+
+func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
+	client := m.req.Client.Value
+	issued := seconds(m.now)
+	expires := issued.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))
+	place, err := s.Places.NextForClient(ctx, m.now, client.ID, m.req.Client.Version, client.Epoch, expires)
+	if err != nil {
+		return Response{}, s.recheckClient(ctx, m.req.Client, err)
+	}
+	scope := strings.Join(m.scope, " ")
+	token, _, err := s.Keys.Sign(ctx, m.now, keys.UseSig, typAccess, accessClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: s.audience(client, m.scope),
+			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), ID: status.NewTokenID(place),
+		},
+		ClientID: client.ID, Scope: scope,
+	})
+	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope}, err
+}

@@ -1,0 +1,207 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"jeton/storage"
+)
+
+// Ending says why sessions end, and who ends them.
+type Ending struct {
+	// Reason is one of the Reason constants of package storage.
+	Reason string `json:"reason"`
+	By     string `json:"by,omitempty"`
+	Note   string `json:"note,omitempty"`
+	Source string `json:"source,omitempty"`
+}
+
+// Selection names sessions: one, those of a user, those of a client, those of a
+// user through a client, or all.
+type Selection struct {
+	Subject   string `json:"sub,omitempty"`
+	SessionID string `json:"sid,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	All       bool   `json:"all,omitempty"`
+}
+
+// End ends the selected sessions and returns how many it found alive. When it
+// returns, no token is minted from any of them.
+//
+// Ending many is two steps. The first is one commit that bumps an epoch, which
+// ends them all at one point in time, and writes down what is still to do. The
+// second visits each session to set the bits of its live tokens. A crash
+// between the two is made good by [Service.ResumeEndings].
+func (s *Service) End(ctx context.Context, sel Selection, e Ending) (int, error) {
+	switch {
+	case sel.SessionID != "":
+		return s.endOne(ctx, sel, e)
+	case sel.All:
+		return s.endAll(ctx, e)
+	case sel.Subject != "" && sel.ClientID != "":
+		return s.sweepSessions(ctx, sel, e)
+	case sel.Subject != "":
+		return s.endUser(ctx, sel.Subject, e)
+	case sel.ClientID != "":
+		_, n, err := s.changeClient(ctx, sel.ClientID, func(*storage.Client) error { return nil }, &e, nil)
+		return n, err
+	}
+	return 0, errors.New("grants: nothing is selected")
+}
+
+// FindSession finds a session by its id alone.
+func (s *Service) FindSession(ctx context.Context, sid string) (storage.Record[storage.Session], error) {
+	var none storage.Record[storage.Session]
+	page, err := s.Store.List(ctx, storage.Query{Index: storage.IndexSessions, Prefix: sid, Limit: 1})
+	if err != nil {
+		return none, err
+	}
+	if len(page.Rows) == 0 || page.Rows[0].ID != sid {
+		return none, fmt.Errorf("session %q: %w", sid, ErrNotFound)
+	}
+	return storage.Decode[storage.Session](page.Rows[0])
+}
+
+func (s *Service) endOne(ctx context.Context, sel Selection, e Ending) (int, error) {
+	ses, err := s.FindSession(ctx, sel.SessionID)
+	if err != nil {
+		return 0, err
+	}
+	if sel.Subject != "" && ses.Value.Subject != sel.Subject {
+		return 0, fmt.Errorf("session %q: %w", sel.SessionID, ErrNotFound)
+	}
+	ended, err := s.endSession(ctx, ses.Value.Subject, ses.Value.ID, e)
+	if ended {
+		return 1, err
+	}
+	return 0, err
+}
+
+func (s *Service) endUser(ctx context.Context, sub string, e Ending) (int, error) {
+	_, n, err := s.changeUser(ctx, sub, func(*storage.User) error { return nil }, &e, nil)
+	return n, err
+}
+
+func (s *Service) endAll(ctx context.Context, e Ending) (int, error) {
+	task := pending{Selection{All: true}, e, newID()}
+	err := retryConflicts(func() error {
+		snap, err := s.Store.Read(ctx, storage.SystemPartition, storage.SystemKey)
+		if err != nil {
+			return err
+		}
+		system, err := storage.Decode[storage.System](snap.Rows[0])
+		if err != nil {
+			return err
+		}
+		check := system.Check(storage.SystemKey)
+		system.Value.Epoch++
+		_, err = s.Store.Commit(ctx, storage.Change{
+			Partition: storage.SystemPartition, Checks: []storage.Check{check},
+			Puts: []storage.Put{{Key: storage.SystemKey, Value: storage.Encode(system.Value)}, task.put()},
+		})
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return s.finish(ctx, storage.SystemPartition, task)
+}
+
+// pending is the note of an ending whose first step is done.
+type pending struct {
+	Selection Selection `json:"selection"`
+	Ending    Ending    `json:"ending"`
+	ID        string    `json:"id"`
+}
+
+func (p pending) key() storage.Key { return storage.Key{Kind: kindPending, ID: p.ID} }
+
+func (p pending) put() storage.Put {
+	return storage.Put{Key: p.key(), Value: storage.Encode(p), Index: []storage.Entry{{Name: indexPending, Sort: p.ID}}}
+}
+
+const (
+	kindPending  = "ending"
+	indexPending = "endings"
+)
+
+// finish does the second step of an ending and strikes it off.
+func (s *Service) finish(ctx context.Context, p storage.Partition, task pending) (int, error) {
+	sel := task.Selection
+	if sel.ClientID != "" || sel.All {
+		// Other nodes may go by the old epoch for as long as their caches.
+		if err := pause(ctx, storage.CacheAge); err != nil {
+			return 0, err
+		}
+	}
+	n := 0
+	if sel.All {
+		// A client's own tokens belong to no session: their epoch is the client's.
+		err := s.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexClients}, func(row storage.Row) error {
+			_, _, err := s.changeClient(ctx, row.ID, func(*storage.Client) error { return nil }, &task.Ending, nil)
+			if errors.Is(err, ErrNotFound) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.sweepSessions(ctx, sel, task.Ending)
+	if err != nil {
+		return n, err
+	}
+	_, err = s.Store.Commit(ctx, storage.Change{Partition: p, Deletes: []storage.Key{task.key()}})
+	return n, err
+}
+
+// ResumeEndings finishes the endings that a crash left half done. Two nodes
+// that resume the same one do no harm.
+func (s *Service) ResumeEndings(ctx context.Context) error {
+	return s.Store.AllByIndex(ctx, storage.Query{Index: indexPending}, func(row storage.Row) error {
+		task, err := storage.Decode[pending](row)
+		if err != nil {
+			return err
+		}
+		_, err = s.finish(ctx, row.Partition, task.Value)
+		return err
+	})
+}
+
+// sweepSessions ends each selected session that has not ended.
+func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending) (int, error) {
+	q := storage.Query{Index: storage.IndexSessions}
+	if sel.Subject != "" {
+		q.Partition = storage.UserPartition(sel.Subject)
+	} else if sel.ClientID != "" {
+		q.Index = storage.IndexClientSessions(sel.ClientID)
+	}
+	n := 0
+	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
+		ses, err := storage.Decode[storage.Session](row)
+		if err != nil || ses.Value.Ended != nil || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
+			return err
+		}
+		ended, err := s.endSession(ctx, ses.Value.Subject, ses.Value.ID, e)
+		if ended {
+			n++
+		}
+		return err
+	})
+	return n, err
+}
+
+// pause waits, unless the caller gives up.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("grants: given up while waiting for other nodes: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,89 @@
+package grants
+
+import (
+	"errors"
+	"fmt"
+
+	"jeton/keys"
+	"jeton/storage"
+)
+
+// Code is an error code of the wire. It chooses the HTTP status.
+type Code string
+
+// The codes of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 7009 §2.2.1.
+const (
+	InvalidRequest       Code = "invalid_request"
+	InvalidClient        Code = "invalid_client"
+	InvalidGrant         Code = "invalid_grant"
+	InvalidScope         Code = "invalid_scope"
+	UnauthorizedClient   Code = "unauthorized_client"
+	UnsupportedGrantType Code = "unsupported_grant_type"
+	InvalidToken         Code = "invalid_token"
+	InsufficientScope    Code = "insufficient_scope"
+)
+
+// Error is a refusal: a code and words for the caller, and a cause for the log
+// only.
+type Error struct {
+	Code        Code
+	Description string
+	Cause       error
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %s (%v)", e.Code, e.Description, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Description)
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Refuse makes an error for the caller; cause may be nil.
+func Refuse(code Code, description string, cause error) error { return fail(code, description, cause) }
+
+func fail(code Code, description string, cause error) error {
+	return &Error{Code: code, Description: description, Cause: cause}
+}
+
+// What the callers of administration tell apart.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("exists already")
+)
+
+// errContended says that one record was fought over for too long to decide.
+var errContended = fmt.Errorf("grants: too many changes to one record at once: %w", storage.ErrUnavailable)
+
+// The words are the same whatever the reason, so that they tell a stranger
+// nothing; the cause is logged.
+func badPassword(cause string) error {
+	return fail(InvalidGrant, "the username or password is wrong", errors.New(cause))
+}
+
+// dead is why a token, or what it stands for, is not alive.
+type dead string
+
+func (d dead) Error() string { return string(d) }
+
+// refuseDead turns what is wrong with a token into a refusal. Other errors, such
+// as a store that is away, are no verdict on the token and pass through.
+func refuseDead(err error, refuse func(error) error) error {
+	var d dead
+	switch {
+	case errors.As(err, &d),
+		errors.Is(err, keys.ErrMalformed), errors.Is(err, keys.ErrType),
+		errors.Is(err, keys.ErrUnknownKey), errors.Is(err, keys.ErrSignature):
+		return refuse(err)
+	}
+	return err
+}
+
+func badRefreshToken(cause error) error {
+	return fail(InvalidGrant, "the refresh token is invalid, expired, revoked or was issued to another client", cause)
+}
+
+func badAccessToken(cause error) error {
+	return fail(InvalidToken, "the access token is invalid, expired or revoked", cause)
+}

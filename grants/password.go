@@ -1,0 +1,202 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"jeton/events"
+	"jeton/passwords"
+	"jeton/storage"
+)
+
+// passwordGrant is RFC 6749 §4.3. RFC 9700 §2.4 says not to use it, so only
+// clients that an operator lists for it may (docs/DIVERGENCES.md).
+type passwordGrant struct{}
+
+// Authorize checks the password. A user that does not exist costs the same
+// work and gets the same words as a wrong password.
+func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Authorization, error) {
+	if req.Username == "" || req.Password == "" {
+		return nil, fail(InvalidRequest, "username and password are required", nil)
+	}
+	scope, err := grantScope(req.Client.Value, req.Scope)
+	if err != nil {
+		return nil, err
+	}
+	system, err := s.Store.CachedSystem(ctx)
+	if err != nil {
+		return nil, err
+	}
+	user, now, rehash, err := s.checkPassword(ctx, req.Username, req.Password)
+	if err != nil {
+		return nil, err
+	}
+	return login{
+		req: req, user: user, rehash: rehash, scope: scope, system: system.Value.Epoch,
+		amr: []string{"pwd"}, now: now,
+	}, nil
+}
+
+// checkPassword finds the user and verifies the password; rehash is a new hash
+// for the record where the stored one has fallen behind the settings.
+func (s *Service) checkPassword(ctx context.Context, username, password string) (user storage.Record[storage.User], now time.Time, rehash string, err error) {
+	name, nameErr := storage.NormalName(username)
+	if nameErr == nil {
+		if user, now, err = s.Store.UserByName(ctx, name); err != nil {
+			return user, now, "", err
+		}
+	}
+	if !user.Exists() || user.Value.PasswordHash == "" {
+		if err := s.Passwords.VerifyUnknown(ctx, password); err != nil {
+			return user, now, "", err
+		}
+		return user, now, "", badPassword("no such user, or one without a password")
+	}
+	result, err := s.Passwords.Verify(ctx, user.Value.PasswordHash, password)
+	switch {
+	case errors.Is(err, passwords.ErrStored):
+		s.Log.ErrorContext(ctx, "the stored password hash of a user cannot be used: set a new password with `jeton user passwd`",
+			"sub", user.Value.Subject, "error", err)
+		return user, now, "", badPassword("the stored hash cannot be used")
+	case err != nil:
+		return user, now, "", err
+	case !result.OK:
+		return user, now, "", badPassword("wrong password")
+	case user.Value.Disabled:
+		return user, now, "", badPassword("the user is disabled")
+	}
+	if result.Rehash {
+		if rehash, err = s.Passwords.Rehash(ctx, password); err != nil {
+			return user, now, "", err
+		}
+	}
+	return user, now, rehash, nil
+}
+
+// login is the authorization of a new session.
+type login struct {
+	req    Request
+	user   storage.Record[storage.User]
+	rehash string
+	scope  []string
+	system uint64
+	amr    []string
+	now    time.Time
+}
+
+// issue opens the session: signs both tokens, then commits session, user check
+// and event at once.
+func (l login) issue(ctx context.Context, s *Service) (Response, error) {
+	client := l.req.Client.Value
+	ses, secret, err := l.session(ctx, s)
+	if err != nil {
+		return Response{}, err
+	}
+	resp, err := s.respond(ctx, &ses, secret, l.now)
+	if err != nil {
+		return Response{}, err
+	}
+	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
+		resp.RefreshToken = ""
+	}
+	change := storage.Change{
+		Partition: storage.UserPartition(ses.Subject),
+		Checks:    []storage.Check{l.user.Check(storage.UserKey(ses.Subject)), {Key: storage.SessionKey(ses.ID)}},
+		Puts:      []storage.Put{sessionPut(ses, sessionIndex(ses)), l.event(ses)},
+	}
+	if l.rehash != "" {
+		user := l.user.Value
+		user.PasswordHash = l.rehash
+		change.Puts = append(change.Puts, storage.Put{Key: storage.UserKey(ses.Subject), Value: storage.Encode(user)})
+	}
+	if err := s.makeRoom(ctx, &change, ses, client, l.now); err != nil {
+		return Response{}, err
+	}
+	if _, err := s.Store.Commit(ctx, change); err != nil {
+		if err := s.wrote(ctx, ses, err); err != nil {
+			return Response{}, err
+		}
+	}
+	return resp, s.checkEpochs(ctx, ses)
+}
+
+// session is the record of the new session, its first tokens in it.
+func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte, error) {
+	client, now := l.req.Client.Value, l.now
+	secret, sid := randomBytes(32), newID()
+	ses := storage.Session{
+		ID: sid, Subject: l.user.Value.Subject, ClientID: client.ID,
+		Scope: strings.Join(l.scope, " "), Audience: s.audience(client, l.scope), AMR: l.amr,
+		Created: now, AuthTime: seconds(now), End: seconds(now.Add(lifetime(client.SessionTTL, s.Settings.SessionTTL))),
+		UserEpoch: l.user.Value.Epoch, ClientEpoch: client.Epoch, SystemEpoch: l.system,
+		Generation: 1, RotID: newRotID(), Rotated: now,
+		Secret: s.sealSecret(sid, secret), Device: l.req.Source.Device,
+	}
+	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
+		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
+	}
+	s.newRefresh(&ses, client, now)
+	_, err := s.newAccess(ctx, &ses, client, l.user.Value.Roles, ses.Scope, now)
+	return ses, secret, err
+}
+
+func (l login) event(ses storage.Session) storage.Put {
+	e := events.New(events.SessionStarted, l.now)
+	e.Subject, e.Session, e.ClientID = ses.Subject, ses.ID, ses.ClientID
+	e.Actor, e.Source = ses.Subject, l.req.Source.Address
+	return events.Put(e)
+}
+
+// makeRoom ends the client's longest unused sessions of this user where the new
+// one would be one too many.
+func (s *Service) makeRoom(ctx context.Context, change *storage.Change, ses storage.Session, client storage.Client, now time.Time) error {
+	most := client.MaxSessions
+	if most == 0 {
+		most = s.Settings.MaxSessions
+	}
+	var live []storage.Record[storage.Session]
+	err := s.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexSessions, Partition: change.Partition}, func(row storage.Row) error {
+		old, err := storage.Decode[storage.Session](row)
+		if err == nil && old.Value.ClientID == ses.ClientID && old.Value.Ended == nil && now.Before(old.Value.Refresh.Expires) {
+			live = append(live, old)
+		}
+		return err
+	})
+	if err != nil || len(live) < most {
+		return err
+	}
+	slices.SortFunc(live, func(a, b storage.Record[storage.Session]) int { return a.Value.Rotated.Compare(b.Value.Rotated) })
+	for _, old := range live[:len(live)-most+1] {
+		change.Checks = append(change.Checks, old.Check(storage.SessionKey(old.Value.ID)))
+		change.Puts = append(change.Puts, endPuts(old.Value, Ending{Reason: storage.ReasonSessionLimit, By: "server"}, now)...)
+	}
+	return nil
+}
+
+// checkEpochs closes the gap that the caches leave: a session that was opened
+// under an epoch that ended meanwhile, after the sweep had passed, ends here,
+// before its tokens reach anyone.
+func (s *Service) checkEpochs(ctx context.Context, ses storage.Session) error {
+	client, _, err := s.Store.Client(ctx, ses.ClientID)
+	if err != nil {
+		return err
+	}
+	snap, err := s.Store.Read(ctx, storage.SystemPartition, storage.SystemKey)
+	if err != nil {
+		return err
+	}
+	system, err := storage.Decode[storage.System](snap.Rows[0])
+	if err != nil {
+		return err
+	}
+	if client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch && system.Value.Epoch == ses.SystemEpoch {
+		return nil
+	}
+	if _, err := s.endSession(ctx, ses.Subject, ses.ID, Ending{Reason: storage.ReasonClientDisabled, By: "server"}); err != nil {
+		return err
+	}
+	return fail(InvalidGrant, "the grant was revoked while it was being made", errors.New("client or system epoch moved"))
+}

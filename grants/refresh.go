@@ -1,0 +1,291 @@
+package grants
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"jeton/events"
+	"jeton/keys"
+	"jeton/storage"
+)
+
+// refreshGrant is RFC 6749 §6 with rotation (RFC 9700 §4.14.2): a refresh token
+// is used once, and its use makes the next one.
+type refreshGrant struct{}
+
+// presented is a refresh token that is genuine, with the truth as it was when
+// it was looked at.
+type presented struct {
+	req     Request
+	claims  refreshClaims
+	rotID   []byte
+	secret  []byte
+	session storage.Record[storage.Session]
+	user    storage.Record[storage.User]
+	now     time.Time
+}
+
+// Authorize decides what a refresh token is worth: the next generation, the
+// same answer again, or the end of its session.
+func (refreshGrant) Authorize(ctx context.Context, s *Service, req Request) (Authorization, error) {
+	if req.RefreshToken == "" {
+		return nil, fail(InvalidRequest, "refresh_token is required", nil)
+	}
+	p, err := s.present(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.alive(ctx, p.session, p.user, p.now); err != nil {
+		return nil, refuseDead(err, badRefreshToken)
+	}
+	ses := p.session.Value
+	switch gen := p.claims.Generation; {
+	case gen == ses.Generation && bytes.Equal(p.rotID, ses.RotID):
+		if !p.now.Before(p.claims.ExpiresAt.Time) {
+			return nil, badRefreshToken(errors.New("expired"))
+		}
+		return s.authorizeRotation(p)
+	case gen+1 == ses.Generation && bytes.Equal(p.rotID, ses.PrevRotID) && s.retryAllowed(p):
+		return s.authorizeRetry(p)
+	case gen > ses.Generation:
+		// Both MACs are right, so this server made the token: the store has
+		// gone back in time. What it says of older tokens is not to be trusted.
+		s.Log.ErrorContext(ctx, "a refresh token is ahead of the store: was an old copy of the store put back? Ending the session",
+			"sid", ses.ID, "stored_generation", ses.Generation, "presented_generation", gen)
+		return nil, s.endForReuse(ctx, p, storage.ReasonLostWrite)
+	}
+	return nil, s.endForReuse(ctx, p, storage.ReasonReuse)
+}
+
+// present checks that a refresh token is genuine. The outer MAC comes before
+// any I/O, so forgeries cost nothing; then whose it is; then the inner MAC.
+func (s *Service) present(ctx context.Context, req Request) (presented, error) {
+	p := presented{req: req}
+	if err := s.Keys.Parse(ctx, s.Now(), keys.UseRefresh, req.RefreshToken, typRefresh, &p.claims); err != nil {
+		return p, refuseDead(err, badRefreshToken)
+	}
+	if p.claims.ClientID != req.Client.Value.ID {
+		s.count(req.GrantType, req.Client.Value.ID, "foreign_token")
+		s.Log.WarnContext(ctx, "a client presented the refresh token of another client; nothing was changed",
+			"client_id", req.Client.Value.ID, "owner", p.claims.ClientID, "sid", p.claims.SessionID, "source", req.Source.Address)
+		return p, badRefreshToken(errors.New("issued to another client"))
+	}
+	var err error
+	if p.session, p.user, p.now, err = s.Store.SessionAndUser(ctx, p.claims.Subject, p.claims.SessionID); err != nil {
+		return p, err
+	}
+	if !p.session.Exists() {
+		return p, badRefreshToken(errors.New("no such session"))
+	}
+	if p.secret, err = s.openSecret(p.session.Value); err != nil {
+		return p, err
+	}
+	var ok bool
+	if p.rotID, ok = checkRefreshTokenID(p.secret, p.claims); !ok || p.session.Value.ClientID != p.claims.ClientID {
+		return p, badRefreshToken(errors.New("the inner MAC is wrong"))
+	}
+	return p, nil
+}
+
+// retryAllowed reports whether the immediate predecessor may have its answer
+// again: within the window, or because a node knows that nobody got it.
+func (s *Service) retryAllowed(p presented) bool {
+	ses := p.session.Value
+	window := s.Settings.RefreshRetryWindow
+	if own := p.req.Client.Value.RefreshRetryWindow; own != nil {
+		window = time.Duration(*own)
+	}
+	return p.now.Sub(ses.Rotated) < window || p.now.Before(ses.UnconfirmedUntil)
+}
+
+// endForReuse ends the session because a spent token came back, and returns the
+// refusal. The store must have said yes before the refusal is given.
+func (s *Service) endForReuse(ctx context.Context, p presented, reason string) error {
+	ses := p.session.Value
+	// Who presents a spent token must not be able to stop this by hanging up.
+	ended, err := s.endSession(context.WithoutCancel(ctx), ses.Subject, ses.ID, Ending{
+		Reason: reason, By: "server", Source: p.req.Source.Address,
+	})
+	if err != nil {
+		return err
+	}
+	if ended {
+		s.count(p.req.GrantType, ses.ClientID, reason)
+	}
+	return badRefreshToken(errors.New("spent: " + reason))
+}
+
+// rotation is the authorization to go one generation on.
+type rotation struct {
+	presented
+	scope string
+}
+
+func (s *Service) authorizeRotation(p presented) (Authorization, error) {
+	scope, err := refreshScope(p.req.Client.Value, p.session.Value.Scope, p.req.Scope)
+	return rotation{p, scope}, err
+}
+
+// issue signs the next generation and then spends the token, on the condition
+// that neither the session nor the user has changed since they were read.
+func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
+	client, ses := r.req.Client.Value, r.session.Value
+	ses.PrevRotID, ses.RotID = ses.RotID, newRotID()
+	ses.Generation++
+	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
+	ses.Device = r.req.Source.Device
+	s.newRefresh(&ses, client, r.now)
+	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value.Roles, r.scope, r.now)
+	if err != nil {
+		return Response{}, err
+	}
+	resp, err := s.respond(ctx, &ses, r.secret, r.now)
+	if err != nil {
+		return Response{}, err
+	}
+	if err := s.commitSession(ctx, r.presented, ses, revoked); err != nil {
+		return Response{}, err
+	}
+	resp.rotated = &rotated{ses.Subject, ses.ID, ses.RotID}
+	return resp, nil
+}
+
+// commitSession writes the session on the condition that it and the user are
+// still what the decision was made on.
+func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Session, more []storage.Put) error {
+	_, err := s.Store.Commit(ctx, storage.Change{
+		Partition: storage.UserPartition(ses.Subject),
+		Checks:    []storage.Check{p.session.Check(storage.SessionKey(ses.ID)), p.user.Check(storage.UserKey(ses.Subject))},
+		Puts:      append(more, sessionPut(ses, nil)),
+	})
+	if err == nil {
+		return nil
+	}
+	settled := s.wrote(ctx, ses, err)
+	if errors.Is(settled, storage.ErrUnknown) {
+		go s.markUndelivered(rotated{ses.Subject, ses.ID, ses.RotID})
+	}
+	return settled
+}
+
+// retry is the authorization to answer again what was answered before.
+type retry struct {
+	presented
+	scope string
+	// streak is the new count of generations retried from elsewhere, 0 when
+	// this retry comes from where the rotation came from.
+	streak int
+}
+
+// mostForeignRetries is how many generations in a row may be retried from
+// another source than they were rotated from: a thief who rides in every
+// window looks like this, a phone between two networks does not.
+const mostForeignRetries = 3
+
+func (s *Service) authorizeRetry(p presented) (Authorization, error) {
+	scope, err := refreshScope(p.req.Client.Value, p.session.Value.Scope, p.req.Scope)
+	return retry{presented: p, scope: scope, streak: foreignRetries(p)}, err
+}
+
+func foreignRetries(p presented) int {
+	ses := p.session.Value
+	switch {
+	case p.req.Source.Device == ses.Device:
+		return 0
+	case ses.RetryGeneration == ses.Generation:
+		return ses.RetryStreak
+	case ses.RetryGeneration+1 == ses.Generation:
+		return ses.RetryStreak + 1
+	}
+	return 1
+}
+
+// issue repeats the committed refresh token byte for byte, and the committed
+// access token's claims, unless what it would say is no longer so: then a new
+// access token takes a new index by commit.
+func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
+	ses := r.session.Value
+	if r.streak >= mostForeignRetries {
+		return Response{}, s.endForReuse(ctx, r.presented, storage.ReasonReuse)
+	}
+	same := r.now.Before(ses.Access.Expires) && isLive(ses, ses.Access.ID) &&
+		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles)
+	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
+	var revoked []storage.Put
+	if !same {
+		var err error
+		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value.Roles, r.scope, r.now); err != nil {
+			return Response{}, err
+		}
+	}
+	resp, err := s.respond(ctx, &ses, r.secret, r.now)
+	if err != nil {
+		return Response{}, err
+	}
+	if foreign {
+		ses.RetryStreak, ses.RetryGeneration = r.streak, ses.Generation
+	}
+	if !same || foreign {
+		if err := s.commitSession(ctx, r.presented, ses, revoked); err != nil {
+			return Response{}, err
+		}
+	}
+	s.count(r.req.GrantType, ses.ClientID, "retry")
+	return resp, nil
+}
+
+// respond signs the tokens that the session's record describes, and notes in it
+// which keys signed.
+func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []byte, now time.Time) (Response, error) {
+	access, err := s.signAccess(ctx, ses, now)
+	if err != nil {
+		return Response{}, err
+	}
+	refresh, err := s.signRefresh(ctx, ses, secret, now)
+	if err != nil {
+		return Response{}, err
+	}
+	return Response{
+		AccessToken: access, ExpiresIn: ses.Access.Expires.Sub(seconds(now)),
+		RefreshToken: refresh, Scope: ses.Access.Scope,
+	}, nil
+}
+
+// undeliveredTime is how long a predecessor is accepted again after a node
+// learnt that nobody got the answer to its rotation.
+const undeliveredTime = 60 * time.Second
+
+// Undelivered says that a response could not be sent: the connection had gone.
+// The rotation stands, but the client cannot know its new refresh token, so the
+// old one is accepted again for a minute, in strict mode too.
+func (s *Service) Undelivered(resp Response) {
+	if resp.rotated != nil {
+		s.markUndelivered(*resp.rotated)
+	}
+}
+
+func (s *Service) markUndelivered(r rotated) {
+	ctx, cancel := context.WithTimeout(context.Background(), undeliveredTime)
+	defer cancel()
+	err := retryConflicts(func() error {
+		ses, _, now, err := s.Store.SessionAndUser(ctx, r.sub, r.sid)
+		if err != nil || !bytes.Equal(ses.Value.RotID, r.rotID) || ses.Value.Ended != nil {
+			return err
+		}
+		ses.Value.UnconfirmedUntil = now.Add(undeliveredTime)
+		e := events.New(events.ResponseLost, now)
+		e.Subject, e.Session, e.ClientID, e.Actor = r.sub, r.sid, ses.Value.ClientID, "server"
+		_, err = s.Store.Commit(ctx, storage.Change{
+			Partition: storage.UserPartition(r.sub),
+			Checks:    []storage.Check{ses.Check(storage.SessionKey(r.sid))},
+			Puts:      []storage.Put{sessionPut(ses.Value, nil), events.Put(e)},
+		})
+		return err
+	})
+	if err != nil {
+		s.Log.WarnContext(ctx, "could not mark a rotation whose answer was lost; its client must log in again", "sid", r.sid, "error", err)
+	}
+}

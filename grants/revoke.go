@@ -1,0 +1,121 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"jeton/events"
+	"jeton/events/status"
+	"jeton/keys"
+	"jeton/storage"
+)
+
+// Revoke is RFC 7009 §2: the client takes back a token of its own. A refresh
+// token ends its session, whichever generation it is of; an access token ends
+// alone and leaves the session and its siblings. That a token is unknown,
+// expired or revoked already is no error; that it is another client's is one,
+// and changes nothing.
+func (s *Service) Revoke(ctx context.Context, client storage.Client, token string, from Source) error {
+	var refresh refreshClaims
+	err := s.Keys.Parse(ctx, s.Now(), keys.UseRefresh, token, typRefresh, &refresh)
+	if err == nil {
+		return s.revokeRefresh(ctx, client, refresh, from)
+	}
+	if err = refuseDead(err, unknownToken); err != nil {
+		return err
+	}
+	var access accessClaims
+	err = s.Keys.Parse(ctx, s.Now(), keys.UseSig, token, typAccess, &access)
+	switch {
+	case err != nil:
+		return refuseDead(err, unknownToken)
+	case access.Issuer != s.Settings.Issuer:
+		return nil
+	case access.ClientID != client.ID:
+		return s.refuseForeign(ctx, client, access.ClientID, from)
+	case access.SessionID == "":
+		return s.revokeMachine(ctx, access)
+	}
+	return s.revokeAccess(ctx, access)
+}
+
+// unknownToken is what revocation says of a token that it cannot place: nothing
+// (RFC 7009 §2.2).
+func unknownToken(error) error { return nil }
+
+func (s *Service) refuseForeign(ctx context.Context, client storage.Client, owner string, from Source) error {
+	s.Log.WarnContext(ctx, "a client tried to revoke the token of another client; nothing was changed",
+		"client_id", client.ID, "owner", owner, "source", from.Address)
+	return fail(InvalidGrant, "the token was issued to another client", nil)
+}
+
+func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c refreshClaims, from Source) error {
+	if c.ClientID != client.ID {
+		return s.refuseForeign(ctx, client, c.ClientID, from)
+	}
+	ses, _, _, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
+	if err != nil || !ses.Exists() || ses.Value.Ended != nil {
+		return err
+	}
+	secret, err := s.openSecret(ses.Value)
+	if err != nil {
+		return err
+	}
+	if _, ok := checkRefreshTokenID(secret, c); !ok {
+		return nil
+	}
+	_, err = s.endSession(ctx, c.Subject, c.SessionID, Ending{
+		Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address,
+	})
+	return err
+}
+
+// revokeAccess takes one access token out of its session.
+func (s *Service) revokeAccess(ctx context.Context, c accessClaims) error {
+	return retryConflicts(func() error {
+		rec, _, now, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
+		if err != nil || !rec.Exists() {
+			return err
+		}
+		ses := rec.Value
+		i := slices.IndexFunc(ses.Live, func(l storage.LiveAccess) bool { return l.ID == c.ID })
+		if i < 0 || ses.Ended != nil {
+			return nil
+		}
+		puts := revokedPut(ses.Live[i], now)
+		ses.Live = slices.Delete(slices.Clone(ses.Live), i, i+1)
+		e := events.New(events.TokenRevoked, now)
+		e.Subject, e.Session, e.ClientID, e.Actor = ses.Subject, ses.ID, ses.ClientID, "client:"+ses.ClientID
+		_, err = s.Store.Commit(ctx, storage.Change{
+			Partition: storage.UserPartition(ses.Subject),
+			Checks:    []storage.Check{rec.Check(storage.SessionKey(ses.ID))},
+			Puts:      append(puts, sessionPut(ses, nil), events.Put(e)),
+		})
+		return err
+	})
+}
+
+// revokeMachine revokes a token that has no session. The row of its place is
+// all there is to write, and writing it twice is harmless.
+func (s *Service) revokeMachine(ctx context.Context, c accessClaims) error {
+	now, err := s.Store.Now(ctx)
+	if err != nil || !now.Before(c.ExpiresAt.Time) {
+		return err
+	}
+	put, ok := status.RevokedPut(c.ID, now, c.ExpiresAt.Time)
+	if !ok {
+		return nil
+	}
+	e := events.New(events.TokenRevoked, now)
+	e.Subject, e.ClientID, e.Actor = c.Subject, c.ClientID, "client:"+c.ClientID
+	_, err = s.Store.Commit(ctx, storage.Change{
+		Partition: storage.ClientPartition(c.ClientID),
+		Checks:    []storage.Check{{Key: put.Key}},
+		Puts:      []storage.Put{put, events.Put(e)},
+	})
+	if errors.Is(err, storage.ErrConflict) {
+		return nil // revoked already
+	}
+	return err
+}

@@ -1,0 +1,82 @@
+package grants
+
+import (
+	"slices"
+	"strings"
+
+	"jeton/storage"
+)
+
+// parseScope splits a scope value by the grammar of RFC 6749 §3.3: tokens of
+// %x21 / %x23-5B / %x5D-7E, one space between. Repeated tokens count once.
+func parseScope(s string) ([]string, error) {
+	var out []string
+	for token := range strings.SplitSeq(s, " ") {
+		if token == "" || strings.ContainsFunc(token, func(r rune) bool {
+			return r <= ' ' || r == '"' || r == '\\' || r > '~'
+		}) {
+			return nil, fail(InvalidScope, "the scope is malformed: scope tokens are printable ASCII with one space between", nil)
+		}
+		if !slices.Contains(out, token) {
+			out = append(out, token)
+		}
+	}
+	return out, nil
+}
+
+// grantScope resolves the scope of a new authorization. Nothing asked for
+// means all that the client has, but never [AdminScope], which must be asked
+// for by name and alone, because its token is for another audience.
+func grantScope(client storage.Client, asked string) ([]string, error) {
+	if asked == "" {
+		return slices.DeleteFunc(slices.Clone(client.Scopes), func(s string) bool { return s == AdminScope }), nil
+	}
+	scope, err := parseScope(asked)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range scope {
+		if !slices.Contains(client.Scopes, s) || (s == AdminScope && !client.Admin) {
+			return nil, fail(InvalidScope, "the client may not ask for that scope", nil)
+		}
+	}
+	if slices.Contains(scope, AdminScope) && len(scope) > 1 {
+		return nil, fail(InvalidScope, "jeton:admin must be asked for alone", nil)
+	}
+	return scope, nil
+}
+
+// refreshScope resolves the scope of one refresh: what is asked for must have
+// been granted to the session (RFC 6749 §6), and the client must still have it.
+func refreshScope(client storage.Client, granted, asked string) (string, error) {
+	still := slices.DeleteFunc(strings.Fields(granted), func(s string) bool {
+		return !slices.Contains(client.Scopes, s) || (s == AdminScope && !client.Admin)
+	})
+	if granted != "" && len(still) == 0 {
+		return "", fail(InvalidScope, "the client has lost every scope of this grant", nil)
+	}
+	if asked == "" {
+		return strings.Join(still, " "), nil
+	}
+	scope, err := parseScope(asked)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range scope {
+		if !slices.Contains(still, s) {
+			return "", fail(InvalidScope, "the scope exceeds what was granted", nil)
+		}
+	}
+	return strings.Join(scope, " "), nil
+}
+
+// audience is whom the access tokens are for.
+func (s *Service) audience(client storage.Client, scope []string) []string {
+	switch {
+	case slices.Contains(scope, AdminScope):
+		return []string{s.Settings.AdminAudience()}
+	case len(client.Audience) > 0:
+		return client.Audience
+	}
+	return []string{s.Settings.Issuer}
+}

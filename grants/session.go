@@ -1,0 +1,197 @@
+package grants
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"jeton/events"
+	"jeton/events/status"
+	"jeton/storage"
+)
+
+// mostLive is how many unexpired access tokens one session may have: the next
+// one revokes the oldest. It bounds the record and what ending a session costs.
+const mostLive = 32
+
+// keepEnded is how long the record of a session outlives its last token, so
+// that "why was I logged out" has an answer.
+const keepEnded = 7 * storage.Day
+
+// alive says why no token may be minted from a session, or shown to an API, or
+// nil. It is the one place that knows what ends a session.
+func (s *Service) alive(ctx context.Context, ses storage.Record[storage.Session], user storage.Record[storage.User], now time.Time) error {
+	client, err := s.Store.CachedClient(ctx, ses.Value.ClientID)
+	if err != nil {
+		return err
+	}
+	system, err := s.Store.CachedSystem(ctx)
+	if err != nil {
+		return err
+	}
+	switch v := ses.Value; {
+	case !ses.Exists():
+		return dead("no such session")
+	case v.Ended != nil:
+		return dead("the session ended: " + v.Ended.Reason)
+	case !user.Exists():
+		return dead("the user is gone")
+	case user.Value.Disabled:
+		return dead("the user is disabled")
+	case !client.Exists() || client.Value.Disabled:
+		return dead("the client is disabled or gone")
+	case v.UserEpoch != user.Value.Epoch, v.ClientEpoch != client.Value.Epoch, v.SystemEpoch != system.Value.Epoch:
+		return dead("the session was ended together with others")
+	case !now.Before(v.End):
+		return dead("the session has reached its absolute end")
+	}
+	return nil
+}
+
+// newAccess puts a fresh access token into the session's record and returns
+// the rows of tokens that had to make room.
+func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client storage.Client, roles []string, scope string, now time.Time) ([]storage.Put, error) {
+	issued := seconds(now)
+	expires := earlier(issued.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL)), seconds(ses.End))
+	place, err := s.Places.Next(ctx, now, expires)
+	if err != nil {
+		return nil, err
+	}
+	ses.Access = storage.IssuedAccess{
+		ID: status.NewTokenID(place), Issued: issued, Expires: expires, Scope: scope, Roles: slices.Clone(roles),
+	}
+	ses.Live = append(unexpired(ses.Live, now), storage.LiveAccess{ID: ses.Access.ID, Expires: expires})
+	var revoked []storage.Put
+	for len(ses.Live) > mostLive {
+		revoked = append(revoked, revokedPut(ses.Live[0], now)...)
+		ses.Live = ses.Live[1:]
+	}
+	return revoked, nil
+}
+
+// newRefresh gives the record the refresh token of its generation. It slides
+// the idle end, never past the absolute one (RFC 9700 §4.14.2).
+func (s *Service) newRefresh(ses *storage.Session, client storage.Client, now time.Time) {
+	issued := seconds(now)
+	ses.Refresh = storage.IssuedRefresh{
+		Issued:  issued,
+		Expires: earlier(issued.Add(lifetime(client.RefreshTokenTTL, s.Settings.RefreshTokenTTL)), seconds(ses.End)),
+	}
+}
+
+// unexpired returns the live tokens that have not expired, as a new slice.
+func unexpired(live []storage.LiveAccess, now time.Time) []storage.LiveAccess {
+	out := make([]storage.LiveAccess, 0, len(live)+1)
+	for _, l := range live {
+		if now.Before(l.Expires) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func revokedPut(l storage.LiveAccess, now time.Time) []storage.Put {
+	if put, ok := status.RevokedPut(l.ID, now, l.Expires); ok && now.Before(l.Expires) {
+		return []storage.Put{put}
+	}
+	return nil
+}
+
+// isLive reports whether an access token of the session has not been revoked.
+func isLive(ses storage.Session, jti string) bool {
+	return slices.ContainsFunc(ses.Live, func(l storage.LiveAccess) bool { return l.ID == jti })
+}
+
+// sessionPut is the row of a session. It outlives the last token by a while,
+// and an ended one does not wait for its tokens' idle end.
+func sessionPut(ses storage.Session, index []storage.Entry) storage.Put {
+	last := ses.Refresh.Expires
+	if ses.Ended != nil {
+		last = ses.Ended.At
+	}
+	for _, l := range ses.Live {
+		if l.Expires.After(last) {
+			last = l.Expires
+		}
+	}
+	return storage.Put{
+		Key: storage.SessionKey(ses.ID), Value: storage.Encode(ses), Index: index,
+		// Whole days, so that a rotation seldom moves the row's expiry.
+		Expires: last.Add(keepEnded + storage.Day).Truncate(storage.Day),
+	}
+}
+
+func sessionIndex(ses storage.Session) []storage.Entry {
+	return []storage.Entry{
+		{Name: storage.IndexSessions, Sort: ses.ID},
+		{Name: storage.IndexClientSessions(ses.ClientID), Sort: ses.ID},
+	}
+}
+
+// endPuts ends a session: the record, the revoked places of its live tokens,
+// and the event.
+func endPuts(ses storage.Session, e Ending, now time.Time) []storage.Put {
+	var puts []storage.Put
+	for _, l := range ses.Live {
+		puts = append(puts, revokedPut(l, now)...)
+	}
+	ses.Live = nil
+	ses.Ended = &storage.Ended{At: now, Reason: e.Reason, By: e.By, Note: e.Note}
+	event := events.New(events.SessionEnded, now)
+	event.Subject, event.Session, event.ClientID = ses.Subject, ses.ID, ses.ClientID
+	event.Actor, event.Reason, event.Note, event.Source = e.By, e.Reason, e.Note, e.Source
+	return append(puts, sessionPut(ses, nil), events.Put(event))
+}
+
+// endSession ends the session unless it has ended meanwhile, and reports
+// whether it was this call that did.
+func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending) (ended bool, err error) {
+	err = retryConflicts(func() error {
+		ses, _, now, err := s.Store.SessionAndUser(ctx, sub, sid)
+		if err != nil || !ses.Exists() || ses.Value.Ended != nil {
+			return err
+		}
+		_, err = s.Store.Commit(ctx, storage.Change{
+			Partition: storage.UserPartition(sub),
+			Checks:    []storage.Check{ses.Check(storage.SessionKey(sid))},
+			Puts:      endPuts(ses.Value, e, now),
+		})
+		ended = err == nil
+		return err
+	})
+	if errors.Is(err, storage.ErrUnknown) {
+		// Ending twice is harmless, so an unknown outcome is settled by looking.
+		ses, _, _, readErr := s.Store.SessionAndUser(ctx, sub, sid)
+		if readErr == nil && ses.Value.Ended != nil {
+			return true, nil
+		}
+	}
+	return ended, err
+}
+
+// wrote settles a commit whose outcome the store could not tell, or that the
+// connection may have sent twice: the write arrived if the record carries the
+// random id of this very attempt. That it equals what we wanted to write would
+// prove nothing, for two nodes write equal records in the same second.
+func (s *Service) wrote(ctx context.Context, ses storage.Session, commit error) error {
+	if !errors.Is(commit, storage.ErrConflict) && !errors.Is(commit, storage.ErrUnknown) {
+		return commit
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	now, _, _, err := s.Store.SessionAndUser(ctx, ses.Subject, ses.ID)
+	switch {
+	case err != nil && errors.Is(commit, storage.ErrUnknown):
+		return commit
+	case err != nil:
+		return err
+	case now.Value.Generation == ses.Generation && bytes.Equal(now.Value.RotID, ses.RotID) && now.Value.Access.ID == ses.Access.ID:
+		return nil
+	}
+	return storage.ErrConflict
+}
+
+// settleTime bounds how long an answer may wait to learn what became of a write.
+const settleTime = 3 * time.Second

@@ -1,0 +1,129 @@
+package grants
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"jeton/storage"
+)
+
+// The typ headers of our tokens (RFC 9068 §2.1; the refresh token's is our
+// own), which keep each kind from being taken for the other.
+const (
+	typAccess  = "at+jwt"
+	typRefresh = "rt+jwt"
+)
+
+// accessClaims are the claims of an access token (RFC 9068 §2.2).
+type accessClaims struct {
+	jwt.RegisteredClaims
+	ClientID  string           `json:"client_id"`
+	Scope     string           `json:"scope,omitempty"`
+	Roles     []string         `json:"roles,omitempty"`
+	SessionID string           `json:"sid,omitempty"`
+	AuthTime  *jwt.NumericDate `json:"auth_time,omitempty"`
+	AMR       []string         `json:"amr,omitempty"`
+}
+
+// refreshClaims are the claims of a refresh token. Only this server reads it.
+type refreshClaims struct {
+	jwt.RegisteredClaims
+	ClientID   string `json:"client_id"`
+	SessionID  string `json:"sid"`
+	Generation uint64 `json:"gen"`
+}
+
+// sessionAccess are the claims of the access token that a session's record
+// describes. They follow from the record alone, so that a retry repeats them.
+func (s *Service) sessionAccess(ses storage.Session) accessClaims {
+	return accessClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: s.Settings.Issuer, Subject: ses.Subject, Audience: ses.Audience,
+			ExpiresAt: jwt.NewNumericDate(ses.Access.Expires), IssuedAt: jwt.NewNumericDate(ses.Access.Issued),
+			ID: ses.Access.ID,
+		},
+		ClientID: ses.ClientID, Scope: ses.Access.Scope, Roles: ses.Access.Roles, SessionID: ses.ID,
+		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR,
+	}
+}
+
+// sessionRefresh are the claims of the refresh token that a session's record
+// describes. secret is the session's, unsealed.
+func (s *Service) sessionRefresh(ses storage.Session, secret []byte) refreshClaims {
+	return refreshClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Subject:   ses.Subject,
+			ExpiresAt: jwt.NewNumericDate(ses.Refresh.Expires), IssuedAt: jwt.NewNumericDate(ses.Refresh.Issued),
+			ID: refreshTokenID(secret, ses.ID, ses.Generation, ses.RotID),
+		},
+		ClientID: ses.ClientID, SessionID: ses.ID, Generation: ses.Generation,
+	}
+}
+
+// rotIDSize is the size of the random id of a rotation: 128 bits.
+const rotIDSize = 16
+
+func newRotID() []byte { return randomBytes(rotIDSize) }
+
+// randomBytes never fails: crypto/rand ends the process where the system has
+// no randomness.
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// newID is a random name of 128 bits.
+func newID() string { return base64.RawURLEncoding.EncodeToString(randomBytes(16)) }
+
+// refreshTokenID is the `jti` of a refresh token: the rotation's id and a MAC
+// over it under the session's own secret. So a thief of the refresh key alone
+// cannot forge a token, nor can a thief of the database alone.
+func refreshTokenID(secret []byte, sid string, gen uint64, rotID []byte) string {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(sid))
+	mac.Write([]byte{0})
+	mac.Write(binary.BigEndian.AppendUint64(nil, gen))
+	mac.Write(rotID)
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(append([]byte(nil), rotID...)))
+}
+
+// checkRefreshTokenID checks the inner MAC and returns the rotation's id.
+func checkRefreshTokenID(secret []byte, c refreshClaims) (rotID []byte, ok bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(c.ID)
+	if err != nil || len(raw) != rotIDSize+sha256.Size {
+		return nil, false
+	}
+	rotID = raw[:rotIDSize]
+	want := refreshTokenID(secret, c.SessionID, c.Generation, rotID)
+	return rotID, hmac.Equal([]byte(want), []byte(c.ID))
+}
+
+// sealSecret and openSecret keep a session's secret under the master key,
+// bound to the session it belongs to.
+func (s *Service) sealSecret(sid string, secret []byte) []byte {
+	return s.Master.Seal(purposeSession, secret, []byte(sid))
+}
+
+func (s *Service) openSecret(ses storage.Session) ([]byte, error) {
+	return s.Master.Open(purposeSession, ses.Secret, []byte(ses.ID))
+}
+
+const purposeSession = "session secret"
+
+// seconds cuts a time to what a NumericDate carries, so that a record and the
+// token it describes agree to the last digit.
+func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
