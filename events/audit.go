@@ -1,0 +1,32 @@
+package events
+
+import (
+	"context"
+	"log/slog"
+
+	"jeton/storage"
+)
+
+// Audit writes one line per event: when, what, who, why, and what it is about.
+// It speaks to the handler itself because a logger would keep a failed write
+// secret, and an event that was not written has to come again.
+func Audit(h slog.Handler) Subscriber {
+	return func(ctx context.Context, e storage.Event) error {
+		line := slog.NewRecord(e.Time, slog.LevelInfo, e.Type, 0)
+		for _, a := range []struct{ name, value string }{
+			{"event", e.ID},
+			{"sub", e.Subject},
+			{"client_id", e.ClientID},
+			{"sid", e.Session},
+			{"actor", e.Actor},
+			{"reason", e.Reason},
+			{"note", e.Note},
+			{"source", e.Source},
+		} {
+			if a.value != "" {
+				line.AddAttrs(slog.String(a.name, a.value))
+			}
+		}
+		return h.Handle(ctx, line)
+	}
+}

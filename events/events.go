@@ -1,0 +1,85 @@
+// Package events says what happened, and tells who needs to know.
+//
+// An event is written by the commit that makes it true ([New], [Put]), so none
+// is lost and none is invented. A [Publisher] on one node at a time takes
+// events from there and hands them to each [Subscriber] at least once; the
+// audit log ([Audit]) is one. Package status, below this one, records which
+// tokens are revoked. [Sweeper] removes what has expired, events included.
+//
+// What is an event, and which commit it belongs to, is decided above, in
+// packages grants and accounts. What strangers can cause without limit, such
+// as failed logins, is logged and counted but is no event: it would let them
+// fill the store.
+package events
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"jeton/storage"
+)
+
+// The types of events. Why a session ended is its reason, one of the Reason
+// constants of package storage.
+const (
+	SessionStarted  = "session_started"
+	SessionEnded    = "session_ended"
+	SessionsEnded   = "sessions_ended" // of a user, a client, or (neither) all
+	TokenRevoked    = "token_revoked"
+	ResponseLost    = "response_lost" // a rotation's answer reached nobody
+	LostWrite       = "lost_write"    // a rotation the store forgot was restored
+	PasswordChanged = "password_changed"
+
+	UserCreated  = "user_created"
+	UserChanged  = "user_changed"
+	UserDisabled = "user_disabled"
+	UserEnabled  = "user_enabled"
+	UserDeleted  = "user_deleted"
+	RolesChanged = "roles_changed"
+
+	ClientCreated       = "client_created"
+	ClientChanged       = "client_changed"
+	ClientSecretChanged = "client_secret_changed"
+	ClientDisabled      = "client_disabled"
+	ClientEnabled       = "client_enabled"
+	ClientDeleted       = "client_deleted"
+
+	KeyRotated  = "key_rotated"
+	KeyImported = "key_imported"
+	KeyRemoved  = "key_removed"
+)
+
+// Kept is how long an event waits for subscribers that do not take it.
+const Kept = 30 * 24 * time.Hour
+
+// made counts the events of this process: it orders those of one moment, such
+// as the events of one commit.
+var made atomic.Uint32
+
+// idEncoding keeps the order of what it encodes.
+var idEncoding = base32.HexEncoding.WithPadding(base32.NoPadding)
+
+// New returns an event that happened at now, the store's time. Ids sort by
+// time, then by the order of making in this process; the rest is random.
+func New(eventType string, now time.Time) storage.Event {
+	var id [8 + 4 + 8]byte
+	binary.BigEndian.PutUint64(id[:], uint64(max(now.UnixNano(), 0)))
+	binary.BigEndian.PutUint32(id[8:], made.Add(1))
+	rand.Read(id[12:])
+	return storage.Event{ID: idEncoding.EncodeToString(id[:]), Type: eventType, Time: now.UTC()}
+}
+
+// Put is the row of an event, for the commit that makes it true.
+func Put(e storage.Event) storage.Put {
+	return storage.Put{
+		Key:     key(e),
+		Value:   storage.Encode(e),
+		Expires: e.Time.Add(Kept),
+		Index:   []storage.Entry{{Name: storage.IndexOutbox, Sort: e.ID}},
+	}
+}
+
+func key(e storage.Event) storage.Key { return storage.Key{Kind: storage.KindEvent, ID: e.ID} }
