@@ -1,0 +1,212 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"jeton/keys"
+	"jeton/storage"
+)
+
+// maxRetryWindow bounds promise 3: a longer window helps no client and a thief
+// more each second.
+const maxRetryWindow = storage.Duration(time.Minute)
+
+// maxLife bounds how long a retired key has to stay in the ring, see
+// [keys.Config].
+var maxLife = map[string]storage.Duration{
+	"access-token-ttl":  storage.Duration(storage.Day),
+	"refresh-token-ttl": storage.Duration(400 * storage.Day),
+	"session-ttl":       storage.Duration(400 * storage.Day),
+}
+
+// check reports what is wrong between settings that are fine one by one.
+func (s *Settings) check(wrong *faults) {
+	add := func(name, format string, args ...any) { wrong.add(s.source(name), format, args...) }
+	if _, err := sqliteFile(s.Store.String()); err != nil {
+		add("store", "%v", err)
+	}
+	if s.masterKey != "" {
+		if s.MasterKeyFile != "" {
+			add("master-key-file", "JETON_MASTER_KEY is set too: give the master key in one place only")
+		}
+		if _, err := keys.LoadMaster("", s.masterKey); err != nil {
+			wrong.add("JETON_MASTER_KEY", "%s", strings.TrimPrefix(err.Error(), "keys: JETON_MASTER_KEY "))
+		}
+	}
+	s.checkLifetimes(wrong)
+
+	if !slices.Contains([]number{2048, 3072, 4096}, s.RSABits) {
+		add("rsa-bits", "%d is not one of 2048, 3072 and 4096", s.RSABits)
+	}
+	if s.PasswordMinLength < 8 || s.PasswordMinLength > 64 {
+		add("password-min-length", "%d is not between 8 and 64 (NIST SP 800-63B)", s.PasswordMinLength)
+	}
+	if s.KDFMemory > 4<<20 || s.KDFTime > 100 || s.KDFConcurrency > 1024 {
+		add("kdf-memory", "hashing a password this way would never end: stay below 4194304 KiB, 100 passes and 1024 at once")
+	}
+	if s.MaxSessions < 1 {
+		add("max-sessions", "a user needs at least 1 session")
+	}
+}
+
+// checkLifetimes refuses pairs that would surprise.
+func (s *Settings) checkLifetimes(wrong *faults) {
+	add := func(name, format string, args ...any) { wrong.add(s.source(name), format, args...) }
+	for _, name := range []string{"access-token-ttl", "refresh-token-ttl", "session-ttl"} {
+		if d := *s.duration(name); d < storage.Duration(time.Second) {
+			add(name, "%s is too short: a token has to live for a second at least", d)
+		} else if most := maxLife[name]; d > most {
+			add(name, "%s is too long: signing keys are kept until their last token is dead, so stay at %s or below", d, most)
+		}
+	}
+	if s.RefreshRetryWindow > maxRetryWindow {
+		add("refresh-retry-window", "%s is too long: what helps a client that lost an answer helps a thief too, so stay at 1m or below (10s is usual)", s.RefreshRetryWindow)
+	}
+}
+
+// duration is the setting of that name.
+func (s *Settings) duration(name string) *storage.Duration {
+	for _, row := range table() {
+		if d, ok := row.value(s).(*storage.Duration); ok && row.name == name {
+			return d
+		}
+	}
+	panic("no duration is called " + name)
+}
+
+// checkServing is check for those who serve: it also looks into the files that
+// only they have to be able to read. Other commands pass over it, so that they
+// work beside a server whose flags they do not repeat.
+//
+// Secrets are not sent over a wire in clear text unless told to (RFC 6749
+// §3.2, RFC 9700 §2.6).
+func (s *Settings) checkServing(wrong *faults) {
+	add := func(name, format string, args ...any) { wrong.add(s.source(name), format, args...) }
+	if s.MaxConnections < 1 {
+		add("max-connections", "a server needs at least 1 connection")
+	}
+	for _, e := range slices.Concat(s.Clients, s.Users) {
+		e.check(wrong)
+	}
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		add("tls-cert", "--tls-cert and --tls-key belong together: give both")
+	} else if s.TLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(s.TLSCert.String(), s.TLSKey.String()); err != nil {
+			add("tls-cert", "the certificate and its key cannot be used: %v", err)
+		}
+	}
+	host, _, err := net.SplitHostPort(s.Listen.String())
+	if err != nil {
+		add("listen", "%q is not an address such as 127.0.0.1:9096", s.Listen)
+		return
+	}
+	if !isLoopback(host) && s.TLSCert == "" && !bool(s.Insecure) {
+		add("listen", "%s can be reached from other machines, where passwords would travel in clear text: give --tls-cert and --tls-key, or --insecure behind a proxy that speaks https", s.Listen)
+	}
+	switch {
+	case s.Issuer != "":
+		if err := checkIssuer(s.Issuer.String(), bool(s.Insecure)); err != nil {
+			add("issuer", "%v", err)
+		}
+	case isUnspecified(host):
+		add("listen", "%s names no host that clients could call: say with --issuer how they reach this server, such as https://login.example.com", s.Listen)
+	}
+	if s.MetricsListen != "off" {
+		if _, _, err := net.SplitHostPort(s.MetricsListen.String()); err != nil {
+			add("metrics-listen", "%q is neither an address such as 127.0.0.1:9097 nor off", s.MetricsListen)
+		}
+	}
+}
+
+// checkIssuer holds RFC 8414 §2 (https, no query, no fragment), and refuses
+// the trailing slash, over which clients that compare byte by byte stumble.
+func checkIssuer(issuer string, insecure bool) error {
+	u, err := url.Parse(issuer)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return fmt.Errorf("%q is not an address such as https://login.example.com", issuer)
+	case u.User != nil:
+		return fmt.Errorf("%q has a user name in it: leave that out", issuer)
+	case strings.ContainsAny(issuer, "?#"):
+		return fmt.Errorf("%q has a query or fragment: leave that out (RFC 8414 §2)", issuer)
+	case strings.HasSuffix(issuer, "/"):
+		return fmt.Errorf("%q ends with a slash: write %s", issuer, strings.TrimRight(issuer, "/"))
+	case u.Path != "" && (strings.Contains(u.Path, "//") || strings.Contains(u.EscapedPath(), "%") || strings.Contains(u.Path+"/", "/./") || strings.Contains(u.Path+"/", "/../")):
+		return fmt.Errorf("%q has a path that proxies rewrite: use plain segments such as /auth", issuer)
+	case u.Host != strings.ToLower(u.Host):
+		return fmt.Errorf("%q has upper case in its host, which clients compare byte by byte: write %s", issuer, strings.Replace(issuer, u.Host, strings.ToLower(u.Host), 1))
+	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !insecure:
+		return fmt.Errorf("%q is not https, so tokens could be read on the way: use https, or --insecure on a network you trust", issuer)
+	}
+	return nil
+}
+
+// issuerOf is the default issuer of a listener.
+func issuerOf(listen string, addr net.Addr, secure bool) string {
+	scheme, usual := "http", "80"
+	if secure {
+		scheme, usual = "https", "443"
+	}
+	host, _, _ := net.SplitHostPort(listen)
+	_, port, _ := net.SplitHostPort(addr.String())
+	if port == usual {
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		return scheme + "://" + strings.ToLower(host)
+	}
+	return scheme + "://" + strings.ToLower(net.JoinHostPort(host, port))
+}
+
+// isLoopback reports whether nobody beyond this machine reaches the host.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}
+
+// isUnspecified reports whether the host stands for all addresses.
+func isUnspecified(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "" || err == nil && addr.Unmap().IsUnspecified()
+}
+
+// sqliteFile is the file of a store such as sqlite:jeton-data/jeton.db.
+func sqliteFile(store string) (string, error) {
+	file, ok := strings.CutPrefix(store, "sqlite:")
+	switch {
+	case !ok:
+		return "", fmt.Errorf("%q is not a store this version knows: write sqlite:FILE, such as sqlite:jeton-data/jeton.db", storePassword.ReplaceAllString(store, "${1}(hidden)@"))
+	case file == "" || strings.HasSuffix(file, "/"):
+		return "", fmt.Errorf("%q names no file: write sqlite:FILE, such as sqlite:jeton-data/jeton.db", store)
+	case strings.HasPrefix(file, "//"):
+		return "", fmt.Errorf("%q is not a file name: write sqlite:/absolute/path or sqlite:relative/path", store)
+	case strings.ContainsAny(file, "?#\x00"):
+		return "", fmt.Errorf("%q has a ?, # or NUL in it, which SQLite would not take for a part of the name", store)
+	}
+	return file, nil
+}
+
+// dataDir is where the SQLite file stands, and what is kept beside it.
+func (s *Settings) dataDir() string {
+	file, err := sqliteFile(s.Store.String())
+	if err != nil {
+		return ""
+	}
+	return filepath.Dir(file)
+}
+
+// socketPath is where the server is reached.
+func (s *Settings) socketPath() string {
+	if s.AdminSocket != "" {
+		return s.AdminSocket.String()
+	}
+	return filepath.Join(s.dataDir(), "admin.sock")
+}

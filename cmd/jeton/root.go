@@ -1,0 +1,102 @@
+package main
+
+import (
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// app is the command and the outside world it works in.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	environ        []string
+}
+
+// rootCommand is the tree of all commands.
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "jeton",
+		Short: "An OAuth 2 authorization server",
+		Long: "Jeton trades credentials for tokens, lets APIs verify them locally, and lets\n" +
+			"whoever owns a token take it back. Start with: jeton serve --demo",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	addFlags(root.PersistentFlags(), true)
+	root.AddCommand(a.configCommand(), a.versionCommand())
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%v; see %s --help", err, cmd.CommandPath())
+	})
+	group(root)
+	return root
+}
+
+// group makes a command that only holds others refuse to run by itself, with
+// their names.
+func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(subcommands...)
+	cmd.Args = cobra.ArbitraryArgs // so that RunE tells what is wrong
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var names []string
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() {
+				names = append(names, sub.Name())
+			}
+		}
+		if len(args) == 0 {
+			return usagef("say what to do: %[1]s %[2]s; or see %[1]s --help", cmd.CommandPath(), strings.Join(names, "|"))
+		}
+		return usagef("there is no command %q%s: %s %s", cmd.CommandPath()+" "+args[0], suggest(args[0], names),
+			cmd.CommandPath(), strings.Join(names, "|"))
+	}
+	return cmd
+}
+
+// exactly refuses any other number of arguments than those named.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			for i, arg := range args {
+				if arg == "" {
+					return usagef("%s is empty: %s", names[i], cmd.UseLine())
+				}
+			}
+			return nil
+		}
+		if len(names) == 0 {
+			return usagef("%s takes no argument, but got %s", cmd.CommandPath(), strconv.Quote(args[0]))
+		}
+		return usagef("%s takes %s, but got %d arguments: %s", cmd.CommandPath(), strings.Join(names, " "), len(args), cmd.UseLine())
+	}
+}
+
+// wantsJSON reports whether errors are to be JSON, also when the arguments did
+// not get as far as being read.
+func wantsJSON(args, environ []string) bool {
+	on := func(s string) bool { v, err := strconv.ParseBool(s); return err == nil && v }
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i]
+	}
+	for _, arg := range slices.Backward(args) {
+		if v, ok := strings.CutPrefix(arg, "--json="); ok {
+			return on(v)
+		}
+		if arg == "--json" {
+			return true
+		}
+	}
+	for _, line := range environ {
+		if v, ok := strings.CutPrefix(line, "JETON_JSON="); ok {
+			return on(v)
+		}
+	}
+	return false
+}

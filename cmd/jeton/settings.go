@@ -1,0 +1,161 @@
+package main
+
+import (
+	"regexp"
+
+	"github.com/spf13/pflag"
+
+	"jeton/storage"
+)
+
+// Settings is everything that can be set, in one place. Each field has one row
+// in [table], which names its flag; its variable and its key in the file
+// follow from that name.
+type Settings struct {
+	// What every command needs to find the server or its store.
+	Config        path
+	Store         text
+	MasterKeyFile path
+	AdminSocket   path
+	JSON          yesno
+
+	// Who is served, and where.
+	Listen         text
+	Issuer         text
+	TLSCert        path
+	TLSKey         path
+	Insecure       yesno
+	MetricsListen  text
+	TrustedProxies networks
+	MaxConnections number
+
+	// Tokens and sessions.
+	AccessTokenTTL     storage.Duration
+	RefreshTokenTTL    storage.Duration
+	SessionTTL         storage.Duration
+	RefreshRetryWindow storage.Duration
+	MaxSessions        number
+
+	// Keys.
+	SigningAlg choice
+	RSABits    number
+
+	// Passwords.
+	PasswordMinLength number
+	PasswordBlocklist path
+	KDFConcurrency    number
+	KDFMemory         number
+	KDFTime           number
+
+	// Calls to others, and logs.
+	OutboundAllow networks
+	LogFormat     choice
+	LogLevel      choice
+
+	// Clients and Users are what the file asks to be made sure of.
+	Clients []entry
+	Users   []entry
+
+	// origin says, by name, where a setting came from: "--listen",
+	// "JETON_LISTEN", "jeton.yaml:3", or nothing for a default.
+	origin map[string]string
+	// masterKey is JETON_MASTER_KEY.
+	masterKey string
+}
+
+// setting is one row of the table.
+type setting struct {
+	name, def, help string
+	// everywhere: the flag belongs to every command, not only to those that
+	// serve or show the configuration.
+	everywhere bool
+	// secret: the value may hold a password, which is never shown.
+	secret bool
+	value  func(*Settings) pflag.Value
+}
+
+// table lists all settings. Flags, variables, file, `config print` and
+// `config check` read it; nothing else has to know a setting's name.
+func table() []setting {
+	return []setting{
+		{name: "config", everywhere: true, help: "the configuration file (YAML)",
+			value: func(s *Settings) pflag.Value { return &s.Config }},
+		{name: "store", def: "sqlite:jeton-data/jeton.db", everywhere: true, secret: true, help: "where everything is kept: sqlite:FILE",
+			value: func(s *Settings) pflag.Value { return &s.Store }},
+		{name: "master-key-file", everywhere: true, help: "the key that seals all other keys, base64 of 32 bytes (default: JETON_MASTER_KEY, else master.key beside the SQLite file)",
+			value: func(s *Settings) pflag.Value { return &s.MasterKeyFile }},
+		{name: "admin-socket", everywhere: true, help: "where commands reach the server (default: admin.sock beside the SQLite file)",
+			value: func(s *Settings) pflag.Value { return &s.AdminSocket }},
+		{name: "json", def: "false", everywhere: true, help: "answer in JSON",
+			value: func(s *Settings) pflag.Value { return &s.JSON }},
+
+		{name: "listen", def: "127.0.0.1:9096", help: "the address to serve, :0 takes a free port",
+			value: func(s *Settings) pflag.Value { return &s.Listen }},
+		{name: "issuer", help: "the address by which clients know this server (default: made from --listen)",
+			value: func(s *Settings) pflag.Value { return &s.Issuer }},
+		{name: "tls-cert", help: "certificate chain (PEM) to serve https; read again when it changes",
+			value: func(s *Settings) pflag.Value { return &s.TLSCert }},
+		{name: "tls-key", help: "private key (PEM) of --tls-cert",
+			value: func(s *Settings) pflag.Value { return &s.TLSKey }},
+		{name: "insecure", def: "false", help: "allow http beyond this machine: only behind a proxy that speaks https",
+			value: func(s *Settings) pflag.Value { return &s.Insecure }},
+		{name: "metrics-listen", def: "127.0.0.1:9097", help: "the address of /metrics, or off",
+			value: func(s *Settings) pflag.Value { return &s.MetricsListen }},
+		{name: "trusted-proxies", help: "address ranges whose X-Forwarded-For is believed",
+			value: func(s *Settings) pflag.Value { return &s.TrustedProxies }},
+		{name: "max-connections", def: "10000", help: "connections served at once",
+			value: func(s *Settings) pflag.Value { return &s.MaxConnections }},
+
+		{name: "access-token-ttl", def: "30m", help: "how long an access token is valid",
+			value: func(s *Settings) pflag.Value { return &s.AccessTokenTTL }},
+		{name: "refresh-token-ttl", def: "15d", help: "how long a session lives without being refreshed",
+			value: func(s *Settings) pflag.Value { return &s.RefreshTokenTTL }},
+		{name: "session-ttl", def: "90d", help: "how long a session lives at most",
+			value: func(s *Settings) pflag.Value { return &s.SessionTTL }},
+		{name: "refresh-retry-window", def: "0s", help: "how long the last spent refresh token still returns its successor: 10s for browsers and phones, 0s for strict single use",
+			value: func(s *Settings) pflag.Value { return &s.RefreshRetryWindow }},
+		{name: "max-sessions", def: "100", help: "live sessions of one user at one client",
+			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
+
+		{name: "signing-alg", def: "RS256", help: "how access tokens are signed",
+			value: func(s *Settings) pflag.Value {
+				s.SigningAlg.of = []string{"RS256", "ES256", "PS256", "EdDSA"}
+				return &s.SigningAlg
+			}},
+		{name: "rsa-bits", def: "2048", help: "size of new RSA keys: 2048, 3072 or 4096",
+			value: func(s *Settings) pflag.Value { return &s.RSABits }},
+
+		{name: "password-min-length", def: "15", help: "characters of a new password; below 15 (never below 8) only with a second factor",
+			value: func(s *Settings) pflag.Value { return &s.PasswordMinLength }},
+		{name: "password-blocklist", help: "a file of refused passwords, one a line",
+			value: func(s *Settings) pflag.Value { return &s.PasswordBlocklist }},
+		{name: "kdf-concurrency", def: "0", help: "passwords hashed at once, 0 for the number of cores",
+			value: func(s *Settings) pflag.Value { return &s.KDFConcurrency }},
+		{name: "kdf-memory", def: "19456", help: "KiB of memory that hashing a password takes (argon2id m)",
+			value: func(s *Settings) pflag.Value { return &s.KDFMemory }},
+		{name: "kdf-time", def: "2", help: "passes over that memory (argon2id t)",
+			value: func(s *Settings) pflag.Value { return &s.KDFTime }},
+
+		{name: "outbound-allow", help: "private address ranges that a client's jwks_uri may be fetched from",
+			value: func(s *Settings) pflag.Value { return &s.OutboundAllow }},
+		{name: "log-format", def: "text", help: "how logs are written",
+			value: func(s *Settings) pflag.Value { s.LogFormat.of = []string{"text", "json"}; return &s.LogFormat }},
+		{name: "log-level", def: "info", help: "the least level that is logged",
+			value: func(s *Settings) pflag.Value {
+				s.LogLevel.of = []string{"debug", "info", "warn", "error"}
+				return &s.LogLevel
+			}},
+	}
+}
+
+// storePassword finds the password in a store's URL.
+var storePassword = regexp.MustCompile(`^([a-z+]+://[^/@]*:)[^@]*@`)
+
+// shown is the value as it may be printed.
+func (row setting) shown(s *Settings) string {
+	v := row.value(s).String()
+	if row.secret {
+		v = storePassword.ReplaceAllString(v, "${1}(hidden)@")
+	}
+	return v
+}
