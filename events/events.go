@@ -31,7 +31,6 @@ const (
 	TokenRevoked    = "token_revoked"
 	ResponseLost    = "response_lost" // a rotation's answer reached nobody
 	LostWrite       = "lost_write"    // a rotation the store forgot was restored
-	ResponseLost    = "response_lost" // a rotation of which nobody got the answer
 	PasswordChanged = "password_changed"
 
 	UserCreated  = "user_created"
