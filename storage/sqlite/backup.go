@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Backup writes the store as it is at this moment to a new file, which is a
+// store itself. Reads and commits go on meanwhile. What it cannot finish it
+// removes.
+func (s *Store) Backup(ctx context.Context, path string) (err error) {
+	if s.isClosed() {
+		return errClosed
+	}
+	// Absolute, since SQLite takes a name that begins with "file:" for a URI.
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	// O_EXCL: nothing is ever overwritten, least of all the last good backup.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("storage: %s exists already: name a new file for the backup", path)
+	} else if err != nil {
+		return fmt.Errorf("storage: the backup: %w", explain(err))
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			os.Remove(path)
+			err = fmt.Errorf("storage: the backup: %w", explain(err))
+		}
+	}()
+	c, err := connect(s.path, "busy_timeout(5000)", "trusted_schema(0)")
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	// VACUUM INTO fills a file that is empty. It is not a write to the store,
+	// so this is the one statement that a caller may interrupt.
+	if _, err := c.dc.(driver.ExecerContext).ExecContext(ctx, "VACUUM INTO ?", c.bind([]any{path})); err != nil {
+		return err
+	}
+	// SQLite leaves syncing the copy to us.
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

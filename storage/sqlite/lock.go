@@ -1,0 +1,93 @@
+package sqlite
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileLock lets one process write at a time. SQLite's own lock would do for
+// safety, but those who wait for it poll, and a busy process then starves the
+// others for seconds.
+//
+// It is two locks, a door and the room behind it: who waits for the room
+// stands in the door, so that the process which has just left cannot slip in
+// again before the one that waits.
+type fileLock struct {
+	door, room *os.File
+}
+
+var errStopped = errors.New("the store is closing")
+
+func openLock(path string) (*fileLock, error) {
+	door, err := openLockFile(path + ".lock-next")
+	if err != nil {
+		return nil, err
+	}
+	room, err := openLockFile(path + ".lock")
+	if err != nil {
+		door.Close()
+		return nil, err
+	}
+	return &fileLock{door, room}, nil
+}
+
+func openLockFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+}
+
+// acquire waits for the lock until stop is closed.
+func (l *fileLock) acquire(stop <-chan struct{}) error {
+	if err := flock(&l.door, stop); err != nil {
+		return err
+	}
+	defer unlock(l.door)
+	return flock(&l.room, stop)
+}
+
+func (l *fileLock) release() { unlock(l.room) }
+
+func (l *fileLock) close() {
+	for _, f := range []*os.File{l.door, l.room} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+func unlock(f *os.File) {
+	if f != nil {
+		unix.Flock(int(f.Fd()), unix.LOCK_UN)
+	}
+}
+
+// flock locks a file. The system call cannot be called off, so a wait that
+// stop ends leaves the file to the goroutine in it, which closes it (and so
+// gives up the lock) when whoever holds the lock lets go or dies.
+func flock(f **os.File, stop <-chan struct{}) error {
+	file := *f
+	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err != unix.EWOULDBLOCK {
+		return err
+	}
+	got := make(chan error)
+	go func() {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX)
+		for err == unix.EINTR {
+			err = unix.Flock(int(file.Fd()), unix.LOCK_EX)
+		}
+		select {
+		case got <- err:
+		case <-stop:
+			file.Close()
+		}
+	}()
+	select {
+	case err := <-got:
+		return err
+	case <-stop:
+		*f = nil
+		return errStopped
+	}
+}

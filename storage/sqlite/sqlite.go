@@ -1,0 +1,200 @@
+// Package sqlite keeps the records of Jeton in one SQLite file, for one
+// machine and any number of processes on it. It is a [storage.Backend] and
+// knows no more than that.
+//
+// Reads run beside each other on a pool of connections. All writes of a
+// process go through one goroutine, which commits together what has queued
+// while the commit before was on its way to the disk: many callers share one
+// fsync, and a single one waits for nobody. A file lock around each such batch
+// gives processes their turn.
+//
+// Durability is that of the disk: WAL with synchronous=FULL, so a commit is
+// answered after its fsync. WAL needs shared memory, hence a local file
+// system, not NFS.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"jeton/storage"
+)
+
+// Options say where the store is. The zero value of all but Path works.
+type Options struct {
+	// Path is the file; it is made, with its directory, if it does not exist.
+	Path string
+	// Now is the store's clock. nil is time.Now.
+	Now func() time.Time
+	// Wait is the longest that a call waits for its turn before it fails with
+	// storage.ErrUnavailable. Zero is 5 s.
+	Wait time.Duration
+
+	// maxPages limits the size of the file, to test what a full disk does.
+	maxPages int
+}
+
+// Store is a SQLite file, opened.
+type Store struct {
+	path string
+	now  func() time.Time
+	wait time.Duration
+
+	queue   queue
+	writer  *writer
+	readers chan *conn // a slot each; nil has not been opened yet
+	changes changes
+
+	stop chan struct{} // ends the background work
+	work sync.WaitGroup
+
+	closing  chan struct{} // refuses new calls
+	closed   sync.Once
+	closeErr error
+}
+
+var _ storage.Backend = (*Store)(nil)
+
+// Open opens or makes the store. What it refuses (the file of another program,
+// of a newer version, one that cannot be read) it leaves as it was.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w", explain(err))
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, o Options) (*Store, error) {
+	if o.Path == "" {
+		return nil, errors.New("the store needs the name of a file, such as sqlite:jeton-data/jeton.db")
+	}
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path: path, now: o.Now, wait: o.Wait,
+		readers: make(chan *conn, max(4, 2*runtime.GOMAXPROCS(0))),
+		stop:    make(chan struct{}), closing: make(chan struct{}),
+	}
+	s.queue.wake = make(chan struct{}, 1)
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.wait == 0 {
+		s.wait = 5 * time.Second
+	}
+	for range cap(s.readers) {
+		s.readers <- nil
+	}
+	if err := s.prepare(ctx, o.maxPages); err != nil {
+		return nil, err
+	}
+	s.work.Add(2)
+	go s.write()
+	go s.watch()
+	return s, nil
+}
+
+// prepare makes the file, or brings it to the schema of this version, while no
+// other process writes.
+func (s *Store) prepare(ctx context.Context, maxPages int) error {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return err
+	}
+	// Before the first file of ours appears beside what may not be ours.
+	if err := look(s.path); err != nil {
+		return err
+	}
+	lock, err := openLock(s.path)
+	if err != nil {
+		return err
+	}
+	w := &writer{path: s.path, lock: lock, maxPages: maxPages}
+	late, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
+	if err := lock.acquire(late.Done()); err == errStopped {
+		lock.close()
+		return fmt.Errorf("%w: another process has held %s.lock for %v: end it and try again", storage.ErrUnavailable, s.path, s.wait)
+	} else if err != nil {
+		lock.close()
+		return err
+	}
+	defer lock.release()
+	if err := w.prepare(); err != nil {
+		w.close()
+		return err
+	}
+	if s.changes.looker, err = connect(s.path, reading...); err != nil {
+		w.close()
+		return err
+	}
+	s.writer = w
+	return nil
+}
+
+// look refuses a file that is not ours without leaving a trace beside it.
+func look(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file: name one with --store", path)
+	}
+	c, err := connect(path, reading...)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	_, _, err = verify(c, path, len(migrations))
+	return err
+}
+
+// Now is the clock of the process: all that use the file are on one machine.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	if s.isClosed() {
+		return time.Time{}, errClosed
+	}
+	return s.now().UTC(), nil
+}
+
+var errClosed = fmt.Errorf("%w: it has been closed", storage.ErrUnavailable)
+
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close lets the commits under way finish, or be withdrawn when their time is
+// up, and ends the background work.
+func (s *Store) Close() error {
+	s.closed.Do(func() {
+		close(s.closing)
+		s.queue.drain()
+		close(s.stop)
+		s.work.Wait()
+		for range cap(s.readers) {
+			if c := <-s.readers; c != nil {
+				s.closeErr = errors.Join(s.closeErr, c.close())
+			}
+		}
+		s.closeErr = errors.Join(s.closeErr, s.changes.looker.close(), s.writer.close())
+		s.changes.signal()
+	})
+	return s.closeErr
+}

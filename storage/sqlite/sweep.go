@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"jeton/storage"
+)
+
+// sweepBatch is how many rows one job removes: few, so that the commits that
+// share its transaction hardly notice.
+const sweepBatch = 64
+
+// Sweep implements [storage.Backend]. It works in small portions, between
+// which other writes have their turn, and stops when ctx ends.
+func (s *Store) Sweep(ctx context.Context, limit int) (removed int, err error) {
+	for removed < limit {
+		want, n := min(limit-removed, sweepBatch), 0
+		err := s.submit(ctx, func(b *batch) (err error) {
+			n, err = b.sweep(want)
+			return err
+		})
+		if err != nil {
+			return removed, err
+		}
+		if removed += n; n < want {
+			break
+		}
+	}
+	return removed, nil
+}
+
+// sweep removes expired rows, the longest expired first.
+func (b *batch) sweep(limit int) (int, error) {
+	type expired struct {
+		p storage.Partition
+		k storage.Key
+		f found
+	}
+	var rows []expired
+	err := b.c.query(func(v []driver.Value) error {
+		e := expired{p: storage.Partition(text(v[2])), k: storage.Key{Kind: text(v[3]), ID: text(v[4])}}
+		e.f.n = v[0].(int64)
+		e.f.entries, _ = v[1].([]byte)
+		rows = append(rows, e)
+		return nil
+	}, `SELECT n, entries, partition, kind, id FROM rows INDEXED BY rows_expires
+		WHERE expires < 9223372036854775807 AND expires <= ? ORDER BY expires LIMIT ?`, b.now.UnixNano(), int64(limit))
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range rows {
+		if err := b.remove(e.p, e.k, e.f); err != nil {
+			return 0, err
+		}
+	}
+	return len(rows), nil
+}

@@ -1,0 +1,69 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"jeton/storage"
+)
+
+// maxValue bounds one value, far above what a record is.
+const maxValue = 16 << 20
+
+func validKeys(p storage.Partition, keys []storage.Key) error {
+	if p == "" || strings.IndexByte(string(p), 0) >= 0 {
+		return fmt.Errorf("%q is no partition: it is empty or has a NUL byte", string(p))
+	}
+	for _, k := range keys {
+		if k.Kind == "" || k.ID == "" || strings.IndexByte(k.Kind, 0) >= 0 || strings.IndexByte(k.ID, 0) >= 0 {
+			return fmt.Errorf("%q %q is no key: a part of it is empty or has a NUL byte", k.Kind, k.ID)
+		}
+	}
+	return nil
+}
+
+// validChange refuses what has no meaning before it takes a place in the
+// queue.
+func validChange(c *storage.Change) error {
+	keys := make([]storage.Key, 0, len(c.Checks)+len(c.Puts)+len(c.Deletes))
+	written := make(map[storage.Key]bool, len(c.Puts)+len(c.Deletes))
+	for i := range c.Puts {
+		if err := validPut(&c.Puts[i]); err != nil {
+			return err
+		}
+		keys = append(keys, c.Puts[i].Key)
+		written[c.Puts[i].Key] = true
+	}
+	for _, k := range c.Deletes {
+		keys = append(keys, k)
+		written[k] = true
+	}
+	if len(written) != len(keys) {
+		return errors.New("a change writes the same row twice")
+	}
+	for _, check := range c.Checks {
+		if check.Version > math.MaxInt64 {
+			return fmt.Errorf("no row has version %d", check.Version)
+		}
+		keys = append(keys, check.Key)
+	}
+	return validKeys(c.Partition, keys)
+}
+
+func validPut(p *storage.Put) error {
+	if len(p.Value) > maxValue {
+		return fmt.Errorf("the value of %s %q has %d bytes, the most is %d", p.Kind, p.ID, len(p.Value), maxValue)
+	}
+	if e := p.Expires; !e.IsZero() && !time.Unix(0, e.UnixNano()).Equal(e) {
+		return fmt.Errorf("%s %q expires %s, which is out of range", p.Kind, p.ID, e.Format(time.RFC3339))
+	}
+	for _, e := range p.Index {
+		if e.Name == "" || strings.IndexByte(e.Name, 0) >= 0 || strings.IndexByte(e.Sort, 0) >= 0 {
+			return fmt.Errorf("%q %q is no index entry: its name is empty, or it has a NUL byte", e.Name, e.Sort)
+		}
+	}
+	return nil
+}
