@@ -161,6 +161,7 @@ func (a *Allocator) leaseToClient(t int, exp time.Time, clientID string, clientV
 			Key:     b.key(),
 			Value:   storage.Encode(storage.StatusBlock{List: b.list, Block: b.number, Epoch: epoch}),
 			Expires: b.ends.Add(Grace),
+			Index:   []storage.Entry{{Name: IndexBlocks, Sort: fmt.Sprintf("%010d.%010d", b.list, b.number)}},
 		}},
 	})
 	switch {

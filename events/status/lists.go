@@ -11,12 +11,15 @@ import (
 	"jeton/storage"
 )
 
-// The indexes of lists. Both hold live lists only, since rows expire.
+// The indexes. They hold what lives only, since rows expire.
 const (
 	// IndexLists holds all lists by number.
 	IndexLists = "lists"
 	// IndexOpenLists holds the lists with free blocks by their end.
 	IndexOpenLists = "lists/open"
+	// IndexBlocks holds the blocks of clients, in their partitions, by list
+	// (ten digits, a dot) and block: of one client, or of one list.
+	IndexBlocks = "blocks"
 )
 
 // leaseTries bounds how often one lease is decided anew. Each conflict means
