@@ -1,0 +1,149 @@
+package accounts
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"jeton/clients"
+	"jeton/grants"
+	"jeton/storage"
+)
+
+// Setting is a member of a JSON object that may be absent. Set says that it was
+// there; null sets the zero value, which clears what the client had.
+type Setting[T any] struct {
+	Set   bool
+	Value T
+}
+
+// To is a setting of v.
+func To[T any](v T) Setting[T] { return Setting[T]{true, v} }
+
+// UnmarshalJSON reads the member.
+func (s *Setting[T]) UnmarshalJSON(b []byte) error {
+	*s = Setting[T]{Set: true}
+	if bytes.Equal(b, []byte("null")) {
+		return nil
+	}
+	return json.Unmarshal(b, &s.Value)
+}
+
+// MarshalJSON writes the value; tag the member omitzero to leave it out when it
+// is not set.
+func (s Setting[T]) MarshalJSON() ([]byte, error) { return json.Marshal(s.Value) }
+
+// IsZero reports whether the setting is absent.
+func (s Setting[T]) IsZero() bool { return !s.Set }
+
+// ClientSettings is what [Clients.Add] and [Clients.Set] can set of a client,
+// in the names of RFC 7591 §2 where it has one.
+type ClientSettings struct {
+	Name         Setting[string]            `json:"client_name,omitzero"`
+	Grants       Setting[[]string]          `json:"grant_types,omitzero"`
+	Scope        Setting[string]            `json:"scope,omitzero"`
+	Audience     Setting[[]string]          `json:"audience,omitzero"`
+	AuthMethod   Setting[string]            `json:"token_endpoint_auth_method,omitzero"`
+	Public       Setting[bool]              `json:"public,omitzero"`
+	JWKS         Setting[json.RawMessage]   `json:"jwks,omitzero"`
+	JWKSURI      Setting[string]            `json:"jwks_uri,omitzero"`
+	RedirectURIs Setting[[]string]          `json:"redirect_uris,omitzero"`
+	CORSOrigins  Setting[[]string]          `json:"cors_origins,omitzero"`
+	Introspect   Setting[bool]              `json:"introspect,omitzero"`
+	Admin        Setting[bool]              `json:"admin,omitzero"`
+	AccessTTL    Setting[storage.Duration]  `json:"access_token_ttl,omitzero"`
+	RefreshTTL   Setting[storage.Duration]  `json:"refresh_token_ttl,omitzero"`
+	SessionTTL   Setting[storage.Duration]  `json:"session_ttl,omitzero"`
+	RetryWindow  Setting[*storage.Duration] `json:"refresh_retry_window,omitzero"`
+	MaxSessions  Setting[int]               `json:"max_sessions,omitzero"`
+}
+
+func put[T any](s Setting[T], to *T) {
+	if s.Set {
+		*to = s.Value
+	}
+}
+
+// apply sets what is set. What the client may not be is found by
+// [clients.Validate].
+func (s ClientSettings) apply(c *storage.Client) {
+	put(s.Name, &c.Name)
+	put(s.Grants, &c.Grants)
+	if s.Scope.Set {
+		c.Scopes = strings.Fields(s.Scope.Value)
+	}
+	put(s.Audience, &c.Audience)
+	put(s.RedirectURIs, &c.RedirectURIs)
+	put(s.CORSOrigins, &c.CORSOrigins)
+	put(s.Introspect, &c.Introspect)
+	put(s.Admin, &c.Admin)
+	put(s.AccessTTL, &c.AccessTokenTTL)
+	put(s.RefreshTTL, &c.RefreshTokenTTL)
+	put(s.SessionTTL, &c.SessionTTL)
+	put(s.RetryWindow, &c.RefreshRetryWindow)
+	put(s.MaxSessions, &c.MaxSessions)
+	s.applyAuth(c)
+}
+
+// applyAuth settles how the client authenticates. One way holds at a time, and
+// going over to another forgets the credentials of the one before.
+func (s ClientSettings) applyAuth(c *storage.Client) {
+	if s.JWKS.Set {
+		c.JWKS = ""
+		if len(s.JWKS.Value) > 0 {
+			var b bytes.Buffer
+			if json.Compact(&b, s.JWKS.Value) == nil {
+				c.JWKS = b.String()
+			}
+		}
+	}
+	put(s.JWKSURI, &c.JWKSURI)
+	switch {
+	case s.AuthMethod.Set:
+		c.AuthMethod = s.AuthMethod.Value
+	case s.Public.Set && s.Public.Value:
+		c.AuthMethod = storage.AuthNone
+	case s.Public.Set && c.AuthMethod == storage.AuthNone:
+		c.AuthMethod = ""
+	}
+	newKeys := (s.JWKS.Set && c.JWKS != "") || (s.JWKSURI.Set && c.JWKSURI != "")
+	if newKeys && !s.AuthMethod.Set && !(s.Public.Set && s.Public.Value) {
+		c.AuthMethod = storage.AuthPrivateKeyJWT
+	}
+	switch c.AuthMethod {
+	case storage.AuthNone:
+		c.SecretHash = ""
+		if !newKeys {
+			c.JWKS, c.JWKSURI = "", ""
+		}
+	case storage.AuthPrivateKeyJWT:
+		c.SecretHash = ""
+	case "", storage.AuthBasic, storage.AuthPost:
+		if !newKeys {
+			c.JWKS, c.JWKSURI = "", ""
+		}
+	}
+}
+
+// check finds all that is wrong with a client after s was applied.
+func (s ClientSettings) check(c storage.Client, adminAudience string) error {
+	var wrong faults
+	if s.Public.Set && s.AuthMethod.Set && s.Public.Value != (s.AuthMethod.Value == storage.AuthNone) {
+		wrong.add("public: it contradicts token_endpoint_auth_method: a public client, and only that, has %q", storage.AuthNone)
+	}
+	if s.Scope.Set && s.Scope.Value != strings.Join(c.Scopes, " ") {
+		wrong.add("scope: write scope tokens with one space between, and none around")
+	}
+	if slices.Contains(c.Audience, adminAudience) {
+		wrong.add("audience: %s is that of tokens with the scope %s, which have it by themselves, and of no other", adminAudience, grants.AdminScope)
+	}
+	var bad *clients.MetadataError
+	if err := clients.Validate(c); errors.As(err, &bad) {
+		wrong = append(wrong, bad.Faults...)
+	} else if err != nil {
+		return err
+	}
+	return wrong.err()
+}

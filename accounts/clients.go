@@ -1,0 +1,231 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"jeton/events"
+	"jeton/grants"
+	"jeton/storage"
+)
+
+// Clients administers the programs that may ask for tokens.
+type Clients struct {
+	Store  *storage.Store
+	Grants *grants.Service
+}
+
+// Find returns a client.
+func (c *Clients) Find(ctx context.Context, id string) (storage.Client, error) {
+	if id == "" || len(id) > 255 || strings.ContainsRune(id, 0) {
+		return storage.Client{}, notFound("client", id)
+	}
+	rec, _, err := c.Store.Client(ctx, id)
+	if err == nil && !rec.Exists() {
+		err = notFound("client", id)
+	}
+	return rec.Value, err
+}
+
+// List returns clients in the order of their ids, from the cursor after on, and
+// the cursor of the following page, empty at the end.
+func (c *Clients) List(ctx context.Context, after string, limit int) ([]storage.Client, string, error) {
+	page, err := Page(ctx, c.Store, storage.Query{Index: storage.IndexClients, After: after, Limit: limit})
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]storage.Client, 0, len(page.Rows))
+	for _, row := range page.Rows {
+		rec, err := storage.Decode[storage.Client](row)
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, rec.Value)
+	}
+	return list, page.Next, nil
+}
+
+// NewClient is what [Clients.Add] makes a client of.
+type NewClient struct {
+	ID string `json:"client_id"`
+	ClientSettings
+	// Secret is one chosen by hand; empty makes one, unless the client is
+	// public or authenticates with its own key.
+	Secret string `json:"client_secret,omitempty"`
+}
+
+// Add makes a client and returns its secret where one was made: it cannot be
+// read again.
+func (c *Clients) Add(ctx context.Context, n NewClient, act Act) (client storage.Client, secret string, err error) {
+	client.ID = n.ID
+	n.apply(&client)
+	var secretWrong error
+	if usesSecret(client) || n.Secret != "" {
+		secret, secretWrong = giveSecret(&client, n.Secret)
+	}
+	if err := allFaults(n.check(client, c.Grants.Settings.AdminAudience()), secretWrong); err != nil {
+		return storage.Client{}, "", err
+	}
+	if err := guard(act, protected(client)); err != nil {
+		return storage.Client{}, "", err
+	}
+	if err := c.freeID(ctx, n.ID); err != nil {
+		return storage.Client{}, "", err
+	}
+	now, err := c.Store.Now(ctx)
+	if err != nil {
+		return storage.Client{}, "", err
+	}
+	client.Created, client.Updated = now, now
+	// The epoch of a client that is added anew after it was deleted must be one
+	// that no token of the first has seen. Endings add one to it each, and no
+	// store commits a million of them a second.
+	client.Epoch = uint64(now.UnixMicro())
+	event := clientEvent(events.ClientCreated, client.ID, now, act)
+	_, err = c.Store.Commit(ctx, storage.Change{
+		Partition: storage.ClientPartition(client.ID),
+		// The second check is the reservation of [Users.Add] for a given sub.
+		Checks: []storage.Check{{Key: storage.ClientKey(client.ID)}, {Key: storage.UserKey(client.ID)}},
+		Puts: []storage.Put{
+			{Key: storage.ClientKey(client.ID), Value: storage.Encode(client), Index: storage.ClientIndex(client)},
+			events.Put(event),
+		},
+	})
+	if errors.Is(err, storage.ErrConflict) {
+		return storage.Client{}, "", exists("the client_id", client.ID, "a client or a user's sub has it; choose another, or change that client")
+	}
+	if err != nil {
+		return storage.Client{}, "", err
+	}
+	return client, secret, nil
+}
+
+// freeID refuses an id that a user has as `sub`: the tokens of the two could
+// not be told apart (RFC 9068 §5, RFC 9700 §4.15). A user whose random `sub`
+// is being made at this moment is not seen, but nobody can know that `sub`.
+func (c *Clients) freeID(ctx context.Context, id string) error {
+	user, _, err := c.Store.User(ctx, id)
+	if err == nil && user.Exists() {
+		err = exists("the client_id", id, "a user has it as sub, and their tokens could not be told apart; choose another")
+	}
+	return err
+}
+
+// Set changes the settings that are set and leaves the others. Every node goes
+// by it within a second. A client that comes to authenticate with a secret and
+// has none gets one, which is returned.
+func (c *Clients) Set(ctx context.Context, id string, s ClientSettings, act Act) (client storage.Client, secret string, err error) {
+	client, err = c.change(ctx, id, events.ClientChanged, nil, act, func(client *storage.Client) error {
+		before := protected(*client)
+		s.apply(client)
+		secret = ""
+		if usesSecret(*client) && client.SecretHash == "" {
+			secret, _ = giveSecret(client, "")
+		}
+		if err := s.check(*client, c.Grants.Settings.AdminAudience()); err != nil {
+			return err
+		}
+		return guard(act, before || protected(*client))
+	})
+	if err != nil {
+		return storage.Client{}, "", err
+	}
+	return client, secret, nil
+}
+
+// NewSecret replaces the client's secret; the old one stops working within a
+// second, sessions go on. The secret is returned where it was made here.
+func (c *Clients) NewSecret(ctx context.Context, id, given string, act Act) (client storage.Client, secret string, err error) {
+	client, err = c.change(ctx, id, events.ClientSecretChanged, nil, act, func(client *storage.Client) (err error) {
+		if err := guard(act, protected(*client)); err != nil {
+			return err
+		}
+		if !usesSecret(*client) {
+			var wrong faults
+			wrong.add("the client has no secret, it authenticates with %s: change its token_endpoint_auth_method first", client.AuthMethod)
+			return wrong.err()
+		}
+		secret, err = giveSecret(client, given)
+		return err
+	})
+	if err != nil {
+		return storage.Client{}, "", err
+	}
+	return client, secret, nil
+}
+
+// Disable refuses the client everything and ends all sessions through it.
+func (c *Clients) Disable(ctx context.Context, id string, act Act) (storage.Client, error) {
+	return c.change(ctx, id, events.ClientDisabled, act.ending(storage.ReasonClientDisabled), act, func(client *storage.Client) error {
+		client.Disabled = true
+		return nil
+	})
+}
+
+// Enable lets a disabled client work again. Ended sessions stay ended.
+func (c *Clients) Enable(ctx context.Context, id string, act Act) (storage.Client, error) {
+	client, err := c.Find(ctx, id)
+	if err != nil || !client.Disabled {
+		return client, err
+	}
+	return c.change(ctx, id, events.ClientEnabled, nil, act, func(client *storage.Client) error {
+		client.Disabled = false
+		return guard(act, protected(*client))
+	})
+}
+
+// Delete ends all sessions through the client and forgets it. The id may be
+// given to another client later.
+func (c *Clients) Delete(ctx context.Context, id string, act Act) error {
+	for range mostTries {
+		_, err := c.change(ctx, id, events.ClientDeleted, act.ending(storage.ReasonClientDeleted), act, func(client *storage.Client) error {
+			client.Disabled = true
+			return guard(act, protected(*client))
+		})
+		if err != nil {
+			return err
+		}
+		rec, _, err := c.Store.Client(ctx, id)
+		if err != nil || !rec.Exists() {
+			return err
+		}
+		if !rec.Value.Disabled {
+			continue // enabled meanwhile: there may be sessions again
+		}
+		_, err = c.Store.Commit(ctx, storage.Change{
+			Partition: storage.ClientPartition(id),
+			Checks:    []storage.Check{rec.Check(storage.ClientKey(id))},
+			Deletes:   []storage.Key{storage.ClientKey(id)},
+		})
+		if !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
+	}
+	return errContended
+}
+
+// change applies set to the client, with the event, in one commit.
+func (c *Clients) change(ctx context.Context, id, eventType string, end *grants.Ending, act Act, set func(*storage.Client) error) (storage.Client, error) {
+	if _, err := c.Find(ctx, id); err != nil {
+		return storage.Client{}, err
+	}
+	now, err := c.Store.Now(ctx)
+	if err != nil {
+		return storage.Client{}, err
+	}
+	return c.Grants.ChangeClient(ctx, id, set, end, clientEvent(eventType, id, now, act))
+}
+
+// protected reports whether the client is one that administers.
+func protected(c storage.Client) bool {
+	return c.Admin || slices.Contains(c.Scopes, grants.AdminScope)
+}
+
+func guard(act Act, protected bool) error {
+	if protected && !act.Operator {
+		return ErrOperatorOnly
+	}
+	return nil
+}

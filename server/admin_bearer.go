@@ -1,0 +1,133 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"jeton/accounts"
+	"jeton/grants"
+	"jeton/storage"
+)
+
+// roleAdmin is what a user needs to administer, beside a client that may.
+const roleAdmin = "ROLE_ADMIN"
+
+// The answers of RFC 6750 §3.1. One who sends nothing is told only how to
+// authenticate.
+var (
+	noCredentials = bearerRefusal(http.StatusUnauthorized, "", "this needs an access token with the scope "+grants.AdminScope)
+	invalidToken  = bearerRefusal(http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired, revoked or for another audience: ask for one with the scope "+grants.AdminScope)
+	lacksScope    = bearerRefusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+grants.AdminScope)
+	lacksRight    = adminRefusal(http.StatusForbidden, "access_denied", "the client or the user may not administer any more: the client needs the admin flag, the user the role "+roleAdmin)
+)
+
+// bearerRefusal is an answer with a challenge (RFC 6750 §3).
+func bearerRefusal(status int, code, description string) error {
+	challenge := `Bearer realm="jeton admin"`
+	if code != "" {
+		challenge += `, error="` + code + `", error_description="` + described(description) + `"`
+	}
+	if code == "insufficient_scope" {
+		challenge += `, scope="` + grants.AdminScope + `"`
+	}
+	if code == "" {
+		code = "invalid_token" // of the body, where each error has a code
+	}
+	return refusal{problem{status: status, code: code, description: description, header: http.Header{"Www-Authenticate": {challenge}}}}
+}
+
+func badBearer(description string) error {
+	return bearerRefusal(http.StatusBadRequest, "invalid_request", description)
+}
+
+// BearerDoor lets in who shows an access token with the scope jeton:admin, from
+// a client that may administer and, where a user stands behind it, a user with
+// the role. All of it is looked up in the store at each call. Its routes lie
+// below the path of the issuer.
+func (a *Admin) BearerDoor() http.Handler {
+	base := ""
+	if u, err := url.Parse(a.Grants.Settings.Issuer); err == nil {
+		base = strings.TrimSuffix(u.EscapedPath(), "/")
+	}
+	routes := a.router(base)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		actor, err := a.bearer(r)
+		if err != nil {
+			writeAdminProblem(w, r, err)
+			return
+		}
+		routes.ServeHTTP(w, withActor(r, actor))
+	})
+}
+
+// bearer finds who sends a request.
+func (a *Admin) bearer(r *http.Request) (Actor, error) {
+	token, err := bearerToken(r)
+	if err != nil {
+		return Actor{}, err
+	}
+	access, err := a.Grants.VerifyAccess(r.Context(), token)
+	if refused := new(grants.Error); errors.As(err, &refused) {
+		return Actor{}, errors.Join(invalidToken, err)
+	} else if err != nil {
+		return Actor{}, err
+	}
+	if !slices.Contains(access.Audience, a.Grants.Settings.AdminAudience()) {
+		return Actor{}, invalidToken
+	}
+	if !slices.Contains(strings.Fields(access.Scope), grants.AdminScope) {
+		return Actor{}, lacksScope
+	}
+	client, _, err := a.Grants.Store.Client(r.Context(), access.ClientID)
+	if err != nil {
+		return Actor{}, err
+	}
+	if !client.Value.Admin || client.Value.Disabled {
+		return Actor{}, lacksRight
+	}
+	if access.SessionID == "" && access.Subject == access.ClientID {
+		return Actor{ActorClient, access.ClientID}, nil
+	}
+	if !administers(access.User, access.Subject) {
+		return Actor{}, lacksRight
+	}
+	return Actor{ActorUser, access.Subject}, nil
+}
+
+func administers(u storage.User, sub string) bool {
+	return u.Subject == sub && !u.Disabled && !accounts.Deleted(u) && slices.Contains(u.Roles, roleAdmin)
+}
+
+// bearerToken reads the token from the one place where it is taken (RFC 6750
+// §2.1). In a URI it would end up in logs.
+func bearerToken(r *http.Request) (string, error) {
+	if strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token") {
+		return "", badBearer("an access token is taken only in the Authorization header, never in a URI; this one may have been logged: revoke it")
+	}
+	sent := r.Header.Values("Authorization")
+	if len(sent) == 0 {
+		return "", noCredentials
+	}
+	if len(sent) > 1 {
+		return "", badBearer("there is more than one Authorization header")
+	}
+	scheme, token, _ := strings.Cut(sent[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", noCredentials
+	}
+	if token = strings.TrimLeft(token, " "); !b64token(token) {
+		return "", badBearer("the Authorization header is not Bearer and one token")
+	}
+	return token, nil
+}
+
+// b64token is the syntax of RFC 6750 §2.1.
+func b64token(s string) bool {
+	body := strings.TrimRight(s, "=")
+	return body != "" && !strings.ContainsFunc(body, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/", r))
+	})
+}

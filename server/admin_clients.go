@@ -1,0 +1,145 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"jeton/accounts"
+	"jeton/storage"
+)
+
+// clientObject is a client as the admin API shows one. Secret is there only in
+// the answer to the act that made it.
+type clientObject struct {
+	ID           string            `json:"client_id"`
+	Secret       string            `json:"client_secret,omitempty"`
+	Name         string            `json:"client_name,omitempty"`
+	Grants       []string          `json:"grant_types"`
+	Scope        string            `json:"scope"`
+	Audience     []string          `json:"audience"`
+	AuthMethod   string            `json:"token_endpoint_auth_method,omitempty"`
+	Public       bool              `json:"public"`
+	JWKS         json.RawMessage   `json:"jwks,omitempty"`
+	JWKSURI      string            `json:"jwks_uri,omitempty"`
+	RedirectURIs []string          `json:"redirect_uris,omitempty"`
+	CORSOrigins  []string          `json:"cors_origins,omitempty"`
+	Introspect   bool              `json:"introspect"`
+	Admin        bool              `json:"admin"`
+	AccessTTL    storage.Duration  `json:"access_token_ttl,omitzero"`
+	RefreshTTL   storage.Duration  `json:"refresh_token_ttl,omitzero"`
+	SessionTTL   storage.Duration  `json:"session_ttl,omitzero"`
+	RetryWindow  *storage.Duration `json:"refresh_retry_window,omitempty"`
+	MaxSessions  int               `json:"max_sessions,omitempty"`
+	Disabled     bool              `json:"disabled"`
+	Created      time.Time         `json:"created_at"`
+	Updated      time.Time         `json:"updated_at"`
+}
+
+func showClient(c storage.Client, secret string) clientObject {
+	return clientObject{
+		ID: c.ID, Secret: secret, Name: c.Name, Grants: list(c.Grants), Scope: strings.Join(c.Scopes, " "), Audience: list(c.Audience),
+		AuthMethod: c.AuthMethod, Public: c.Public(), JWKS: json.RawMessage(c.JWKS), JWKSURI: c.JWKSURI,
+		RedirectURIs: c.RedirectURIs, CORSOrigins: c.CORSOrigins, Introspect: c.Introspect, Admin: c.Admin,
+		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
+		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
+		Disabled: c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
+	}
+}
+
+// answerClient is how most acts on a client end.
+func answerClient(c storage.Client, err error) (int, any, error) {
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, showClient(c, ""), nil
+}
+
+func (a *Admin) listClients(c *call) (int, any, error) {
+	q, err := c.query("after", "limit")
+	if err != nil {
+		return 0, nil, err
+	}
+	limit, err := pageLimit(q)
+	if err != nil {
+		return 0, nil, err
+	}
+	clients, next, err := a.Clients.List(c.ctx, q.Get("after"), limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	a.linkNext(c, q, next, limit)
+	page := make([]clientObject, len(clients))
+	for i, client := range clients {
+		page[i] = showClient(client, "")
+	}
+	return http.StatusOK, page, nil
+}
+
+func (a *Admin) addClient(c *call) (int, any, error) {
+	var body accounts.NewClient
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	client, secret, err := a.Clients.Add(c.ctx, body, c.act)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, showClient(client, secret), nil
+}
+
+func (a *Admin) showClient(c *call) (int, any, error) {
+	return answerClient(a.Clients.Find(c.ctx, c.vars["client_id"]))
+}
+
+func (a *Admin) setClient(c *call) (int, any, error) {
+	var body accounts.ClientSettings
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	client, secret, err := a.Clients.Set(c.ctx, c.vars["client_id"], body, c.act)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, showClient(client, secret), nil
+}
+
+func (a *Admin) newSecret(c *call) (int, any, error) {
+	var body struct {
+		Secret string `json:"client_secret"`
+	}
+	if err := c.decodeOptional(&body); err != nil {
+		return 0, nil, err
+	}
+	client, secret, err := a.Clients.NewSecret(c.ctx, c.vars["client_id"], body.Secret, c.act)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, showClient(client, secret), nil
+}
+
+func (a *Admin) disableClient(c *call) (int, any, error) {
+	var body struct{ reason }
+	if err := c.decodeOptional(&body); err != nil {
+		return 0, nil, err
+	}
+	if err := c.because(body.reason); err != nil {
+		return 0, nil, err
+	}
+	return answerClient(a.Clients.Disable(c.ctx, c.vars["client_id"], c.act))
+}
+
+func (a *Admin) enableClient(c *call) (int, any, error) {
+	if err := c.decodeOptional(&struct{}{}); err != nil {
+		return 0, nil, err
+	}
+	return answerClient(a.Clients.Enable(c.ctx, c.vars["client_id"], c.act))
+}
+
+func (a *Admin) deleteClient(c *call) (int, any, error) {
+	if err := a.Clients.Delete(c.ctx, c.vars["client_id"], c.act); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusNoContent, nil, nil
+}

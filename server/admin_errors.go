@@ -1,0 +1,72 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"jeton/accounts"
+	"jeton/grants"
+	"jeton/storage"
+)
+
+// refusal is an error that carries its answer.
+type refusal struct{ problem }
+
+func (r refusal) Error() string { return r.code + ": " + r.description }
+
+func adminRefusal(status int, code, format string, args ...any) error {
+	return refusal{problem{status: status, code: code, description: fmt.Sprintf(format, args...)}}
+}
+
+func badBody(format string, args ...any) error {
+	return adminRefusal(http.StatusBadRequest, "invalid_request", format, args...)
+}
+
+// adminProblemOf says more than [problemOf]: who administers may know what is
+// there, and is told what to do next.
+func adminProblemOf(err error) problem {
+	var own refusal
+	var invalid *accounts.InvalidError
+	switch {
+	case errors.As(err, &own):
+		return own.problem
+	case errors.As(err, &invalid):
+		return problem{status: http.StatusBadRequest, code: "invalid_request", description: invalid.Error()}
+	case errors.Is(err, grants.ErrNotFound):
+		return problem{status: http.StatusNotFound, code: "not_found", description: err.Error()}
+	case errors.Is(err, grants.ErrExists):
+		return problem{status: http.StatusConflict, code: "already_exists", description: err.Error()}
+	case errors.Is(err, accounts.ErrOperatorOnly):
+		return problem{status: http.StatusForbidden, code: "access_denied", description: "clients that administer are changed only on the machine itself: use the jeton command there"}
+	case errors.Is(err, storage.ErrUnknown):
+		return unavailable("the store did not say whether it made the change: look before you ask again")
+	}
+	return problemOf(err)
+}
+
+func writeAdminProblem(w http.ResponseWriter, r *http.Request, err error) {
+	p := adminProblemOf(err)
+	noteError(r.Context(), p, err)
+	for k, v := range p.header {
+		w.Header()[k] = v
+	}
+	writeJSON(w, p.status, map[string]any{"error": p.code, "error_description": described(p.description)})
+}
+
+// described leaves the characters that an error_description may have (RFC 6749
+// §5.2), whatever name or value is quoted in it.
+func described(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\':
+			return '/'
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"jeton/accounts"
+	"jeton/storage"
+)
+
+// userObject is a user as the admin API shows one. A hash is never shown.
+type userObject struct {
+	Subject         string    `json:"sub"`
+	Username        string    `json:"username"`
+	Roles           []string  `json:"roles"`
+	Disabled        bool      `json:"disabled"`
+	HasPassword     bool      `json:"has_password"`
+	Created         time.Time `json:"created_at"`
+	Updated         time.Time `json:"updated_at"`
+	PasswordChanged time.Time `json:"password_changed_at,omitzero"`
+}
+
+func showUser(u storage.User) userObject {
+	return userObject{
+		Subject: u.Subject, Username: u.Username, Roles: list(u.Roles), Disabled: u.Disabled, HasPassword: u.PasswordHash != "",
+		Created: u.Created.UTC(), Updated: u.Updated.UTC(), PasswordChanged: u.PasswordChanged.UTC(),
+	}
+}
+
+// list is never null in JSON.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+// answerUser is how most acts on a user end.
+func answerUser(u storage.User, err error) (int, any, error) {
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, showUser(u), nil
+}
+
+func (a *Admin) listUsers(c *call) (int, any, error) {
+	q, err := c.query("prefix", "after", "limit")
+	if err != nil {
+		return 0, nil, err
+	}
+	limit, err := pageLimit(q)
+	if err != nil {
+		return 0, nil, err
+	}
+	users, next, err := a.Users.List(c.ctx, q.Get("prefix"), q.Get("after"), limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	a.linkNext(c, q, next, limit)
+	page := make([]userObject, len(users))
+	for i, u := range users {
+		page[i] = showUser(u)
+	}
+	return http.StatusOK, page, nil
+}
+
+func (a *Admin) addUser(c *call) (int, any, error) {
+	var body struct {
+		Username string   `json:"username"`
+		Subject  string   `json:"sub"`
+		Roles    []string `json:"roles"`
+		Password string   `json:"password"`
+	}
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	u, err := a.Users.Add(c.ctx, accounts.NewUser{
+		Username: body.Username, Subject: body.Subject, Roles: body.Roles, Password: body.Password,
+	}, c.act)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, showUser(u), nil
+}
+
+func (a *Admin) showUser(c *call) (int, any, error) {
+	return answerUser(a.Users.Find(c.ctx, c.vars["username"]))
+}
+
+func (a *Admin) setPassword(c *call) (int, any, error) {
+	var body struct {
+		Password string `json:"password"`
+		reason
+	}
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	if err := c.because(body.reason); err != nil {
+		return 0, nil, err
+	}
+	return answerUser(a.Users.SetPassword(c.ctx, c.vars["username"], body.Password, c.act))
+}
+
+func (a *Admin) setRoles(c *call) (int, any, error) {
+	var body struct {
+		Roles *[]string `json:"roles"`
+	}
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	if body.Roles == nil {
+		return 0, nil, badBody("roles is missing: send the whole list, [] for none")
+	}
+	return answerUser(a.Users.SetRoles(c.ctx, c.vars["username"], *body.Roles, c.act))
+}
+
+func (a *Admin) disableUser(c *call) (int, any, error) {
+	var body struct{ reason }
+	if err := c.decodeOptional(&body); err != nil {
+		return 0, nil, err
+	}
+	if err := c.because(body.reason); err != nil {
+		return 0, nil, err
+	}
+	return answerUser(a.Users.Disable(c.ctx, c.vars["username"], c.act))
+}
+
+func (a *Admin) enableUser(c *call) (int, any, error) {
+	if err := c.decodeOptional(&struct{}{}); err != nil {
+		return 0, nil, err
+	}
+	return answerUser(a.Users.Enable(c.ctx, c.vars["username"], c.act))
+}
+
+func (a *Admin) deleteUser(c *call) (int, any, error) {
+	if err := a.Users.Delete(c.ctx, c.vars["username"], c.act); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusNoContent, nil, nil
+}
