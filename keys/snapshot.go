@@ -48,16 +48,16 @@ type snapshot struct {
 	published *KeySet
 }
 
-// newer orders keys of one use by when they sign; of two at one instant the
-// one that has not been rotated out.
+// newer orders keys of one use by when they sign. Of two that took over at one
+// instant (rotated with now) the newer is the one that goes last or stays.
 func newer(a, b *key) bool {
 	if c := a.Activates.Compare(b.Activates); c != 0 {
 		return c > 0
 	}
-	if a.Removes.IsZero() != b.Removes.IsZero() {
-		return a.Removes.IsZero()
+	if a.Removes.Equal(b.Removes) {
+		return a.ID > b.ID
 	}
-	return a.ID > b.ID
+	return a.Removes.IsZero() || !b.Removes.IsZero() && a.Removes.After(b.Removes)
 }
 
 // current is the key of a use that signs at now: the youngest that is active.
