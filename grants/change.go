@@ -2,7 +2,6 @@ package grants
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"jeton/events"
@@ -100,20 +99,4 @@ func changing(p storage.Partition, check storage.Check, put storage.Put, task *p
 		c.Puts = append(c.Puts, task.put())
 	}
 	return c
-}
-
-// recheckClient looks at a client again after its cached record proved stale,
-// so that the request is decided on the truth.
-func (s *Service) recheckClient(ctx context.Context, cached storage.Record[storage.Client], err error) error {
-	if !errors.Is(err, storage.ErrConflict) {
-		return err
-	}
-	fresh, _, readErr := s.Store.Client(ctx, cached.Value.ID)
-	switch {
-	case readErr != nil:
-		return readErr
-	case !fresh.Exists() || fresh.Value.Disabled:
-		return fail(InvalidClient, "client authentication failed", errors.New("disabled or deleted meanwhile"))
-	}
-	return fmt.Errorf("grants: the client has changed while the token was made: %w", storage.ErrUnavailable)
 }

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"jeton/events/status"
 	"jeton/keys"
+	"jeton/storage"
 )
 
 // clientCredentialsGrant is RFC 6749 §4.4: a token for the client itself.
@@ -40,8 +42,11 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 	issued := seconds(m.now)
 	expires := issued.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))
 	place, err := s.Places.NextForClient(ctx, m.now, client.ID, m.req.Client.Version, client.Epoch, expires)
+	if errors.Is(err, storage.ErrConflict) {
+		return s.issueAfresh(ctx, m.req)
+	}
 	if err != nil {
-		return Response{}, s.recheckClient(ctx, m.req.Client, err)
+		return Response{}, err
 	}
 	scope := strings.Join(m.scope, " ")
 	token, _, err := s.Keys.Sign(ctx, m.now, keys.UseSig, typAccess, accessClaims{
@@ -52,4 +57,25 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 		ClientID: client.ID, Scope: scope,
 	})
 	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope}, err
+}
+
+// issueAfresh decides about a request again, on the client's record as it is:
+// the one at hand proved stale, and a cache would answer the same again.
+func (s *Service) issueAfresh(ctx context.Context, req Request) (Response, error) {
+	var err error
+	if req.Client, _, err = s.Store.Client(ctx, req.Client.Value.ID); err != nil {
+		return Response{}, err
+	}
+	if !req.Client.Exists() || req.Client.Value.Disabled {
+		return Response{}, fail(InvalidClient, "client authentication failed", errors.New("disabled or deleted meanwhile"))
+	}
+	a, err := s.Authorize(ctx, req)
+	if err != nil {
+		return Response{}, err
+	}
+	resp, err := a.issue(ctx, s)
+	if errors.Is(err, storage.ErrConflict) {
+		return Response{}, errContended
+	}
+	return resp, err
 }

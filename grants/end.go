@@ -130,23 +130,14 @@ const (
 // finish does the second step of an ending and strikes it off.
 func (s *Service) finish(ctx context.Context, p storage.Partition, task pending) (int, error) {
 	sel := task.Selection
-	if sel.ClientID != "" || sel.All {
-		// Other nodes may go by the old epoch for as long as their caches.
-		if err := pause(ctx, storage.CacheAge); err != nil {
+	if sel.All {
+		if err := s.bumpClients(ctx); err != nil {
 			return 0, err
 		}
 	}
-	n := 0
-	if sel.All {
-		// A client's own tokens belong to no session: their epoch is the client's.
-		err := s.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexClients}, func(row storage.Row) error {
-			_, _, err := s.changeClient(ctx, row.ID, func(*storage.Client) error { return nil }, &task.Ending, nil)
-			if errors.Is(err, ErrNotFound) {
-				return nil
-			}
-			return err
-		})
-		if err != nil {
+	if sel.ClientID != "" || sel.All {
+		// Other nodes may go by the old epoch for as long as their caches.
+		if err := pause(ctx, storage.CacheAge); err != nil {
 			return 0, err
 		}
 	}
@@ -156,6 +147,18 @@ func (s *Service) finish(ctx context.Context, p storage.Partition, task pending)
 	}
 	_, err = s.Store.Commit(ctx, storage.Change{Partition: p, Deletes: []storage.Key{task.key()}})
 	return n, err
+}
+
+// bumpClients ends the clients' own tokens: they belong to no session, so the
+// system's epoch does not reach them, but each client's does.
+func (s *Service) bumpClients(ctx context.Context) error {
+	return s.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexClients}, func(row storage.Row) error {
+		_, _, err := s.changeClient(ctx, row.ID, func(c *storage.Client) error { c.Epoch++; return nil }, nil, nil)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
 }
 
 // ResumeEndings finishes the endings that a crash left half done. Two nodes

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"jeton/clients"
+	"jeton/grants"
+	"jeton/passwords"
+	"jeton/storage"
+)
+
+// problem is an error as it goes out.
+type problem struct {
+	status      int
+	code        string
+	description string
+	header      http.Header
+}
+
+// statusOf gives each code of the wire its status (RFC 6749 §5.2, RFC 6750
+// §3.1).
+var statusOf = map[grants.Code]int{
+	grants.InvalidRequest:       http.StatusBadRequest,
+	grants.InvalidClient:        http.StatusUnauthorized,
+	grants.InvalidGrant:         http.StatusBadRequest,
+	grants.InvalidScope:         http.StatusBadRequest,
+	grants.UnauthorizedClient:   http.StatusBadRequest,
+	grants.UnsupportedGrantType: http.StatusBadRequest,
+	grants.InvalidToken:         http.StatusUnauthorized,
+	grants.InsufficientScope:    http.StatusForbidden,
+}
+
+// retryAfter is what a 503 asks clients to wait, in seconds.
+const retryAfter = "2"
+
+// problemOf is the one table that turns errors into HTTP. An error that is not
+// in it is the server's own, and its text stays in the log.
+func problemOf(err error) problem {
+	var refused *grants.Error
+	switch {
+	case errors.As(err, &refused):
+		p := problem{status: statusOf[refused.Code], code: string(refused.Code), description: refused.Description}
+		if refused.Code == grants.InvalidClient {
+			// RFC 9110 §15.5.2: a 401 names a way to authenticate.
+			p.header = http.Header{"Www-Authenticate": {`Basic realm="jeton", charset="UTF-8"`}}
+		}
+		return p
+	case errors.Is(err, clients.ErrInvalidClient):
+		return problemOf(grants.Refuse(grants.InvalidClient, "client authentication failed", nil))
+	case errors.Is(err, errTooLarge):
+		return problem{status: http.StatusRequestEntityTooLarge, code: "invalid_request", description: "the body is too large"}
+	case errors.Is(err, passwords.ErrBusy):
+		return unavailable("too many sign-ins at once; try again shortly")
+	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrUnknown):
+		return unavailable("the server cannot reach its store; try again shortly")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return unavailable("the request was given up")
+	}
+	return problem{status: http.StatusInternalServerError, code: "server_error", description: "the server met an unexpected condition"}
+}
+
+func unavailable(description string) problem {
+	return problem{
+		status: http.StatusServiceUnavailable, code: "temporarily_unavailable", description: description,
+		header: http.Header{"Retry-After": {retryAfter}},
+	}
+}
+
+// writeProblem answers with an error as JSON and leaves its cause to the log
+// line of the request.
+func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	noteError(r.Context(), p, err)
+	for k, v := range p.header {
+		w.Header()[k] = v
+	}
+	writeJSON(w, p.status, map[string]any{"error": p.code, "error_description": p.description})
+}
+
+// writeJSON answers with a body that no cache may keep (RFC 6749 §5.1).
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
+	w.Write(b)
+}
+
+// only answers other methods with 405 and the methods that are allowed
+// (RFC 9110 §15.5.6).
+func only(h http.Handler, methods ...string) http.Handler {
+	allow := strings.Join(methods, ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range methods {
+			if r.Method == m {
+				h.ServeHTTP(w, r)
+				return
+			}
+		}
+		w.Header().Set("Allow", allow)
+		writeJSON(w, http.StatusMethodNotAllowed, map[string]any{
+			"error": "invalid_request", "error_description": "the method is not allowed here; allowed: " + allow,
+		})
+	})
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusNotFound, map[string]any{"error": "not_found", "error_description": "there is nothing at this address"})
+}

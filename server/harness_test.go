@@ -1,0 +1,317 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"jeton/accounts"
+	"jeton/clients"
+	"jeton/events/status"
+	"jeton/grants"
+	"jeton/keys"
+	"jeton/passwords"
+	"jeton/server"
+	"jeton/storage"
+	"jeton/storage/sqlite"
+	wellknown "jeton/well-known"
+)
+
+// clock is a time that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// What every node has: a confidential client with all grants, a public one
+// without client_credentials, one that may introspect, and alice.
+const (
+	appSecret = "app-secret-app-secret-app-secret-"
+	apiSecret = "api-secret-api-secret-api-secret-"
+	password  = "wonderland-wonderland"
+)
+
+// options set up a node.
+type options struct {
+	issuer   string // default: the URL of the test server
+	alg      string // default ES256, which signs quickly
+	settings func(*grants.Settings)
+	proxies  []netip.Prefix
+	outbound *http.Client
+	scopes   []string
+}
+
+// node is a whole server on a real store, reached over HTTP.
+type node struct {
+	t       *testing.T
+	url     string // of the issuer
+	clock   *clock
+	store   *storage.Store
+	grants  *grants.Service
+	users   *accounts.Users
+	clients *accounts.Clients
+	server  *server.Server
+	http    *http.Client
+	log     *syncBuffer
+	operate http.Handler // the admin API behind the operator's door
+}
+
+// syncBuffer gathers the log.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func start(t *testing.T, o options) *node {
+	t.Helper()
+	n := bare(t, o)
+	ctx := t.Context()
+	must(t, n.addClient(accounts.NewClient{ID: "app", Secret: appSecret, ClientSettings: accounts.ClientSettings{
+		Grants: accounts.To(grants.Types()), Scope: accounts.To("read write")}}))
+	must(t, n.addClient(accounts.NewClient{ID: "other", Secret: apiSecret, ClientSettings: accounts.ClientSettings{
+		Grants: accounts.To(grants.Types()), Scope: accounts.To("read write")}}))
+	must(t, n.addClient(accounts.NewClient{ID: "api", Secret: apiSecret, ClientSettings: accounts.ClientSettings{
+		Grants: accounts.To([]string{"client_credentials"}), Introspect: accounts.To(true)}}))
+	must(t, n.addClient(accounts.NewClient{ID: "spa", ClientSettings: accounts.ClientSettings{
+		AuthMethod: accounts.To(storage.AuthNone), Grants: accounts.To([]string{"password", "refresh_token"}),
+		Scope: accounts.To("read write"), CORSOrigins: accounts.To([]string{"https://spa.example"})}}))
+	_, err := n.users.Add(ctx, accounts.NewUser{Username: "alice", Subject: "u-alice", Roles: []string{"ROLE_USER"}, Password: password}, accounts.Act{Operator: true})
+	must(t, err)
+	return n
+}
+
+func (n *node) addClient(c accounts.NewClient) error {
+	_, _, err := n.clients.Add(n.t.Context(), c, accounts.Act{Operator: true, By: "operator"})
+	return err
+}
+
+// bare is a node without clients and users.
+func bare(t *testing.T, o options) *node {
+	t.Helper()
+	n := &node{t: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, log: new(syncBuffer)}
+	var handler http.Handler
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	if o.issuer == "" {
+		o.issuer = web.URL
+	}
+	n.url = web.URL + mustURL(t, o.issuer).Path
+	n.http = web.Client()
+	n.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if o.alg == "" {
+		o.alg = keys.ES256
+	}
+	backend, err := sqlite.Open(t.Context(), sqlite.Options{Path: t.TempDir() + "/jeton.db", Now: n.clock.Now})
+	must(t, err)
+	n.store = storage.New(backend)
+	master, err := keys.NewMasterKey(make([]byte, 32))
+	must(t, err)
+	ring, err := keys.Open(t.Context(), n.store, master, keys.Config{Alg: o.alg, Now: n.clock.Now})
+	must(t, err)
+	pw, err := passwords.New(passwords.Config{})
+	must(t, err)
+	places := status.New(n.store, status.Config{})
+	logger := slog.New(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	n.grants = &grants.Service{
+		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100},
+		Store:    n.store, Keys: ring, Master: master, Places: places, Passwords: pw, Log: logger, Now: n.clock.Now,
+	}
+	if o.settings != nil {
+		o.settings(&n.grants.Settings)
+	}
+	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now})
+	must(t, err)
+	docs, err := wellknown.Routes(server.Published(o.issuer, o.scopes), ring)
+	must(t, err)
+	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
+	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
+	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants}
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger}, n.grants, auth, docs, admin)
+	must(t, err)
+	handler, n.operate = n.server.Handler(), admin.OperatorDoor()
+	t.Cleanup(func() { web.Close(); places.Close(); ring.Close(); n.store.Close() })
+	return n
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustURL(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	must(t, err)
+	return u
+}
+
+// answer is a response, read.
+type answer struct {
+	*http.Response
+	body []byte
+	json map[string]any
+}
+
+// str is a member of the JSON body as a string.
+func (a answer) str(name string) string {
+	s, _ := a.json[name].(string)
+	return s
+}
+
+// do sends a request; change may add headers.
+func (n *node) do(method, path, contentType, body string, change ...func(*http.Request)) answer {
+	n.t.Helper()
+	r, err := http.NewRequestWithContext(context.WithoutCancel(n.t.Context()), method, n.url+path, strings.NewReader(body))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	for _, c := range change {
+		c(r)
+	}
+	resp, err := n.http.Do(r)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	a := answer{Response: resp}
+	if a.body, err = io.ReadAll(resp.Body); err != nil {
+		n.t.Fatal(err)
+	}
+	json.Unmarshal(a.body, &a.json)
+	return a
+}
+
+// post sends a form.
+func (n *node) post(path string, f url.Values, change ...func(*http.Request)) answer {
+	n.t.Helper()
+	return n.do(http.MethodPost, path, "application/x-www-form-urlencoded", f.Encode(), change...)
+}
+
+// basic authenticates as RFC 6749 §2.3.1 says.
+func basic(id, secret string) func(*http.Request) {
+	return func(r *http.Request) { r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret)) }
+}
+
+func rawBasic(value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Authorization", "Basic "+value) }
+}
+
+func header(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Add(name, value) }
+}
+
+func app(r *http.Request) { basic("app", appSecret)(r) }
+
+func form(pairs ...string) url.Values {
+	f := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		f.Add(pairs[i], pairs[i+1])
+	}
+	return f
+}
+
+func loginForm(more ...string) url.Values {
+	return form(append([]string{"grant_type", "password", "username", "alice", "password", password}, more...)...)
+}
+
+// login signs alice in through the client app.
+func (n *node) login(more ...string) answer {
+	n.t.Helper()
+	a := n.post("/token", loginForm(more...), app)
+	if a.StatusCode != 200 {
+		n.t.Fatalf("login: %d %s", a.StatusCode, a.body)
+	}
+	return a
+}
+
+func (n *node) refresh(token string, more ...string) answer {
+	n.t.Helper()
+	return n.post("/token", form(append([]string{"grant_type", "refresh_token", "refresh_token", token}, more...)...), app)
+}
+
+func (n *node) revoke(token string, more ...string) answer {
+	n.t.Helper()
+	return n.post("/revoke", form(append([]string{"token", token}, more...)...), app)
+}
+
+// active asks /introspect as the client api, which may see all tokens.
+func (n *node) active(token string) bool {
+	n.t.Helper()
+	a := n.post("/introspect", form("token", token), basic("api", apiSecret))
+	if a.StatusCode != 200 {
+		n.t.Fatalf("introspect: %d %s", a.StatusCode, a.body)
+	}
+	return a.json["active"] == true
+}
+
+// want checks status and error code.
+func (a answer) want(t *testing.T, status int, code string) {
+	t.Helper()
+	if a.StatusCode != status || a.str("error") != code {
+		t.Fatalf("got %d %s, want %d %s", a.StatusCode, a.body, status, code)
+	}
+}
+
+// operatorCall uses the admin API as the operator.
+func (n *node) operatorCall(method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "/admin/v1"+path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	w := httptest.NewRecorder()
+	n.operate.ServeHTTP(w, r)
+	return w
+}
+
+// segment decodes a part of a JWT without checking it.
+func segment(t *testing.T, token string, part int) map[string]any {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("not a compact JWT: %q", token)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[part])
+	must(t, err)
+	var m map[string]any
+	must(t, json.Unmarshal(raw, &m))
+	return m
+}

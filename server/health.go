@@ -1,0 +1,35 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"jeton/storage"
+)
+
+// healthz says that the process runs. Restart it when this fails.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"status": "ok"})
+}
+
+// readyTimeout bounds how long readyz waits for the store.
+const readyTimeout = 2 * time.Second
+
+// readyz says that tokens can be issued: the store answers and there is a key
+// to sign with. Send no traffic while it fails.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	_, err := s.grants.Store.Read(ctx, storage.SystemPartition, storage.SystemKey)
+	switch {
+	case err != nil:
+		writeProblem(w, r, err)
+	case len(s.grants.Keys.KeySet().Algs) == 0:
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{
+			"error": "temporarily_unavailable", "error_description": "there is no key to sign with",
+		})
+	default:
+		writeJSON(w, http.StatusOK, map[string]any{"status": "ready"})
+	}
+}

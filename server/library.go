@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-oauth2/oauth2/v4"
+	"github.com/go-oauth2/oauth2/v4/errors"
+	"github.com/go-oauth2/oauth2/v4/server"
+
+	"jeton/grants"
+)
+
+// newLibrary sets up go-oauth2's server, which carries the traffic of /token:
+// it dispatches on the grant type, calls for the user, the token and its data,
+// and hands the answer back. docs/DIVERGENCES.md lists what is fenced off and
+// why: the client is authenticated and the form checked before it sees the
+// request, and all errors leave through [problemOf].
+func newLibrary(g *grants.Service) *server.Server {
+	cfg := server.NewConfig()
+	cfg.AllowedGrantTypes = nil
+	for _, t := range grants.Types() {
+		cfg.AllowedGrantTypes = append(cfg.AllowedGrantTypes, oauth2.GrantType(t))
+	}
+	cfg.AllowedResponseTypes = nil
+	lib := server.NewServer(cfg, manager{g})
+	lib.ClientInfoHandler = func(r *http.Request) (string, string, error) {
+		return exchangeOf(r.Context()).request.Client.Value.ID, "", nil
+	}
+	lib.PasswordAuthorizationHandler = func(ctx context.Context, _, _, _ string) (string, error) {
+		// The library asks who the user is before it asks for the token: here
+		// the request is decided, there it is issued.
+		x := exchangeOf(ctx)
+		var err error
+		if x.authorization, err = g.Authorize(ctx, x.request); err != nil {
+			return "", err
+		}
+		return x.request.Username, nil
+	}
+	return lib
+}
+
+// exchange is one token request on its way through the library.
+type exchange struct {
+	request       grants.Request
+	authorization grants.Authorization
+	response      grants.Response
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
+
+// carry walks a token request through the library and returns the data of the
+// answer.
+func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]any, grants.Response, error) {
+	x := &exchange{request: req}
+	// The library reads the form by itself; it gets ours, checked.
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	r.Form, r.PostForm = map[string][]string(f), map[string][]string(f)
+	gt, tgr, err := s.library.ValidationTokenRequest(r)
+	if err != nil {
+		return nil, x.response, fromLibrary(err)
+	}
+	ti, err := s.library.GetAccessToken(r.Context(), gt, tgr)
+	if err != nil {
+		return nil, x.response, fromLibrary(err)
+	}
+	return s.library.GetTokenData(ti), x.response, nil
+}
+
+// fromLibrary is the boundary for the errors that the library makes itself;
+// ours pass through it untouched.
+func fromLibrary(err error) error {
+	switch err {
+	case errors.ErrInvalidRequest:
+		return badRequest("a required parameter is missing")
+	case errors.ErrUnsupportedGrantType:
+		return grants.Refuse(grants.UnsupportedGrantType, "this server does not offer that grant_type", nil)
+	case errors.ErrUnauthorizedClient:
+		return grants.Refuse(grants.UnauthorizedClient, "the client is not registered for that grant_type", nil)
+	case errors.ErrInvalidGrant:
+		return grants.Refuse(grants.InvalidGrant, "the grant is invalid, expired or revoked", nil)
+	case errors.ErrInvalidScope:
+		return grants.Refuse(grants.InvalidScope, "the scope is not allowed", nil)
+	}
+	return err
+}

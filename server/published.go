@@ -1,0 +1,24 @@
+package server
+
+import (
+	"jeton/grants"
+	"jeton/keys"
+	"jeton/storage"
+	wellknown "jeton/well-known"
+)
+
+// Published are the facts about this server's endpoints that the documents of
+// package wellknown tell. It stands beside the routes so that the two agree.
+func Published(issuer string, scopes []string) wellknown.Config {
+	confidential := []string{storage.AuthBasic, storage.AuthPost, storage.AuthPrivateKeyJWT}
+	all := append(confidential, storage.AuthNone)
+	return wellknown.Config{
+		Issuer:        issuer,
+		Token:         wellknown.Endpoint{Path: "/token", AuthMethods: all},
+		Revocation:    wellknown.Endpoint{Path: "/revoke", AuthMethods: all},
+		Introspection: wellknown.Endpoint{Path: "/introspect", AuthMethods: confidential},
+		Grants:        grants.Types(),
+		AssertionAlgs: keys.AssertionAlgs(),
+		Scopes:        scopes,
+	}
+}

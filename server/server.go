@@ -1,0 +1,81 @@
+// Package server is Jeton on HTTP: routes, endpoints, client credentials, and
+// the one table that turns errors into answers. What the protocol allows is
+// decided in package grants; what is published under /.well-known is made in
+// package wellknown; who may administer is in accounts. The outside world,
+// files and flags, is read by cmd/jeton.
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/go-oauth2/oauth2/v4/server"
+	"github.com/gorilla/mux"
+
+	"jeton/clients"
+	"jeton/grants"
+	wellknown "jeton/well-known"
+)
+
+// Config is what a server needs to know of the world.
+type Config struct {
+	// Issuer is the URL that all tokens and documents name; the routes lie
+	// below its path.
+	Issuer string
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	Log            *slog.Logger
+}
+
+// Server answers OAuth requests.
+type Server struct {
+	cfg     Config
+	base    string // the path of the issuer, without trailing slash
+	grants  *grants.Service
+	clients *clients.Authenticator
+	docs    []wellknown.Route
+	admin   *Admin
+	metrics *Metrics
+	library *server.Server
+}
+
+// New puts the parts together. It takes over g.Count for its metrics.
+func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []wellknown.Route, admin *Admin) (*Server, error) {
+	u, err := url.Parse(cfg.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), grants: g, clients: auth,
+		docs: docs, admin: admin, metrics: newMetrics(),
+	}
+	s.library = newLibrary(g)
+	g.Count = s.metrics.count
+	return s, nil
+}
+
+// Handler is the public surface, the whole of it, top to bottom.
+func (s *Server) Handler() http.Handler {
+	// No path is cleaned: that would answer a POST with a redirect.
+	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	r.NotFoundHandler = http.HandlerFunc(notFound)
+
+	for _, doc := range s.docs {
+		r.Handle(doc.Path, doc.Handler)
+	}
+	at := r.PathPrefix(s.base).Subrouter()
+	at.Handle("/token", s.browser(http.HandlerFunc(s.token)))
+	at.Handle("/revoke", s.browser(http.HandlerFunc(s.revoke)))
+	at.Handle("/introspect", only(http.HandlerFunc(s.introspect), http.MethodPost))
+	at.Handle("/healthz", only(http.HandlerFunc(s.healthz), http.MethodGet, http.MethodHead))
+	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
+	at.PathPrefix("/admin/v1").Handler(s.admin.BearerDoor())
+
+	return s.observe(r)
+}
+
+// MetricsHandler is the page for Prometheus, for a listener of its own.
+func (s *Server) MetricsHandler() http.Handler { return s.metrics.handler() }

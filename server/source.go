@@ -1,0 +1,114 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"jeton/grants"
+	"jeton/storage"
+)
+
+// sourceOf says where a request came from. X-Forwarded-For counts only where
+// the connection comes from a trusted proxy, and in it only what trusted
+// proxies have added: read from the right, the first address that is not
+// itself a trusted proxy. A stranger can write what he likes to the left of it.
+func (s *Server) sourceOf(r *http.Request) grants.Source {
+	addr := remoteAddr(r)
+	if s.trusted(addr) {
+		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		for i := len(hops) - 1; i >= 0; i-- {
+			hop, err := parseHop(hops[i])
+			if err != nil {
+				break // garbage: what stands left of it proves nothing
+			}
+			addr = hop
+			if !s.trusted(hop) {
+				break
+			}
+		}
+	}
+	src := grants.Source{Device: storage.Device{Agent: agentFamily(r.UserAgent())}}
+	if addr.IsValid() {
+		src.Address, src.Device.Network = addr.String(), network(addr)
+	}
+	return src
+}
+
+func remoteAddr(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// parseHop reads an address with or without port, as proxies write both.
+func parseHop(s string) (netip.Addr, error) {
+	s = strings.TrimSpace(s)
+	if host, _, err := net.SplitHostPort(s); err == nil {
+		s = host
+	}
+	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	return a.Unmap().WithZone(""), err
+}
+
+func (s *Server) trusted(a netip.Addr) bool {
+	for _, p := range s.cfg.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// network is the address cut to /24 or /48: enough to recognise one's own
+// network, too little to tell the people in it apart.
+func network(a netip.Addr) string {
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
+// families are looked for in this order: each names itself after those below.
+var (
+	browsers = [][2]string{
+		{"Edg", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser/", "Samsung Internet"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},
+		{"CriOS/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}, {"curl/", "curl"}, {"PostmanRuntime/", "Postman"},
+		{"Go-http-client/", "Go program"}, {"okhttp/", "Android app"}, {"python-", "Python program"}, {"node", "Node program"},
+	}
+	systems = [][2]string{
+		{"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"CrOS", "ChromeOS"}, {"Windows", "Windows"},
+		{"Mac OS X", "macOS"}, {"Macintosh", "macOS"}, {"Linux", "Linux"},
+	}
+)
+
+// agentFamily is a User-Agent in words, without versions: they change with
+// every update and would tell devices apart that are the same.
+func agentFamily(ua string) string {
+	find := func(families [][2]string) string {
+		for _, f := range families {
+			if strings.Contains(ua, f[0]) {
+				return f[1]
+			}
+		}
+		return ""
+	}
+	browser, system := find(browsers), find(systems)
+	switch {
+	case browser == "" && system == "":
+		return ""
+	case system == "":
+		return browser
+	case browser == "":
+		return "a program on " + system
+	}
+	return browser + " on " + system
+}

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"net/http"
+
+	"jeton/grants"
+	"jeton/storage"
+)
+
+// authenticated is what every endpoint for clients begins with: the form, and
+// the client that sent it.
+func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) (form, storage.Record[storage.Client], error) {
+	var none storage.Record[storage.Client]
+	f, err := parseForm(w, r)
+	if err != nil {
+		return nil, none, err
+	}
+	creds, err := credentials(r, f)
+	if err != nil {
+		return nil, none, err
+	}
+	noteOf(r.Context()).clientID = creds.ClientID
+	client, err := s.clients.Authenticate(r.Context(), creds)
+	if err != nil {
+		return nil, none, err
+	}
+	noteOf(r.Context()).client = &client.Value
+	return f, client, nil
+}
+
+// token is POST /token (RFC 6749 §3.2).
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	f, client, err := s.authenticated(w, r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	grantType := f.get("grant_type")
+	noteOf(r.Context()).grantType = grantType
+	if grantType == "" {
+		s.refuse(w, r, badRequest("grant_type is required"))
+		return
+	}
+	data, resp, err := s.carry(r, f, grants.Request{
+		GrantType: grantType, Client: client, Scope: f.get("scope"),
+		Username: f.get("username"), Password: f.get("password"), RefreshToken: f.get("refresh_token"),
+		Source: s.sourceOf(r),
+	})
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	// scope is always told, so that nobody has to guess (RFC 6749 §5.1).
+	data["scope"] = resp.Scope
+	s.metrics.count(grantType, client.Value.ID, "ok")
+	s.allowOrigin(w, r)
+	if r.Context().Err() != nil {
+		s.grants.Undelivered(resp)
+		return
+	}
+	writeJSON(w, http.StatusOK, data)
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		s.grants.Undelivered(resp)
+	}
+}
+
+// revoke is POST /revoke (RFC 7009 §2). The hint about the token's type is not
+// needed: what a token is stands in it.
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
+	f, client, err := s.authenticated(w, r)
+	if err == nil && f.get("token") == "" {
+		err = badRequest("token is required")
+	}
+	if err == nil {
+		err = s.grants.Revoke(r.Context(), client.Value, f.get("token"), s.sourceOf(r))
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	s.metrics.count("revoke", client.Value.ID, "ok")
+	s.allowOrigin(w, r)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	w.WriteHeader(http.StatusOK)
+}
+
+// refuse answers an error of /token or /revoke.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	n := noteOf(r.Context())
+	id := ""
+	if n.client != nil {
+		id = n.client.ID // a stranger's client_id would make metrics without end
+	}
+	act := n.grantType
+	if r.URL.Path == s.base+"/revoke" || r.URL.Path == s.base+"/introspect" {
+		act = r.URL.Path[len(s.base)+1:]
+	}
+	s.metrics.count(actLabel(act), id, problemOf(err).code)
+	s.allowOrigin(w, r)
+	writeProblem(w, r, err)
+}
