@@ -47,12 +47,23 @@ func exitCode(err error) (code int, name string) {
 		usage *usageError
 		wrong faults
 		away  *awayError
+		api   *apiError
 	)
 	switch {
 	case err == nil:
 		return exitOK, ""
 	case errors.As(err, &usage), errors.As(err, &wrong):
 		return exitUsage, "invalid_request"
+	case errors.As(err, &api):
+		switch api.Code {
+		case "not_found":
+			return exitMissing, api.Code
+		case "already_exists":
+			return exitExists, api.Code
+		case "temporarily_unavailable":
+			return exitAway, api.Code
+		}
+		return exitFailed, api.Code
 	case errors.As(err, &away), errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrUnknown):
 		return exitAway, "temporarily_unavailable"
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 	"unicode"
 )
 
@@ -171,6 +172,9 @@ func words(value json.RawMessage) string {
 		}
 		return "no"
 	case string:
+		if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			return t.UTC().Format(time.RFC3339) // in whole seconds
+		}
 		return printable(v)
 	case []any:
 		parts := make([]string, len(v))

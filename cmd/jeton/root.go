@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"slices"
 	"strconv"
@@ -28,7 +29,8 @@ func (a *app) rootCommand() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	addFlags(root.PersistentFlags(), true)
-	root.AddCommand(a.configCommand(), a.versionCommand())
+	root.AddCommand(a.serveCommand(), a.userCommand(), a.clientCommand(), a.sessionCommand(),
+		a.keyCommand(), a.configCommand(), a.versionCommand())
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -99,4 +101,19 @@ func wantsJSON(args, environ []string) bool {
 		}
 	}
 	return false
+}
+
+// with runs an act on the admin API, by whichever way there is. create says
+// that the act may begin a new store.
+func (a *app) with(cmd *cobra.Command, create bool, act func(context.Context, *api, *output) error) error {
+	s, err := load(cmd.Flags(), a.environ)
+	if err != nil {
+		return err
+	}
+	way, err := a.open(cmd.Context(), s, create)
+	if err != nil {
+		return err
+	}
+	defer way.close()
+	return act(cmd.Context(), way, &output{w: a.stdout, json: bool(s.JSON)})
 }

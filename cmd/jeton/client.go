@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/spf13/cobra"
+)
+
+// clientColumns are shown in a table of clients.
+var clientColumns = []string{"client_id", "grant_types", "scope", "public", "disabled", "created_at"}
+
+// clientCommand administers the programs that ask for tokens.
+func (a *app) clientCommand() *cobra.Command {
+	return group(&cobra.Command{Use: "client", Short: "Add, change and remove the programs that ask for tokens"},
+		a.clientAdd(), a.clientSet(), a.clientList(), a.clientShow(), a.clientSecret(),
+		a.clientState("disable", "Refuse a client all tokens and end all its sessions", "client %s is disabled and all its sessions have ended"),
+		a.clientState("enable", "Let a disabled client ask for tokens again", "client %s is enabled"),
+		a.clientDelete())
+}
+
+func clientPath(id string) string { return "/clients/" + segment(id) }
+
+// showSecret tells the client's secret, which nobody can ask for again.
+func showSecret(out *output, client json.RawMessage, sentence, id string) error {
+	secret := pick(client, "client_secret")
+	if secret == "" || out.json {
+		return out.act(client, sentence, id)
+	}
+	return out.act(client, sentence+"\n\n  client_secret  %s\n\nThe secret is shown this once: put it now where %s will read it.", id, secret, id)
+}
+
+func (a *app) clientAdd() *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use:   "add ID --grant G... --scope S... [--public | --secret-stdin | --jwks FILE]",
+		Short: "Add a client; without --public, --secret-stdin and --jwks a secret is made and shown once",
+		Example: "  jeton client add web --grant password,refresh_token --scope read,write --public\n" +
+			"  jeton client add reports --grant client_credentials --scope read",
+		Args: exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(f.grants) == 0 {
+				return usagef("say what the client may ask for: --grant password,refresh_token or --grant client_credentials")
+			}
+			body, err := f.body(cmd)
+			if err != nil {
+				return err
+			}
+			body["client_id"] = args[0]
+			if f.secretStdin {
+				if body["client_secret"], err = readSecret(a.stdin, a.stderr, "client secret"); err != nil {
+					return err
+				}
+			}
+			return a.with(cmd, true, func(ctx context.Context, way *api, out *output) error {
+				client, err := way.do(ctx, http.MethodPost, "/clients", body)
+				if err != nil {
+					return err
+				}
+				return showSecret(out, client, "client %s was added", args[0])
+			})
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&f.secretStdin, "secret-stdin", false, "read the secret (32 characters or more) from standard input")
+	cmd.MarkFlagsMutuallyExclusive("public", "secret-stdin", "jwks", "jwks-uri")
+	return cmd
+}
+
+func (a *app) clientSet() *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use:     "set ID --FLAG VALUE...",
+		Short:   "Change what is named and leave the rest; an empty value clears",
+		Example: "  jeton client set web --scope read --refresh-retry-window 10s\n  jeton client set web --audience ''",
+		Args:    exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body, err := f.body(cmd)
+			if err != nil {
+				return err
+			}
+			if len(body) == 0 {
+				return usagef("say what to change, such as --scope read; see %s --help", cmd.CommandPath())
+			}
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				client, err := way.do(ctx, http.MethodPatch, clientPath(args[0]), body)
+				if err != nil {
+					return err
+				}
+				return out.act(client, "client %s was changed", args[0])
+			})
+		},
+	}
+	f.register(cmd)
+	cmd.MarkFlagsMutuallyExclusive("public", "jwks", "jwks-uri")
+	return cmd
+}
+
+func (a *app) clientList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List all clients",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				l := &listing{output: out, columns: clientColumns}
+				if err := way.list(ctx, "/clients", pageSize(), l.page); err != nil {
+					return err
+				}
+				return l.end("there are no clients yet: jeton client add ID --grant password,refresh_token --scope read")
+			})
+		},
+	}
+}
+
+func (a *app) clientShow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show a client",
+		Args:  exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				client, err := way.do(ctx, http.MethodGet, clientPath(args[0]), nil)
+				if err != nil {
+					return err
+				}
+				return out.show(client)
+			})
+		},
+	}
+}
+
+func (a *app) clientSecret() *cobra.Command {
+	var fromStdin bool
+	cmd := &cobra.Command{
+		Use:   "secret ID [--secret-stdin]",
+		Short: "Replace the secret of a client; the old one stops working at once",
+		Args:  exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body := map[string]any{}
+			if fromStdin {
+				secret, err := readSecret(a.stdin, a.stderr, "client secret")
+				if err != nil {
+					return err
+				}
+				body["client_secret"] = secret
+			}
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				client, err := way.do(ctx, http.MethodPost, clientPath(args[0])+"/secret", body)
+				if err != nil {
+					return err
+				}
+				return showSecret(out, client, "client %s has a new secret", args[0])
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&fromStdin, "secret-stdin", false, "read the secret (32 characters or more) from standard input")
+	return cmd
+}
+
+func (a *app) clientState(verb, short, done string) *cobra.Command {
+	return &cobra.Command{
+		Use:   verb + " ID",
+		Short: short,
+		Args:  exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				client, err := way.do(ctx, http.MethodPost, clientPath(args[0])+"/"+verb, map[string]any{})
+				if err != nil {
+					return err
+				}
+				return out.act(client, done, args[0])
+			})
+		},
+	}
+}
+
+func (a *app) clientDelete() *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete ID",
+		Short: "End all sessions of a client and remove it",
+		Args:  exactly("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				if _, err := way.do(ctx, http.MethodDelete, clientPath(args[0]), nil); err != nil {
+					return err
+				}
+				return out.act(map[string]any{"client_id": args[0], "deleted": true}, "client %s was deleted and all its sessions have ended", args[0])
+			})
+		},
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"jeton/storage"
+)
+
+// clientFlags are what can be said of a client on the command line.
+type clientFlags struct {
+	name, authMethod, jwks, jwksURI               string
+	grants, scopes, audience, redirects, origins  list
+	public, introspect, admin, secretStdin        bool
+	accessTTL, refreshTTL, sessionTTL, retryAfter string
+	maxSessions                                   string
+}
+
+func (f *clientFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.name, "name", "", "the name that people read")
+	flags.Var(&f.grants, "grant", "a grant type: password, refresh_token, client_credentials; repeat or separate by commas")
+	flags.Var(&f.scopes, "scope", "a scope the client may ask for; repeat or separate by commas")
+	flags.Var(&f.audience, "audience", "an API its tokens are for (default: the issuer); repeat or separate by commas")
+	flags.BoolVar(&f.public, "public", false, "the client has nothing to prove itself with (browser, phone)")
+	flags.StringVar(&f.authMethod, "auth-method", "", "client_secret_basic, client_secret_post, private_key_jwt or none (default: basic or post)")
+	flags.StringVar(&f.jwks, "jwks", "", "a file with the public keys of a client that signs its requests (private_key_jwt)")
+	flags.StringVar(&f.jwksURI, "jwks-uri", "", "the address of those keys, instead of a file")
+	flags.Var(&f.redirects, "redirect-uri", "an address to send browsers back to; repeat or separate by commas")
+	flags.Var(&f.origins, "cors-origin", "a web origin that may call from a browser; repeat or separate by commas")
+	flags.BoolVar(&f.introspect, "introspect", false, "the client may introspect tokens that are not its own")
+	flags.BoolVar(&f.admin, "admin", false, "the client may ask for the scope jeton:admin")
+	flags.StringVar(&f.accessTTL, "access-token-ttl", "", "how long its access tokens are valid (default: the server's)")
+	flags.StringVar(&f.refreshTTL, "refresh-token-ttl", "", "how long its sessions live without being refreshed (default: the server's)")
+	flags.StringVar(&f.sessionTTL, "session-ttl", "", "how long its sessions live at most (default: the server's)")
+	flags.StringVar(&f.retryAfter, "refresh-retry-window", "", "how long a spent refresh token still returns its successor (default: the server's)")
+	flags.StringVar(&f.maxSessions, "max-sessions", "", "live sessions of one user (default: the server's)")
+}
+
+// body is what was said, in the members of the admin API. What was set to
+// nothing is null, which clears it.
+func (f *clientFlags) body(cmd *cobra.Command) (map[string]any, error) {
+	body := map[string]any{}
+	var err error
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if err == nil {
+			err = f.member(flag, body)
+		}
+	})
+	return body, err
+}
+
+// clientMembers are the flags whose member has another name, or whose value is
+// a plain text.
+var clientMembers = map[string]string{
+	"name": "client_name", "auth-method": "token_endpoint_auth_method", "jwks-uri": "jwks_uri", "scope": "scope",
+	"grant": "grant_types", "audience": "audience", "redirect-uri": "redirect_uris", "cors-origin": "cors_origins",
+	"public": "public", "introspect": "introspect", "admin": "admin", "jwks": "jwks", "max-sessions": "max_sessions",
+	"access-token-ttl": "access_token_ttl", "refresh-token-ttl": "refresh_token_ttl", "session-ttl": "session_ttl",
+	"refresh-retry-window": "refresh_retry_window",
+}
+
+// member puts one flag into the body.
+func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
+	name, ok := clientMembers[flag.Name]
+	if !ok {
+		return nil // one that every command has
+	}
+	value := flag.Value.String()
+	if value == "" {
+		body[name] = nil
+		return nil
+	}
+	switch flag.Name {
+	case "scope":
+		body[name] = strings.Join(f.scopes, " ")
+	case "grant", "audience", "redirect-uri", "cors-origin":
+		body[name] = []string(*flag.Value.(*list))
+	case "public", "introspect", "admin":
+		body[name] = value == "true"
+	case "jwks":
+		set, err := readJWKS(value)
+		if err != nil {
+			return err
+		}
+		body[name] = set
+	case "max-sessions":
+		var n number
+		if err := n.Set(value); err != nil {
+			return usagef("--max-sessions: %v", err)
+		}
+		body[name] = int(n)
+	case "access-token-ttl", "refresh-token-ttl", "session-ttl", "refresh-retry-window":
+		d, err := storage.ParseDuration(value)
+		if err != nil {
+			return usagef("--%s: %v", flag.Name, err)
+		}
+		body[name] = d
+	default:
+		body[name] = value
+	}
+	return nil
+}
+
+// orEmpty is the list as JSON has it: an array, never null.
+func orEmpty(l list) []string {
+	if l == nil {
+		return []string{}
+	}
+	return l
+}
+
+// pageSize asks for the largest pages of a listing.
+func pageSize() url.Values { return url.Values{"limit": {"1000"}} }

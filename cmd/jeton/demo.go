@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"jeton/clients"
+	"jeton/storage"
+)
+
+// What everybody who tries the demonstration knows. It is reached only from
+// this machine, and its store is gone with it.
+const (
+	demoSecret   = "demo-secret"
+	demoUser     = "alice"
+	demoPassword = "wonderland-wonderland"
+)
+
+// serveDemo serves a store in a temporary directory, which is removed at the
+// end.
+func (a *app) serveDemo(ctx context.Context, s *Settings) error {
+	for _, name := range []string{"store", "master-key-file", "admin-socket"} {
+		if s.origin[name] == "--"+name {
+			return usagef("--demo brings a store of its own, which is thrown away: leave out --%s, or leave out --demo to keep what you do", name)
+		}
+	}
+	if host, _, _ := net.SplitHostPort(s.Listen.String()); !isLoopback(host) {
+		return usagef("%s: the passwords of --demo are known to everyone, so it listens on this machine only: use 127.0.0.1:9096", s.source("listen"))
+	}
+	dir, err := os.MkdirTemp("", "jeton-demo-")
+	if err != nil {
+		return fmt.Errorf("cannot make a directory for the demonstration, is TMPDIR writable? %w", err)
+	}
+	defer os.RemoveAll(dir)
+	// What the environment says is for another store.
+	s.Store, s.MasterKeyFile, s.AdminSocket, s.masterKey = text("sqlite:"+filepath.Join(dir, "jeton.db")), "", "", ""
+	if s.origin["metrics-listen"] == "" {
+		s.MetricsListen = "off" // the port may be another server's
+	}
+	adminPassword := rand.Text()
+	return a.serve(ctx, s, occasion{
+		opened: func(ctx context.Context, n *node) (func(string), error) {
+			if err := populate(ctx, n, adminPassword); err != nil {
+				return nil, fmt.Errorf("cannot fill the demonstration: %w", err)
+			}
+			return func(string) {
+				demoLines(a.stdout, n.grants.Settings.Issuer, s.Store.String(), adminPassword, s.TLSCert != "")
+			}, nil
+		},
+	})
+}
+
+// populate makes the clients and users of the demonstration.
+func populate(ctx context.Context, n *node, adminPassword string) error {
+	now, err := n.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	// Past the admin API, which would refuse a secret that short.
+	err = put(ctx, n.store, storage.Client{
+		ID: "demo", Name: "Demonstration", SecretHash: clients.HashSecret(demoSecret),
+		Grants: []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials},
+		Scopes: []string{"read", "write"}, Created: now, Updated: now,
+	})
+	if err != nil {
+		return err
+	}
+	way := &api{client: &http.Client{Transport: inProcess{n.admin()}}}
+	for _, one := range []struct {
+		path string
+		body map[string]any
+	}{
+		{"/clients", map[string]any{"client_id": "demo-web", "client_name": "Demonstration in a browser", "public": true,
+			"grant_types": []string{storage.GrantPassword, storage.GrantRefreshToken}, "scope": "read write"}},
+		{"/users", map[string]any{"username": demoUser, "roles": []string{"ROLE_USER"}, "password": demoPassword}},
+		{"/users", map[string]any{"username": "admin", "roles": []string{"ROLE_USER", "ROLE_ADMIN"}, "password": adminPassword}},
+	} {
+		if _, err := way.do(ctx, http.MethodPost, one.path, one.body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes a client as it is.
+func put(ctx context.Context, store *storage.Store, c storage.Client) error {
+	_, err := store.Commit(ctx, storage.Change{
+		Partition: storage.ClientPartition(c.ID),
+		Checks:    []storage.Check{{Key: storage.ClientKey(c.ID)}},
+		Puts: []storage.Put{{
+			Key: storage.ClientKey(c.ID), Value: storage.Encode(c),
+			Index: []storage.Entry{{Name: storage.IndexClients, Sort: c.ID}},
+		}},
+	})
+	return err
+}
+
+// demoLines writes lines that work as they are pasted into a shell, one after
+// the other: each takes its token from the answer before.
+func demoLines(w io.Writer, issuer, store, adminPassword string, selfSigned bool) {
+	curl := "curl -s"
+	if selfSigned {
+		curl = "curl -sk"
+	}
+	lines := strings.NewReplacer("{curl}", curl, "{url}", issuer, "{store}", quote(store), "{admin}", adminPassword, "{jeton}", self(),
+		"{secret}", demoSecret, "{alice}", demoUser, "{password}", demoPassword).Replace(`
+# A demonstration: all of it is gone when the server ends.
+#   clients  demo (secret {secret}), demo-web (public)
+#   users    {alice} (password {password}), admin (password {admin})
+# Paste these lines into another shell.
+
+# Log in as {alice}, and keep both tokens:
+T=$({curl} -u demo:{secret} -d grant_type=password -d username={alice} -d password={password} {url}/token); echo "$T"
+ACCESS=$(echo "$T" | sed -n 's/.*"access_token": *"\([^"]*\)".*/\1/p')
+REFRESH=$(echo "$T" | sed -n 's/.*"refresh_token": *"\([^"]*\)".*/\1/p')
+
+# Trade the refresh token for its successor, and keep that:
+T=$({curl} -u demo:{secret} -d grant_type=refresh_token -d "refresh_token=$REFRESH" {url}/token); echo "$T"
+REFRESH=$(echo "$T" | sed -n 's/.*"refresh_token": *"\([^"]*\)".*/\1/p')
+
+# Ask about the access token, end the session, and ask again:
+{curl} -u demo:{secret} -d "token=$ACCESS" {url}/introspect; echo
+{curl} -u demo:{secret} -d "token=$REFRESH" {url}/revoke
+{curl} -u demo:{secret} -d "token=$ACCESS" {url}/introspect; echo
+
+# A token for the client itself, the keys that verify it, and the metadata:
+{curl} -u demo:{secret} -d grant_type=client_credentials -d scope=read {url}/token; echo
+{curl} {url}/.well-known/jwks.json; echo
+{curl} {url}/.well-known/oauth-authorization-server; echo
+
+# Use the command line on this store:
+export JETON_STORE={store}
+{jeton} session list
+`)
+	fmt.Fprintln(w, lines)
+}

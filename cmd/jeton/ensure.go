@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"jeton/storage"
+)
+
+// ensure makes the clients and users of the configuration file that do not
+// exist yet. Those that do are left as they are: what an operator has changed
+// since, a role taken away or a secret replaced, must not come back with a
+// restart. Where they differ from the file, the log says so.
+func ensure(ctx context.Context, s *Settings, n *node) error {
+	way := &api{client: &http.Client{Transport: inProcess{n.admin()}}}
+	var wrong faults
+	for _, e := range slices.Concat(s.Clients, s.Users) {
+		drift, err := e.ensure(ctx, way)
+		var refused *apiError
+		switch {
+		case errors.As(err, &refused) && refused.Status < http.StatusInternalServerError:
+			wrong.add(e.where, "%s %s: %v", e.kind.noun, e.name(), err)
+		case err != nil:
+			return fmt.Errorf("%s: %s %s: %w", e.where, e.kind.noun, e.name(), err)
+		case len(drift) > 0:
+			n.log.Warn("the configuration file and the store differ; the store counts",
+				e.kind.noun, e.name(), "at", e.where, "members", strings.Join(drift, ","))
+		}
+	}
+	if len(wrong) > 0 {
+		return wrong
+	}
+	return nil
+}
+
+// ensure makes one, or names the members in which it differs.
+func (e entry) ensure(ctx context.Context, way *api) (drift []string, err error) {
+	body, err := e.body()
+	if err != nil {
+		return nil, err
+	}
+	there, err := way.do(ctx, http.MethodGet, "/"+e.kind.noun+"s/"+segment(e.name()), nil)
+	var refused *apiError
+	switch {
+	case err == nil:
+		return e.drift(body, there)
+	case !errors.As(err, &refused) || refused.Code != "not_found":
+		return nil, err
+	}
+	if e.kind.noun == "user" && body["roles"] == nil {
+		body["roles"] = []string{}
+	}
+	_, err = way.do(ctx, http.MethodPost, "/"+e.kind.noun+"s", body)
+	if errors.As(err, &refused) && refused.Code == "already_exists" {
+		// Another server was faster; or the name of this one is another's sub.
+		if _, again := way.do(ctx, http.MethodGet, "/"+e.kind.noun+"s/"+segment(e.name()), nil); again == nil {
+			return nil, nil
+		}
+	}
+	return nil, err
+}
+
+// drift names the members that the store has otherwise. Secrets are in no
+// answer and so never among them.
+func (e entry) drift(body map[string]any, there json.RawMessage) ([]string, error) {
+	var have map[string]any
+	if err := json.Unmarshal(there, &have); err != nil {
+		return nil, fmt.Errorf("the %s cannot be read: %w", e.kind.noun, err)
+	}
+	var names []string
+	for name, want := range body {
+		if name != "client_secret" && name != "password" && !sameMember(want, have[name]) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// sameMember compares as JSON, durations by their length, and what is absent
+// with what is empty.
+func sameMember(want, have any) bool {
+	b, err := json.Marshal(want)
+	var plain any
+	if err != nil || json.Unmarshal(b, &plain) != nil {
+		return false
+	}
+	if have == nil {
+		return plain == nil || reflect.ValueOf(plain).IsZero() || reflect.DeepEqual(plain, []any{})
+	}
+	wantText, isText := plain.(string)
+	haveText, _ := have.(string)
+	if d, err := storage.ParseDuration(wantText); isText && err == nil {
+		if h, err := storage.ParseDuration(haveText); err == nil {
+			return d == h
+		}
+	}
+	return reflect.DeepEqual(plain, have)
+}

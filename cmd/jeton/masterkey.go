@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"jeton/keys"
+	"jeton/storage"
+)
+
+// masterKey finds the key that seals all others. It makes one only for a store
+// that holds nothing, so that a forgotten key is never papered over: all that
+// the old one has sealed would be lost without a word.
+func masterKey(ctx context.Context, s *Settings, store *storage.Store) (*keys.MasterKey, error) {
+	if s.masterKey != "" || s.MasterKeyFile != "" {
+		return keys.LoadMaster(s.MasterKeyFile.String(), s.masterKey)
+	}
+	path := filepath.Join(s.dataDir(), "master.key")
+	master, err := keys.LoadMaster(path, "")
+	if !errors.Is(err, fs.ErrNotExist) {
+		return master, err
+	}
+	empty, err := isEmpty(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	if !empty {
+		return nil, fmt.Errorf("the master key of this store is missing: put %s back from where you keep it safe, or give it with --master-key-file or JETON_MASTER_KEY; nothing was changed", path)
+	}
+	master, err = keys.CreateMaster(path)
+	if errors.Is(err, fs.ErrExist) { // another process was first
+		return keys.LoadMaster(path, "")
+	}
+	return master, err
+}
+
+// isEmpty reports whether the store holds neither keys nor accounts.
+func isEmpty(ctx context.Context, store *storage.Store) (bool, error) {
+	snap, err := store.Read(ctx, storage.KeyPartition, storage.RingKey)
+	if err != nil {
+		return false, err
+	}
+	if snap.Rows[0].Version != 0 {
+		return false, nil
+	}
+	return hasNoAccounts(ctx, store)
+}
+
+// hasNoAccounts reports whether there are neither clients nor users.
+func hasNoAccounts(ctx context.Context, store *storage.Store) (bool, error) {
+	for _, index := range []string{storage.IndexClients, storage.IndexUsers} {
+		page, err := store.List(ctx, storage.Query{Index: index, Limit: 1})
+		if err != nil {
+			return false, err
+		}
+		if len(page.Rows) > 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"jeton/accounts"
+	"jeton/events/status"
+	"jeton/grants"
+	"jeton/keys"
+	"jeton/passwords"
+	"jeton/server"
+	"jeton/storage"
+	"jeton/storage/sqlite"
+)
+
+// node is everything that serves and administers one store, without any way to
+// it from outside.
+type node struct {
+	store  *storage.Store
+	ring   *keys.Ring
+	places *status.Allocator
+	grants *grants.Service
+	log    *slog.Logger
+}
+
+// openNode opens the store and what stands on it. What it cannot open it leaves
+// as it was.
+func openNode(ctx context.Context, s *Settings, issuer string, log *slog.Logger) (*node, error) {
+	n := &node{log: log}
+	file, err := sqliteFile(s.Store.String())
+	if err != nil {
+		return nil, err
+	}
+	fresh := storeIdentity(file) == ""
+	backend, err := sqlite.Open(ctx, sqlite.Options{Path: file})
+	if err != nil {
+		return nil, storeError(file, err)
+	}
+	n.store = storage.New(backend)
+	if err := n.build(ctx, s, issuer); err != nil {
+		n.close()
+		return nil, err
+	}
+	if fresh {
+		n.log.Info("began a new store", "file", file)
+	}
+	return n, nil
+}
+
+func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
+	hasher, err := passwords.New(passwords.Config{
+		Memory:       uint32(s.KDFMemory),
+		Passes:       int(s.KDFTime),
+		Concurrency:  int(s.KDFConcurrency),
+		MinLength:    int(s.PasswordMinLength),
+		RefusedFile:  s.PasswordBlocklist.String(),
+		ServiceWords: []string{"jeton", hostOf(issuer)},
+	})
+	if err != nil {
+		return err
+	}
+	master, err := masterKey(ctx, s, n.store)
+	if err != nil {
+		return err
+	}
+	n.ring, err = keys.Open(ctx, n.store, master, keys.Config{
+		Alg: s.SigningAlg.word, RSABits: int(s.RSABits), Log: n.log,
+		MaxAccessTTL: time.Duration(maxLife["access-token-ttl"]), MaxSessionTTL: time.Duration(maxLife["session-ttl"]),
+	})
+	if err != nil {
+		return err
+	}
+	n.places = status.New(n.store, status.Config{})
+	n.grants = &grants.Service{
+		Settings: grants.Settings{
+			Issuer:             issuer,
+			AccessTokenTTL:     time.Duration(s.AccessTokenTTL),
+			RefreshTokenTTL:    time.Duration(s.RefreshTokenTTL),
+			SessionTTL:         time.Duration(s.SessionTTL),
+			RefreshRetryWindow: time.Duration(s.RefreshRetryWindow),
+			MaxSessions:        int(s.MaxSessions),
+		},
+		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Log: n.log, Now: time.Now,
+	}
+	return nil
+}
+
+// accounts is the administration of users and clients.
+func (n *node) accounts() *server.Admin {
+	return &server.Admin{
+		Users:   &accounts.Users{Store: n.store, Grants: n.grants, Passwords: n.grants.Passwords},
+		Clients: &accounts.Clients{Store: n.store, Grants: n.grants},
+		Grants:  n.grants,
+	}
+}
+
+// admin is the door of the operator.
+func (n *node) admin() http.Handler { return n.accounts().OperatorDoor() }
+
+// close ends the background work and lets go of the store.
+func (n *node) close() {
+	if n.places != nil {
+		if err := n.places.Close(); err != nil {
+			n.log.Warn("status lists were not closed in order", "cause", err)
+		}
+	}
+	if n.ring != nil {
+		n.ring.Close()
+	}
+	if err := n.store.Close(); err != nil {
+		n.log.Warn("the store was not closed in order", "cause", err)
+	}
+}
+
+// storeError says in one sentence why a store cannot be opened.
+func storeError(file string, err error) error {
+	if errors.Is(err, storage.ErrUnavailable) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		return &awayError{"the store " + file + " is out of reach", err}
+	}
+	return fmt.Errorf("the store %s cannot be opened and was left as it is: %w", file, err)
+}
+
+// issuer is what the server is called: as set, or after the address it
+// listens on, which without a listener is the one it would take.
+func (s *Settings) issuer(addr net.Addr) string {
+	if s.Issuer != "" {
+		return s.Issuer.String()
+	}
+	if addr == nil {
+		_, port, err := net.SplitHostPort(s.Listen.String())
+		if err != nil {
+			return "http://127.0.0.1"
+		}
+		addr = named(net.JoinHostPort("", port))
+	}
+	return issuerOf(s.Listen.String(), addr, s.TLSCert != "")
+}
+
+// named is an address that is known by its name only.
+type named string
+
+func (named) Network() string  { return "tcp" }
+func (n named) String() string { return string(n) }
+
+func hostOf(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"jeton/events"
+)
+
+// serveCommand runs the server.
+func (a *app) serveCommand() *cobra.Command {
+	var demo bool
+	cmd := &cobra.Command{
+		Use:   "serve [--demo]",
+		Short: "Run the server",
+		Long: "Run the server until it is interrupted. The first start makes the store and the\n" +
+			"keys. With --demo everything is thrown away at the end.",
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := load(cmd.Flags(), a.environ)
+			if err != nil {
+				return err
+			}
+			if demo {
+				return a.serveDemo(cmd.Context(), s)
+			}
+			return a.serve(cmd.Context(), s, occasion{opened: a.firstSteps(s)})
+		},
+	}
+	addFlags(cmd.Flags(), false)
+	cmd.Flags().BoolVar(&demo, "demo", false, "serve a throw-away store with a client, users and lines to try")
+	return cmd
+}
+
+// occasion is what a demonstration does beside serving.
+type occasion struct {
+	// opened runs once the store is open and before anyone can ask; what it
+	// returns runs when the server listens at url.
+	opened func(ctx context.Context, n *node) (listening func(url string), err error)
+}
+
+// service is one server at work.
+type service struct {
+	settings *Settings
+	log      *slog.Logger
+	cert     *certificate
+
+	public, metrics net.Listener
+
+	// background ends when the servers have.
+	background sync.WaitGroup
+	failed     chan error
+}
+
+// serve runs the server until ctx ends, and lets requests under way finish.
+func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
+	v := &service{settings: s, log: s.logger(a.stderr, slog.LevelDebug), failed: make(chan error, 2)}
+	if err := v.listen(ctx); err != nil {
+		return err
+	}
+	defer v.closeListeners()
+	n, err := openNode(ctx, s, s.issuer(v.public.Addr()), v.log)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	if err := ensure(ctx, s, n); err != nil {
+		return err
+	}
+	listening, err := o.opened(ctx, n)
+	if err != nil {
+		return err
+	}
+	return v.run(ctx, n, func() {
+		url := issuerOf(s.Listen.String(), v.public.Addr(), v.cert != nil)
+		v.log.Info("serving", "issuer", n.grants.Settings.Issuer, "store", s.Store.String(), "version", thisBuild().Version)
+		if v.metrics != nil {
+			v.log.Info("serving metrics", "url", "http://"+v.metrics.Addr().String()+"/metrics")
+		}
+		announce(a.stderr, url)
+		listening(url)
+	})
+}
+
+// listen binds all addresses, so that a port in use is told before anything is
+// opened or made.
+func (v *service) listen(ctx context.Context) (err error) {
+	s := v.settings
+	if s.TLSCert != "" {
+		if v.cert, err = loadCertificate(s.TLSCert.String(), s.TLSKey.String(), v.log); err != nil {
+			return err
+		}
+	}
+	if v.public, err = listenTCP(ctx, s.Listen.String(), "listen"); err != nil {
+		return err
+	}
+	if s.MetricsListen != "off" {
+		if v.metrics, err = listenTCP(ctx, s.MetricsListen.String(), "metrics-listen"); err != nil {
+			v.closeListeners()
+		}
+	}
+	return err
+}
+
+// closeListeners lets go of the addresses, also of those that serve no more.
+func (v *service) closeListeners() {
+	for _, l := range []net.Listener{v.public, v.metrics} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// run serves on everything at once.
+func (v *service) run(ctx context.Context, n *node, ready func()) error {
+	srv, err := n.server(v.settings)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer v.background.Wait()
+	defer cancel()
+
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	if v.cert != nil {
+		v.background.Go(func() { v.cert.follow(ctx, hangup) })
+		hangup = nil
+	}
+
+	file, err := sqliteFile(v.settings.Store.String())
+	if err != nil {
+		return err
+	}
+	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), n.admin(), v.log)
+	if err != nil {
+		return err
+	}
+	v.background.Go(socket.wait)
+	publisher := events.NewPublisher(n.store, v.log)
+	publisher.Subscribe("audit", events.Audit(v.log.Handler()))
+	v.background.Go(func() { publisher.Run(ctx) })
+	v.background.Go(func() { events.NewSweeper(n.store, v.log).Run(ctx) })
+
+	public := publicServer(srv.Handler(), v.log)
+	servers := []*http.Server{public}
+	v.background.Go(func() { v.end(serveHTTP(public, v.public, int(v.settings.MaxConnections), v.cert)) })
+	if v.metrics != nil {
+		mux := http.NewServeMux()
+		mux.Handle("/metrics", srv.MetricsHandler())
+		metrics := publicServer(mux, v.log)
+		servers = append(servers, metrics)
+		v.background.Go(func() { v.end(serveHTTP(metrics, v.metrics, maxScrapes, nil)) })
+	}
+	ready()
+
+	select {
+	case <-ctx.Done():
+	case <-hangup: // the terminal is gone, and nothing is there to be read again
+	case err = <-v.failed:
+	}
+	v.log.Info("ending")
+	cancel()
+	for _, server := range servers {
+		shutdown(server)
+	}
+	return err
+}
+
+// maxScrapes is how many connections may read metrics at once.
+const maxScrapes = 100
+
+// end tells of a server that stopped by itself.
+func (v *service) end(err error) {
+	if err != nil {
+		v.failed <- err
+	}
+}
