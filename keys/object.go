@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -71,9 +72,11 @@ func (s *scanner) str() error {
 	if names == nil || !s.beforeColon() {
 		return nil
 	}
-	var name string
-	if err := json.Unmarshal(quoted, &name); err != nil {
-		return errNotObject
+	name := string(quoted[1 : len(quoted)-1])
+	if bytes.IndexByte(quoted, '\\') >= 0 { // names are what their escapes mean
+		if err := json.Unmarshal(quoted, &name); err != nil {
+			return errNotObject
+		}
 	}
 	name = fold(name)
 	if names[name] {

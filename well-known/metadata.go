@@ -1,0 +1,170 @@
+package wellknown
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"jeton/storage"
+)
+
+// Config are the facts that the metadata tell. Whatever is listed has to work,
+// and whatever works should be listed.
+type Config struct {
+	// Issuer is the identifier, byte for byte as it stands in tokens. The
+	// URLs of all endpoints begin with it.
+	Issuer string
+
+	Token         Endpoint
+	Revocation    Endpoint
+	Introspection Endpoint
+
+	// Grants are the grant types that /token takes.
+	Grants []string
+	// AssertionAlgs are the algorithms of private_key_jwt assertions.
+	AssertionAlgs []string
+	// Scopes may be empty: then nothing is said of them.
+	Scopes []string
+	// ServiceDocumentation is a URL for developers, if there is one.
+	ServiceDocumentation string
+}
+
+// Endpoint is a path below the issuer, such as "/token", and how clients
+// authenticate there. One without a path does not exist.
+type Endpoint struct {
+	Path        string
+	AuthMethods []string
+}
+
+// Metadata is the document of RFC 8414 §2. Empty members are left out (§3.2)
+// except for response_types_supported, which has to be there: it is empty
+// while there is no authorization endpoint.
+type Metadata struct {
+	Issuer                string `json:"issuer"`
+	TokenEndpoint         string `json:"token_endpoint,omitempty"`
+	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
+	JWKSURI               string `json:"jwks_uri"`
+
+	ScopesSupported        []string `json:"scopes_supported,omitempty"`
+	ResponseTypesSupported []string `json:"response_types_supported"`
+	GrantTypesSupported    []string `json:"grant_types_supported,omitempty"`
+
+	TokenEndpointAuthMethods         []string `json:"token_endpoint_auth_methods_supported,omitempty"`
+	TokenEndpointAuthAlgs            []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	RevocationEndpointAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+	RevocationEndpointAuthAlgs       []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionEndpointAuthMethods []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionEndpointAuthAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+
+	ServiceDocumentation string `json:"service_documentation,omitempty"`
+}
+
+// Discovery is what OpenID Connect Discovery §3 requires beside. There are no
+// ID tokens yet; libraries take the algorithms listed here as those of all
+// tokens signed with the key set, so they are those of the keys.
+type Discovery struct {
+	Metadata
+	SubjectTypesSupported    []string `json:"subject_types_supported"`
+	IDTokenSigningAlgorithms []string `json:"id_token_signing_alg_values_supported"`
+}
+
+const jwksPath = "/.well-known/jwks.json"
+
+func (c Config) metadata() Metadata {
+	return Metadata{
+		Issuer:                c.Issuer,
+		TokenEndpoint:         c.url(c.Token.Path),
+		RevocationEndpoint:    c.url(c.Revocation.Path),
+		IntrospectionEndpoint: c.url(c.Introspection.Path),
+		JWKSURI:               c.url(jwksPath),
+
+		ScopesSupported:        c.Scopes,
+		ResponseTypesSupported: []string{},
+		GrantTypesSupported:    c.Grants,
+
+		TokenEndpointAuthMethods:         c.Token.AuthMethods,
+		TokenEndpointAuthAlgs:            c.algs(c.Token),
+		RevocationEndpointAuthMethods:    c.Revocation.AuthMethods,
+		RevocationEndpointAuthAlgs:       c.algs(c.Revocation),
+		IntrospectionEndpointAuthMethods: c.Introspection.AuthMethods,
+		IntrospectionEndpointAuthAlgs:    c.algs(c.Introspection),
+
+		ServiceDocumentation: c.ServiceDocumentation,
+	}
+}
+
+func (c Config) discovery(algs []string) Discovery {
+	return Discovery{
+		Metadata:                 c.metadata(),
+		SubjectTypesSupported:    []string{"public"},
+		IDTokenSigningAlgorithms: algs,
+	}
+}
+
+// url is where a path of this issuer is.
+func (c Config) url(path string) string {
+	if path == "" {
+		return ""
+	}
+	return strings.TrimSuffix(c.Issuer, "/") + path
+}
+
+// algs are told only where an assertion can be sent.
+func (c Config) algs(e Endpoint) []string {
+	if slices.Contains(e.AuthMethods, storage.AuthPrivateKeyJWT) {
+		return c.AssertionAlgs
+	}
+	return nil
+}
+
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$`)
+
+// basePath is the path of the issuer without its trailing slash (RFC 8414
+// §3.1). It is kept to characters that no router and no proxy rewrites.
+func (c Config) basePath() (string, error) {
+	u, err := url.Parse(c.Issuer)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("wellknown: the issuer is not a URL: %w", err)
+	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil:
+		return "", fmt.Errorf("wellknown: the issuer %q is not a URL such as https://auth.example.com", c.Issuer)
+	case strings.ContainsAny(c.Issuer, "?#"):
+		return "", fmt.Errorf("wellknown: the issuer %q has a query or a fragment: leave it out (RFC 8414 §2)", c.Issuer)
+	}
+	base := strings.TrimSuffix(u.EscapedPath(), "/")
+	if !plainPath.MatchString(base) {
+		return "", fmt.Errorf("wellknown: the path of the issuer %q may have letters, digits and -._~ between single slashes", c.Issuer)
+	}
+	return base, nil
+}
+
+// check refuses facts that contradict each other.
+func (c Config) check() error {
+	var faults []error
+	for _, e := range []Endpoint{c.Token, c.Revocation, c.Introspection} {
+		switch {
+		case e.Path == "" && len(e.AuthMethods) > 0:
+			faults = append(faults, errors.New("an endpoint without a path has authentication methods"))
+		case e.Path != "" && !plainPath.MatchString(e.Path):
+			faults = append(faults, fmt.Errorf("%q is not the path of an endpoint", e.Path))
+		case e.Path != "" && len(e.AuthMethods) == 0: // absent means client_secret_basic
+			faults = append(faults, fmt.Errorf("%s lacks its authentication methods", e.Path))
+		case slices.Contains(e.AuthMethods, storage.AuthPrivateKeyJWT) && len(c.AssertionAlgs) == 0:
+			faults = append(faults, fmt.Errorf("%s takes private_key_jwt, and no algorithms are given", e.Path))
+		}
+	}
+	if (len(c.Grants) == 0) != (c.Token.Path == "") { // absent means authorization_code and implicit
+		faults = append(faults, errors.New("a token endpoint and its grants go together"))
+	}
+	if slices.Contains(c.AssertionAlgs, "none") {
+		faults = append(faults, errors.New("none is not a signing algorithm"))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("wellknown: the metadata would not be true: %w", err)
+	}
+	return nil
+}
