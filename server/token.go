@@ -82,6 +82,9 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	s.allowOrigin(w, r)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
+	// The body is empty, and there are clients that read one as JSON all the
+	// same and refuse an answer of another type (simple-oauth2).
+	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 }
 
