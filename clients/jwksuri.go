@@ -59,7 +59,7 @@ func newKeySets(client *http.Client, now func() time.Time) *keySets {
 func (k *keySets) get(ctx context.Context, clientID, uri string, enough func([]keys.JWK) bool) ([]keys.JWK, error) {
 	name := setName{clientID, uri}
 	set := k.look(name)
-	if now := k.now(); set.tried.IsZero() || now.Sub(set.tried) >= refetchEvery && (now.Sub(set.fetched) >= setFresh || !enough(set.keys)) {
+	if k.now().Sub(set.fetched) >= setFresh || !enough(set.keys) {
 		var err error
 		if set, err = k.refetch(ctx, name); err != nil {
 			return nil, err
@@ -77,7 +77,8 @@ func (k *keySets) look(name setName) keySet {
 	return k.sets[name]
 }
 
-// refetch asks the address, once for all who wait. The fetch goes on when the
+// refetch asks the address, unless that was done a moment ago, once for all who
+// wait. The fetch goes on when the
 // caller that began it has gone, since others wait for it too; the HTTP
 // client bounds its time.
 func (k *keySets) refetch(ctx context.Context, name setName) (keySet, error) {
@@ -85,7 +86,7 @@ func (k *keySets) refetch(ctx context.Context, name setName) (keySet, error) {
 		set := k.look(name)
 		now := k.now()
 		if !set.tried.IsZero() && now.Sub(set.tried) < refetchEvery {
-			return set, nil // by a flight that landed a moment ago
+			return set, nil
 		}
 		found, err := k.fetch(context.WithoutCancel(ctx), name.uri)
 		if set.tried, set.err = now, err; err == nil {

@@ -80,8 +80,8 @@ func badOrigin(s string) string {
 		return "browsers send origins in lower case"
 	case strings.HasSuffix(u.Host, ":"), u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
 		return "browsers leave the default port out"
-	case strings.Contains(s, "*"):
-		return "there are no wildcards"
+	case strings.Trim(u.Host, "abcdefghijklmnopqrstuvwxyz0123456789-._:[]") != "":
+		return "it names one host by letters, digits, dots and hyphens; there are no wildcards"
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return "http is only for 127.0.0.1, [::1] and localhost: anyone on the way could change such a page"
 	}
