@@ -57,7 +57,15 @@ func TestSecretHash(t *testing.T) {
 			t.Errorf("%q: %v, want %v", stored, got, want)
 		}
 	}
-	// What cannot be read is compared with zeros, which must not be a way in.
+	// What cannot be read is compared with zeros, which must not be a way in,
+	// not even for a hash that is damaged where it has zeros.
+	secret := "0"
+	for !strings.HasSuffix(HashSecret(secret), "00") {
+		secret += "0"
+	}
+	if whole := HashSecret(secret); secretMatches(whole[:len(whole)-2]+"zz", secret) {
+		t.Error("a damaged hash matches")
+	}
 	if secretMatches("", "") || secretMatches(strings.Repeat("0", 64), "") {
 		t.Error("an empty secret matches")
 	}
