@@ -66,9 +66,10 @@ type options struct {
 
 // node is a whole server on a real store, reached over HTTP.
 type node struct {
-	t       *testing.T
+	t       testing.TB
 	url     string // of the issuer
 	clock   *clock
+	path    string // of the store's file
 	store   *storage.Store
 	grants  *grants.Service
 	users   *accounts.Users
@@ -76,6 +77,7 @@ type node struct {
 	server  *server.Server
 	http    *http.Client
 	log     *syncBuffer
+	handler http.Handler // the public surface, without the network before it
 	operate http.Handler // the admin API behind the operator's door
 }
 
@@ -97,7 +99,7 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-func start(t *testing.T, o options) *node {
+func start(t testing.TB, o options) *node {
 	t.Helper()
 	n := bare(t, o)
 	ctx := t.Context()
@@ -121,11 +123,10 @@ func (n *node) addClient(c accounts.NewClient) error {
 }
 
 // bare is a node without clients and users.
-func bare(t *testing.T, o options) *node {
+func bare(t testing.TB, o options) *node {
 	t.Helper()
 	n := &node{t: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, log: new(syncBuffer)}
-	var handler http.Handler
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.handler.ServeHTTP(w, r) }))
 	if o.issuer == "" {
 		o.issuer = web.URL
 	}
@@ -135,7 +136,8 @@ func bare(t *testing.T, o options) *node {
 	if o.alg == "" {
 		o.alg = keys.ES256
 	}
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Path: t.TempDir() + "/jeton.db", Now: n.clock.Now})
+	n.path = t.TempDir() + "/jeton.db"
+	backend, err := sqlite.Open(t.Context(), sqlite.Options{Path: n.path, Now: n.clock.Now})
 	must(t, err)
 	n.store = storage.New(backend)
 	master, err := keys.NewMasterKey(make([]byte, 32))
@@ -162,19 +164,19 @@ func bare(t *testing.T, o options) *node {
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants}
 	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger}, n.grants, auth, docs, admin)
 	must(t, err)
-	handler, n.operate = n.server.Handler(), admin.OperatorDoor()
+	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() { web.Close(); places.Close(); ring.Close(); n.store.Close() })
 	return n
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func mustURL(t *testing.T, s string) *url.URL {
+func mustURL(t testing.TB, s string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(s)
 	must(t, err)
@@ -284,7 +286,7 @@ func (n *node) active(token string) bool {
 }
 
 // want checks status and error code.
-func (a answer) want(t *testing.T, status int, code string) {
+func (a answer) want(t testing.TB, status int, code string) {
 	t.Helper()
 	if a.StatusCode != status || a.str("error") != code {
 		t.Fatalf("got %d %s, want %d %s", a.StatusCode, a.body, status, code)
@@ -303,7 +305,7 @@ func (n *node) operatorCall(method, path, body string) *httptest.ResponseRecorde
 }
 
 // segment decodes a part of a JWT without checking it.
-func segment(t *testing.T, token string, part int) map[string]any {
+func segment(t testing.TB, token string, part int) map[string]any {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
