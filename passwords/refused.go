@@ -24,9 +24,8 @@ type refused []uint64
 // mostRefused bounds the memory of the list at 400 MB.
 const mostRefused = 50_000_000
 
-// load reads the file of refused passwords: one a line, as it is typed, or as
-// its SHA-1 in 40 hex digits, after which ":" and a count may stand. A password
-// given as it is typed is refused in lower case too, and vice versa.
+// load reads the file of refused passwords. One that is given as it is typed
+// is refused in lower case too, and vice versa.
 func (c Config) load() (refused, error) {
 	if c.RefusedFile == "" {
 		return nil, nil
