@@ -42,7 +42,8 @@ type Server struct {
 	library *server.Server
 }
 
-// New puts the parts together. It takes over g.Count for its metrics.
+// New puts the parts together. It takes over g.Count for its metrics, and
+// tells admin where requests come from.
 func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []wellknown.Route, admin *Admin) (*Server, error) {
 	u, err := url.Parse(cfg.Issuer)
 	if err != nil {
@@ -53,7 +54,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 		docs: docs, admin: admin, metrics: newMetrics(),
 	}
 	s.library = newLibrary(g)
-	g.Count = s.metrics.count
+	g.Count, admin.Source = s.metrics.count, s.sourceOf
 	return s, nil
 }
 

@@ -1,0 +1,108 @@
+package server_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"jeton/storage"
+)
+
+// events returns the events of a type.
+func (n *node) events(eventType string) []storage.Event {
+	n.t.Helper()
+	var found []storage.Event
+	err := n.store.AllByIndex(n.t.Context(), storage.Query{Index: storage.IndexOutbox}, func(row storage.Row) error {
+		e, err := storage.Decode[storage.Event](row)
+		if e.Value.Type == eventType {
+			found = append(found, e.Value)
+		}
+		return err
+	})
+	must(n.t, err)
+	return found
+}
+
+func TestAdminAddsAndShowsUsers(t *testing.T) {
+	n := start(t, options{})
+	a := n.operator("POST", "/users", `{"username":"Bob","roles":["ROLE_USER"],"password":"through the looking-glass"}`).ok(t, 201)
+	sub := a.str("sub")
+	if sub == "" || a.str("username") != "Bob" || a.json["has_password"] != true || a.json["disabled"] != false || a.str("password_changed_at") == "" ||
+		!strings.HasSuffix(a.str("created_at"), "Z") || strings.Contains(string(a.body), "argon2") {
+		t.Errorf("added %s", a.body)
+	}
+	for _, path := range []string{"/users/Bob", "/users/bob", "/users/sub:" + sub, "/users/sub%3A" + sub} {
+		if a := n.operator("GET", path, "").ok(t, 200); a.str("sub") != sub {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	if a := n.operator("POST", "/users", `{"username":"nobody"}`).ok(t, 201); a.json["has_password"] != false || a.json["password_changed_at"] != nil || !strings.Contains(string(a.body), `"roles":[]`) {
+		t.Errorf("without password: %s", a.body)
+	}
+	n.operator("POST", "/users", `{"username":"BOB"}`).want(t, http.StatusConflict, "already_exists")
+	n.operator("POST", "/users", `{"username":"x","sub":"u-alice"}`).want(t, http.StatusConflict, "already_exists")
+	n.operator("POST", "/users", `{"username":"x","sub":"app"}`).want(t, http.StatusConflict, "already_exists")
+	a = n.operator("POST", "/users", `{"username":"","roles":["a b"],"password":"short","sub":" "}`)
+	a.want(t, http.StatusBadRequest, "invalid_request")
+	for _, word := range []string{"name", "role", "password", "sub"} {
+		if !strings.Contains(a.str("error_description"), word) {
+			t.Errorf("nothing on the %s in %s", word, a.body)
+		}
+	}
+	n.operator("GET", "/users/missing", "").want(t, http.StatusNotFound, "not_found")
+	n.operator("GET", "/users/sub:missing", "").want(t, http.StatusNotFound, "not_found")
+}
+
+// A name is one segment of the path, whatever is in it.
+func TestAdminTakesAnyNameInAPath(t *testing.T) {
+	n := start(t, options{})
+	for _, name := range []string{"a/b", "a//b", "../alice", "a b", "a%2Fb", "a?b#c", "ü@example.org", "revoke", "a+b"} {
+		a := n.operator("POST", "/users", `{"username":"`+name+`"}`).ok(t, 201)
+		if found := n.operator("GET", "/users/"+url.PathEscape(name), "").ok(t, 200); found.str("sub") != a.str("sub") {
+			t.Errorf("%q: %s", name, found.body)
+		}
+		n.operator("POST", "/users/"+url.PathEscape(name)+"/disable", "").ok(t, 200)
+		n.operator("DELETE", "/users/"+url.PathEscape(name), "").ok(t, 204)
+	}
+}
+
+func TestAdminSetsPasswords(t *testing.T) {
+	n := start(t, options{})
+	token := n.login().str("access_token")
+	n.operator("PUT", "/users/alice/password", `{"password":"short"}`).want(t, http.StatusBadRequest, "invalid_request")
+	n.operator("PUT", "/users/alice/password", `{}`).want(t, http.StatusBadRequest, "invalid_request")
+	n.operator("PUT", "/users/alice/password", `{"password":"through the looking-glass","reason":"a\u0000b"}`).want(t, http.StatusBadRequest, "invalid_request")
+	n.operator("PUT", "/users/missing/password", `{"password":"through the looking-glass"}`).want(t, http.StatusNotFound, "not_found")
+	if !n.active(token) {
+		t.Fatal("a refused password ended the session")
+	}
+	n.operator("PUT", "/users/alice/password", `{"password":"through the looking-glass","reason":"phished"}`).ok(t, 200)
+	if n.active(token) {
+		t.Error("the session outlived the password")
+	}
+	n.post("/token", loginForm(), app).want(t, http.StatusBadRequest, "invalid_grant")
+	if e := n.events("password_changed"); len(e) != 1 || e[0].Note != "phished" || e[0].Actor != "operator" {
+		t.Errorf("events %+v", e)
+	}
+}
+
+func TestAdminDisablesAndDeletesUsers(t *testing.T) {
+	n := start(t, options{})
+	token := n.login().str("access_token")
+	if a := n.operator("POST", "/users/alice/disable", `{"reason":"left"}`).ok(t, 200); a.json["disabled"] != true || n.active(token) {
+		t.Errorf("disabled: %s, active %t", a.body, n.active(token))
+	}
+	n.post("/token", loginForm(), app).want(t, http.StatusBadRequest, "invalid_grant")
+	n.operator("POST", "/users/alice/enable", `{"reason":"back"}`).want(t, http.StatusBadRequest, "invalid_request")
+	if a := n.operator("POST", "/users/alice/enable", `{}`).ok(t, 200); a.json["disabled"] != false {
+		t.Errorf("enabled: %s", a.body)
+	}
+	token = n.login().str("access_token")
+	if a := n.operator("DELETE", "/users/alice", "").ok(t, 204); len(a.body) != 0 || n.active(token) {
+		t.Errorf("deleted: %s, active %t", a.body, n.active(token))
+	}
+	n.operator("DELETE", "/users/alice", "").want(t, http.StatusNotFound, "not_found")
+	n.operator("POST", "/users/sub:u-alice/enable", "").want(t, http.StatusNotFound, "not_found")
+	n.operator("POST", "/users", `{"username":"alice"}`).ok(t, 201)
+}
