@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -45,9 +44,6 @@ func validChange(c *storage.Change) error {
 		return errors.New("a change writes the same row twice")
 	}
 	for _, check := range c.Checks {
-		if check.Version > math.MaxInt64 {
-			return fmt.Errorf("no row has version %d", check.Version)
-		}
 		keys = append(keys, check.Key)
 	}
 	return validKeys(c.Partition, keys)
