@@ -64,7 +64,6 @@ func (a *app) clientAdd() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.secretStdin, "secret-stdin", false, "read the secret (32 characters or more) from standard input")
-	cmd.MarkFlagsMutuallyExclusive("public", "secret-stdin", "jwks", "jwks-uri")
 	return cmd
 }
 
@@ -93,7 +92,6 @@ func (a *app) clientSet() *cobra.Command {
 		},
 	}
 	f.register(cmd)
-	cmd.MarkFlagsMutuallyExclusive("public", "jwks", "jwks-uri")
 	return cmd
 }
 

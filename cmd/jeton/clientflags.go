@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,11 +46,18 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 func (f *clientFlags) body(cmd *cobra.Command) (map[string]any, error) {
 	body := map[string]any{}
 	var err error
+	var proofs []string
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if slices.Contains([]string{"public", "secret-stdin", "jwks", "jwks-uri"}, flag.Name) && flag.Value.String() != "false" && flag.Value.String() != "" {
+			proofs = append(proofs, "--"+flag.Name)
+		}
 		if err == nil {
 			err = f.member(flag, body)
 		}
 	})
+	if len(proofs) > 1 {
+		return nil, usagef("a client proves itself in one way: give only one of %s", strings.Join(proofs, ", "))
+	}
 	return body, err
 }
 

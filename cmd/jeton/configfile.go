@@ -82,10 +82,7 @@ func readConfigFile(name string, wrong *faults) *configFile {
 
 // read takes one line of the file.
 func (f *configFile) read(v *ast.MappingValueNode, dir string, wrong *faults) {
-	key := v.Key.String()
-	if k, ok := v.Key.(*ast.StringNode); ok {
-		key = k.Value
-	}
+	key := keyText(v)
 	where := f.at(v.Key)
 	switch {
 	case key == "clients":

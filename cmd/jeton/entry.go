@@ -57,7 +57,7 @@ func (f *configFile) entries(n ast.Node, dir string, kind entryKind, wrong *faul
 		}
 		e := entry{where: f.at(m.Values[0].Key), dir: dir, kind: kind, fields: map[string]any{}}
 		for _, v := range m.Values {
-			key := strings.TrimSpace(v.Key.String())
+			key := keyText(v)
 			value, err := plain(v.Value)
 			switch {
 			case slices.Contains(kind.files, key) && !slices.Contains(kind.members, key):
@@ -135,6 +135,14 @@ func (e entry) body() (map[string]any, error) {
 	return body, nil
 }
 
+// keyText is the name of a member, with or without quotes around it.
+func keyText(v *ast.MappingValueNode) string {
+	if k, ok := v.Key.(*ast.StringNode); ok {
+		return k.Value
+	}
+	return v.Key.String()
+}
+
 // plain is a YAML value as JSON has it. What YAML has beyond that (anchors,
 // tags, merges) is refused: a configuration should read as it stands.
 func plain(n ast.Node) (any, error) {
@@ -167,7 +175,7 @@ func plain(n ast.Node) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			members[strings.Trim(m.Key.String(), `"'`)] = one
+			members[keyText(m)] = one
 		}
 		return members, nil
 	}

@@ -132,9 +132,10 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	gone := hangup // without files to read again, the terminal is gone
 	if v.cert != nil {
+		gone = nil
 		v.background.Go(func() { v.cert.follow(ctx, hangup) })
-		hangup = nil
 	}
 
 	file, err := sqliteFile(v.settings.Store.String())
@@ -165,7 +166,7 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 
 	select {
 	case <-ctx.Done():
-	case <-hangup: // the terminal is gone, and nothing is there to be read again
+	case <-gone:
 	case err = <-v.failed:
 	}
 	v.log.Info("ending")

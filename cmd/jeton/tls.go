@@ -12,7 +12,7 @@ import (
 
 // reloadEvery is how often the certificate files are looked at. Those who renew
 // certificates do it weeks before they expire.
-const reloadEvery = 5 * time.Second
+const reloadEvery = 2 * time.Second
 
 // certificate is a certificate that is replaced while it serves.
 type certificate struct {

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"jeton": main})
+}
+
+// The scripts show each command as it is typed. Those in admin run twice, with
+// a server on the store and without: it has to make no difference.
+
+func TestAdminWithoutServer(t *testing.T) { runScripts(t, "admin", false) }
+func TestAdminWithServer(t *testing.T)    { runScripts(t, "admin", true) }
+func TestServe(t *testing.T)              { runScripts(t, "serve", false) }
+func TestConfig(t *testing.T)             { runScripts(t, "config", false) }
+
+// TestDemo runs what serve --demo prints.
+func TestDemo(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the lines that serve --demo prints were not tried: install curl")
+		}
+		t.Skip("NOT TESTED: the lines that serve --demo prints need curl")
+	}
+	runScripts(t, "demo", false)
+}
+
+// envKey and serversKey find the values of a script.
+type (
+	envKey     struct{}
+	serversKey struct{}
+)
+
+func runScripts(t *testing.T, dir string, served bool) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script", dir),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			// RSA keys take a second to make, and nothing here depends on the
+			// algorithm.
+			env.Vars = append(env.Vars, "JETON_SIGNING_ALG=ES256",
+				"LONG="+filepath.Join(env.WorkDir, strings.Repeat("a-rather-long-name-", 6)))
+			all := map[string]*running{}
+			env.Values[envKey{}], env.Values[serversKey{}] = env, all
+			env.Defer(func() {
+				for _, s := range all {
+					s.kill()
+				}
+			})
+			if !served {
+				return nil
+			}
+			var err error
+			all["server"], err = start(env.WorkDir, env.Vars)
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"serve": serveCmd, "stop": stopCmd, "die": dieCmd, "hangup": hangupCmd, "logs": logsCmd,
+			"post": postCmd, "get": getCmd,
+			"await": awaitCmd, "dial": dialCmd, "pair": pairCmd, "metrics": metricsCmd,
+			"printed": printedCmd, "demostore": demoStoreCmd, "newer": newerCmd,
+		},
+	})
+}
+
+// newer FILE makes a store of a version that there is not yet.
+func newerCmd(ts *testscript.TestScript, neg bool, args []string) {
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec("PRAGMA user_version = 9999")
+	ts.Check(err)
+}
+
+// exits CODE command... runs a command that has to end with that exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || neg {
+		ts.Fatalf("usage: exits CODE command...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
