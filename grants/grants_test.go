@@ -45,10 +45,10 @@ const (
 type world struct {
 	*grants.Service
 	clock *clock
-	t     *testing.T
+	t     testing.TB
 }
 
-func newWorld(t *testing.T, set func(*grants.Settings)) *world {
+func newWorld(t testing.TB, set func(*grants.Settings)) *world {
 	t.Helper()
 	ctx, c := t.Context(), newClock()
 	backend, err := sqlite.Open(ctx, sqlite.Options{Path: t.TempDir() + "/jeton.db", Now: c.Now})

@@ -45,8 +45,8 @@ const (
 type Client struct {
 	ID   string `json:"client_id"`
 	Name string `json:"client_name,omitempty"`
-	// SecretHash is the SHA-256, in hex, of a secret of at least 256 bits of
-	// which nothing can be guessed, or a PHC string for one given by hand.
+	// SecretHash is "sha256:" and the SHA-256 in hex of the secret, made or given
+	// by hand (32 characters or more).
 	SecretHash string `json:"secret_hash,omitempty"`
 	// AuthMethod is one of the Auth constants; empty lets a confidential
 	// client use Basic or post as it likes.
