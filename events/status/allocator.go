@@ -166,6 +166,7 @@ func (a *Allocator) leaseToClient(t int, exp time.Time, clientID string, clientV
 	})
 	switch {
 	case errors.Is(err, storage.ErrConflict):
+		a.blocks[t].giveBack(b, b.ends) // nothing was written
 		return batch[Place]{}, fmt.Errorf("status: client %q has changed: %w", clientID, err)
 	case err != nil:
 		return batch[Place]{}, unavailable(err)

@@ -239,10 +239,18 @@ func TestL15_AListHidesTokensAmongManyOthers(t *testing.T) {
 // away is a store that does not answer while it is told not to.
 type away struct {
 	storage.Backend
-	is atomic.Bool
+	is, hangs atomic.Bool
+	inside    atomic.Int32
 }
 
 func (a *away) List(ctx context.Context, q storage.Query) (storage.Page, error) {
+	a.inside.Add(1)
+	defer a.inside.Add(-1)
+	if a.hangs.Load() {
+		<-ctx.Done()
+		a.Backend.List(context.Background(), q) // which takes a moment
+		return storage.Page{}, fmt.Errorf("test: %w", storage.ErrUnavailable)
+	}
 	if a.is.Load() {
 		return storage.Page{}, fmt.Errorf("test: %w", storage.ErrUnavailable)
 	}
@@ -281,34 +289,32 @@ func TestNextWithoutStore(t *testing.T) {
 	}
 }
 
-func TestCloseLeavesNoGoroutine(t *testing.T) {
+func TestCloseLeavesNothingBehind(t *testing.T) {
 	s, c := open(t, t.TempDir())
-	before := runtime.NumGoroutine()
-	a := New(s, Config{Places: 1 << 12})
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			for {
-				if _, err := a.Next(t.Context(), c.now(), c.now().Add(time.Minute)); err != nil {
-					if !errors.Is(err, storage.ErrUnavailable) {
-						t.Errorf("Next after Close: %v", err)
-					}
-					return
-				}
-			}
-		})
+	backend := &away{Backend: s.Backend}
+	backend.hangs.Store(true)
+	a := New(storage.New(backend), Config{})
+	take := func() error {
+		_, err := a.Next(t.Context(), c.now(), c.now().Add(time.Minute))
+		return err
 	}
-	for range 3 * sharedBlocks * BlockSize { // so that leases are under way
-		if _, err := a.Next(t.Context(), c.now(), c.now().Add(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
+	waiting := make(chan error)
+	for range 16 {
+		go func() { waiting <- take() }()
+	}
+	for backend.inside.Load() == 0 {
+		runtime.Gosched()
 	}
 	a.Close()
-	wg.Wait()
-	for i := 0; runtime.NumGoroutine() > before; i++ {
-		if i > 10_000 {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+	if n := backend.inside.Load(); n != 0 {
+		t.Errorf("%d leases are under way after Close", n)
+	}
+	for range 16 {
+		if err := <-waiting; !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("a caller who waited for a lease: %v", err)
 		}
-		runtime.Gosched()
+	}
+	if err := take(); !errors.Is(err, storage.ErrUnavailable) || backend.inside.Load() != 0 {
+		t.Errorf("after Close: %v", err)
 	}
 }

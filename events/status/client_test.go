@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
 	"sync"
 	"testing"
 	"time"
@@ -151,6 +150,51 @@ func TestLeasingToAnEndedClientConflicts(t *testing.T) {
 			t.Errorf("%s has %d blocks", id, n)
 		}
 	}
+	for range 3 * clientBlocks { // a conflict wastes nothing
+		a.NextForClient(t.Context(), c.now(), "c", version, 0, c.now().Add(time.Hour))
+	}
+	if n := leased(t, s); n > 2*clientBlocks {
+		t.Errorf("%d blocks are leased for a client that got none", n)
+	}
+}
+
+// leased counts the leased blocks of all open lists.
+func leased(t testing.TB, s *storage.Store) (n int) {
+	t.Helper()
+	err := s.AllByIndex(t.Context(), storage.Query{Index: IndexOpenLists}, func(row storage.Row) error {
+		rec, err := storage.Decode[storage.StatusList](row)
+		n += len(rec.Value.Leased)*8 - free(rec.Value.Leased)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// One caller's old knowledge of the client is no reason to refuse another.
+func TestConflictIsTheCallersOwn(t *testing.T) {
+	s, c := open(t, t.TempDir())
+	a := allocator(t, s, Config{})
+	old := writeClient(t, s, "c", 0)
+	version := writeClient(t, s, "c", 0)
+	var wg sync.WaitGroup
+	for n := range 16 {
+		wg.Go(func() { // two blocks for those who know the client
+			for range BlockSize / 4 {
+				v := version
+				if n%2 == 0 {
+					v = old
+				}
+				_, err := a.NextForClient(t.Context(), c.now(), "c", v, 0, c.now().Add(time.Hour))
+				if err != nil && (v == version || !errors.Is(err, storage.ErrConflict)) {
+					t.Errorf("version %d of %d: %v", v, version, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // Whoever has ended a client knows all blocks of the epoch that ended: none is
@@ -166,7 +210,7 @@ func TestEndingAndLeasingExcludeEachOther(t *testing.T) {
 		for n, a := range nodes {
 			for range 4 {
 				wg.Go(func() {
-					for {
+					for range 20 * BlockSize { // far more than is left in memory when the client ends
 						p, err := a.NextForClient(context.Background(), c.now(), "c", version, epoch, c.now().Add(time.Hour))
 						if err != nil {
 							if !errors.Is(err, storage.ErrConflict) {
@@ -221,14 +265,7 @@ func TestManyClientsShareAList(t *testing.T) {
 	if n := count(t, s, IndexLists); n != 1 {
 		t.Errorf("%d clients cost %d lists", clients, n)
 	}
-	leased := 0
-	for p := range all.by {
-		for _, b := range readList(t, s, p.List).Leased {
-			leased += bits.OnesCount8(b)
-		}
-		break
-	}
-	if leased < clients || leased > clients+2*clientBlocks {
-		t.Errorf("%d blocks are leased for %d clients", leased, clients)
+	if n := leased(t, s); n < clients || n > clients+2*clientBlocks {
+		t.Errorf("%d blocks are leased for %d clients", n, clients)
 	}
 }

@@ -81,6 +81,15 @@ func (s *stock[T]) pop(exp time.Time) (item T, ok bool) {
 	return item, false
 }
 
+// giveBack returns an item that was not used, unless its batch is gone.
+func (s *stock[T]) giveBack(item T, ends time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.batch.ends.Equal(ends) {
+		s.batch.items = append(s.batch.items, item)
+	}
+}
+
 // begin starts a refill. The caller holds the lock.
 func (s *stock[T]) begin(start func(func()) bool, fetch func() (batch[T], error)) *refill {
 	r := &refill{done: make(chan struct{})}
