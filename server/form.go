@@ -39,8 +39,9 @@ var errTooLarge = errors.New("server: the body is too large")
 
 // parseForm reads the form in the body of a POST. Nothing is read from the URI.
 func parseForm(w http.ResponseWriter, r *http.Request) (form, error) {
-	for _, name := range bodyOnly {
-		if strings.Contains(r.URL.RawQuery, name) && r.URL.Query().Has(name) {
+	if r.URL.RawQuery != "" {
+		query := r.URL.Query()
+		if slices.ContainsFunc(bodyOnly, query.Has) {
 			return nil, badRequest("parameters belong in the body, not in the URI")
 		}
 	}

@@ -289,7 +289,7 @@ func (n *node) active(token string) bool {
 func (a answer) want(t testing.TB, status int, code string) {
 	t.Helper()
 	if a.StatusCode != status || a.str("error") != code {
-		t.Fatalf("got %d %s, want %d %s", a.StatusCode, a.body, status, code)
+		t.Fatalf("got %d %.200s, want %d %s", a.StatusCode, a.body, status, code)
 	}
 }
 

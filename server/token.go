@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"jeton/grants"
 	"jeton/storage"
@@ -37,8 +38,13 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	grantType := f.get("grant_type")
 	noteOf(r.Context()).grantType = grantType
-	if grantType == "" {
+	switch {
+	case grantType == "":
 		s.refuse(w, r, badRequest("grant_type is required"))
+		return
+	case !slices.Contains(grants.Types(), grantType):
+		// The library would look for the parameters of a grant it knows first.
+		s.refuse(w, r, grants.Refuse(grants.UnsupportedGrantType, "this server does not offer that grant_type", nil))
 		return
 	}
 	data, resp, err := s.carry(r, f, grants.Request{
