@@ -128,6 +128,28 @@ func TestAddWithGivenSubGoesOnAfterACrash(t *testing.T) {
 	}
 }
 
+// A claim that names a user of another name is none: nobody gets in by it.
+func TestStrayClaimIsNoOtherName(t *testing.T) {
+	w := newWorld(t)
+	w.app()
+	u := w.alice()
+	if _, err := w.store.Commit(t.Context(), storage.Change{
+		Partition: storage.NamePartition("bob"),
+		Puts:      []storage.Put{{Key: storage.Key{Kind: storage.KindName, ID: "bob"}, Value: []byte(u.Subject)}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.login("bob", good); err == nil {
+		t.Error("alice can log in as bob")
+	}
+	if _, err := w.users.Find(t.Context(), "bob"); !errors.Is(err, grants.ErrNotFound) {
+		t.Errorf("bob: %v", err)
+	}
+	if bob, err := w.users.Add(t.Context(), accounts.NewUser{Username: "bob"}, operator); err != nil || bob.Subject == u.Subject {
+		t.Errorf("bob: %v, %v", bob, err)
+	}
+}
+
 func TestSubIsNeverGivenTwice(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
@@ -231,6 +253,40 @@ func TestSetRolesReplacesAndTells(t *testing.T) {
 	wantFaults(t, err, "a b", `c\\d`, "e'f")
 	if u, err := w.users.SetRoles(t.Context(), "alice", nil, operator); err != nil || u.Roles == nil || len(u.Roles) != 0 {
 		t.Error(u, err)
+	}
+}
+
+// The events of changes that race tell one story.
+func TestRacingRoleChangesTellTheRolesThatWere(t *testing.T) {
+	w := newWorld(t)
+	w.alice()
+	const changes = 24
+	var all sync.WaitGroup
+	for i := range changes {
+		all.Go(func() {
+			if _, err := w.users.SetRoles(t.Context(), "alice", []string{fmt.Sprintf("R%d", i)}, operator); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	next := make(map[string]string)
+	for _, e := range w.events(events.RolesChanged) {
+		var from, to string
+		if _, err := fmt.Sscanf(e.Note, "from [%s to [%s", &from, &to); err != nil {
+			t.Fatal(e.Note, err)
+		}
+		if other, told := next[from]; told {
+			t.Fatalf("%s became both %s and %s", from, other, to)
+		}
+		next[from] = to
+	}
+	steps := 0
+	for role, ok := next["ROLE_USER]"]; ok; role, ok = next[role] {
+		steps++
+	}
+	if steps != changes {
+		t.Errorf("the story has %d of %d steps: %v", steps, changes, next)
 	}
 }
 
