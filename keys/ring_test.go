@@ -162,12 +162,12 @@ func rewrite(t *testing.T, s *storage.Store, kid string, change func(*storage.Si
 
 func TestDamagedRecordsAreRefused(t *testing.T) {
 	for name, damage := range map[string]func(k, other *storage.SigningKey){
-		"sealed key changed":      func(k, _ *storage.SigningKey) { k.Sealed[20] ^= 1 },
-		"sealed key of another":   func(k, other *storage.SigningKey) { k.Sealed = other.Sealed },
-		"record of another":       func(k, other *storage.SigningKey) { *k = *other },
-		"another algorithm (J10)": func(k, _ *storage.SigningKey) { k.Alg = PS256 },
-		"another use":             func(k, _ *storage.SigningKey) { k.Use = UseRefresh },
-		"no sealed key":           func(k, _ *storage.SigningKey) { k.Sealed = nil },
+		"sealed key changed":    func(k, _ *storage.SigningKey) { k.Sealed[20] ^= 1 },
+		"sealed key of another": func(k, other *storage.SigningKey) { k.Sealed = other.Sealed },
+		"record of another":     func(k, other *storage.SigningKey) { *k = *other },
+		"another algorithm":     func(k, _ *storage.SigningKey) { k.Alg = EdDSA },
+		"another use":           func(k, _ *storage.SigningKey) { k.Use = UseRefresh },
+		"no sealed key":         func(k, _ *storage.SigningKey) { k.Sealed = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newClock()
@@ -190,6 +190,18 @@ func TestDamagedRecordsAreRefused(t *testing.T) {
 			}
 			sign(t, r, c.Now(), UseSig, typAccess) // with what it has in memory
 		})
+	}
+}
+
+// RS256 and PS256 keys are alike: only the seal tells which of them this is.
+func TestJ10_AlgorithmIsSealedIn(t *testing.T) {
+	c := newClock()
+	s := openStore(t, c)
+	r := openRing(t, s, c, Config{Alg: RS256})
+	_, kid := sign(t, r, c.Now(), UseSig, typAccess)
+	rewrite(t, s, kid, func(k *storage.SigningKey) { k.Alg = PS256 })
+	if err := r.refresh(t.Context()); !errors.Is(err, ErrSealed) {
+		t.Errorf("J10 an RS256 key has become one for PS256 (%v)", err)
 	}
 }
 

@@ -169,7 +169,7 @@ func (r *Ring) maintain(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		r.config.Log.Info("rotated a key of age", "use", use, "kid", k.KeyID, "activates", k.Activates)
+		r.config.Log.Info("a key of age has been rotated", "use", use, "kid", k.KeyID, "activates", k.Activates)
 	}
 	for _, k := range s.all {
 		if k.ended(now) && s.state(k, now) == Retired {

@@ -124,6 +124,8 @@ func TestD1_D2_D3_PlacesOfTheDocuments(t *testing.T) {
 				t.Errorf("D1 %s %s: %d %s", tt.issuer, path, res.StatusCode, text)
 			} else if !strings.HasSuffix(path, jwksAt) && members(t, text)["issuer"] != tt.issuer {
 				t.Errorf("D1 %s %s names the issuer %v", tt.issuer, path, members(t, text)["issuer"])
+			} else if at := strings.TrimSuffix(tt.issuer, "/") + "/token"; !strings.HasSuffix(path, jwksAt) && members(t, text)["token_endpoint"] != at {
+				t.Errorf("D3 %s %s: the token endpoint is not at %s", tt.issuer, path, at)
 			}
 		}
 		for _, path := range tt.elsewhere {
