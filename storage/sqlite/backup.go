@@ -14,8 +14,8 @@ import (
 // store itself. Reads and commits go on meanwhile. What it cannot finish it
 // removes.
 func (s *Store) Backup(ctx context.Context, path string) (err error) {
-	if s.isClosed() {
-		return errClosed
+	if err := s.usable(); err != nil {
+		return err
 	}
 	// Absolute, since SQLite takes a name that begins with "file:" for a URI.
 	if path, err = filepath.Abs(path); err != nil {

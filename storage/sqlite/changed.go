@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"io/fs"
+	"os"
 	"sync"
 	"time"
 )
@@ -39,7 +41,10 @@ func (s *Store) Changed() <-chan struct{} { return s.changes.wait() }
 // watch looks ten times a second whether another process has committed. The
 // number that SQLite compares is in shared memory, so a look costs
 // microseconds. It also changes with commits of our own: a signal too many.
-func (s *Store) watch() {
+//
+// It also looks whether the name still leads to the file that is open. If not,
+// commits would go on succeeding into a file that nobody finds again.
+func (s *Store) watch(opened fs.FileInfo) {
 	defer s.work.Done()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -52,6 +57,8 @@ func (s *Store) watch() {
 			return
 		case <-tick.C:
 		}
+		info, err := os.Stat(s.path)
+		s.moved.Store(err != nil || !os.SameFile(info, opened))
 		n, err := s.changes.looker.number("PRAGMA data_version")
 		// A look that failed may have missed a change.
 		if err != nil || n != seen {

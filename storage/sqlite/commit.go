@@ -107,6 +107,9 @@ func (q *queue) drain() {
 
 // submit runs a job in some batch and returns its outcome.
 func (s *Store) submit(ctx context.Context, apply func(*batch) error) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}

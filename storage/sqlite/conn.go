@@ -28,6 +28,10 @@ func connect(path string, pragmas ...string) (*conn, error) {
 	if slices.Contains(pragmas, queryOnly) {
 		q.Set("mode", "ro")
 	}
+	return connectURI(path, q, pragmas)
+}
+
+func connectURI(path string, q url.Values, pragmas []string) (*conn, error) {
 	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
 	connector, err := sqlite.NewConnector(u.String())
 	if err != nil {

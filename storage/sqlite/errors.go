@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
@@ -19,14 +20,19 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", storage.ErrUnavailable, explain(err))
 }
 
+const (
+	full     = "the disk or the quota is full: make room, nothing needs to be repaired"
+	readOnly = "the file, its directory or its file system is read-only: make it writable for this user"
+)
+
 // explain adds the remedy to the errors that an operator can meet.
 func explain(err error) error {
 	remedy := ""
 	switch code(err) {
 	case lib.SQLITE_FULL:
-		remedy = "the disk or the quota is full: make room, nothing needs to be repaired"
+		remedy = full
 	case lib.SQLITE_READONLY:
-		remedy = "the file, its directory or its file system is read-only: make it writable for this user"
+		remedy = readOnly
 	case lib.SQLITE_CANTOPEN, lib.SQLITE_PERM, lib.SQLITE_AUTH:
 		remedy = "the file or its directory cannot be opened: let this user read and write both"
 	case lib.SQLITE_NOTADB:
@@ -38,8 +44,13 @@ func explain(err error) error {
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_PROTOCOL:
 		remedy = "another program holds the database: end it"
 	default:
-		if errors.Is(err, fs.ErrPermission) {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
 			remedy = "let this user read and write the file and its directory"
+		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+			remedy = full
+		case errors.Is(err, unix.EROFS):
+			remedy = readOnly
 		}
 	}
 	if remedy == "" {

@@ -88,8 +88,8 @@ func (s *Store) reader(ctx context.Context, read func(*conn) error) error {
 }
 
 func (s *Store) borrow(ctx context.Context) (*conn, error) {
-	if s.isClosed() {
-		return nil, errClosed
+	if err := s.usable(); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

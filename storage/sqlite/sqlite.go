@@ -18,10 +18,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jeton/storage"
@@ -56,6 +58,7 @@ type Store struct {
 	work sync.WaitGroup
 
 	closing  chan struct{} // refuses new calls
+	moved    atomic.Bool   // so does this, see [Store.watch]
 	closed   sync.Once
 	closeErr error
 }
@@ -98,9 +101,13 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.prepare(ctx, o.maxPages); err != nil {
 		return nil, err
 	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, errors.Join(err, s.changes.looker.close(), s.writer.close())
+	}
 	s.work.Add(2)
 	go s.write()
-	go s.watch()
+	go s.watch(info)
 	return s, nil
 }
 
@@ -152,7 +159,14 @@ func look(path string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a file: name one with --store", path)
 	}
-	c, err := connect(path, reading...)
+	q := url.Values{"mode": {"ro"}}
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		// Even to read, SQLite would make the log of a database that is in WAL
+		// mode, unless told that nobody writes. Without a log nobody does; if
+		// that changes at this moment, the look under the lock decides.
+		q.Set("immutable", "1")
+	}
+	c, err := connectURI(path, q, reading)
 	if err != nil {
 		return err
 	}
@@ -163,21 +177,27 @@ func look(path string) error {
 
 // Now is the clock of the process: all that use the file are on one machine.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
-	if s.isClosed() {
-		return time.Time{}, errClosed
+	if err := s.usable(); err != nil {
+		return time.Time{}, err
 	}
 	return s.now().UTC(), nil
 }
 
 var errClosed = fmt.Errorf("%w: it has been closed", storage.ErrUnavailable)
 
-func (s *Store) isClosed() bool {
+var errMoved = fmt.Errorf("%w: its file has been removed or replaced while in use: put it back, or restart on the new one", storage.ErrUnavailable)
+
+// usable says why no call may begin, or nil.
+func (s *Store) usable() error {
 	select {
 	case <-s.closing:
-		return true
+		return errClosed
 	default:
-		return false
 	}
+	if s.moved.Load() {
+		return errMoved
+	}
+	return nil
 }
 
 // Close lets the commits under way finish, or be withdrawn when their time is

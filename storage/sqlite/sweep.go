@@ -30,6 +30,9 @@ func (s *Store) Sweep(ctx context.Context, limit int) (removed int, err error) {
 	return removed, nil
 }
 
+const selectExpired = `SELECT n, entries, partition, kind, id FROM rows INDEXED BY rows_expires
+	WHERE expires < 9223372036854775807 AND expires <= ? ORDER BY expires LIMIT ?`
+
 // sweep removes expired rows, the longest expired first.
 func (b *batch) sweep(limit int) (int, error) {
 	type expired struct {
@@ -44,8 +47,7 @@ func (b *batch) sweep(limit int) (int, error) {
 		e.f.entries, _ = v[1].([]byte)
 		rows = append(rows, e)
 		return nil
-	}, `SELECT n, entries, partition, kind, id FROM rows INDEXED BY rows_expires
-		WHERE expires < 9223372036854775807 AND expires <= ? ORDER BY expires LIMIT ?`, b.now.UnixNano(), int64(limit))
+	}, selectExpired, b.now.UnixNano(), int64(limit))
 	if err != nil {
 		return 0, err
 	}
