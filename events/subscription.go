@@ -11,7 +11,9 @@ import (
 // How a subscriber that fails is retried.
 const (
 	minDelay = time.Second
-	maxDelay = time.Minute
+	// maxDelay leaves the lease alive over a pause: another holder would
+	// begin the round anew, and get no further.
+	maxDelay = leaseTime / 2
 	// mostFailures ends a step over the queue, so that one subscriber that
 	// hangs does not keep the others waiting for long.
 	mostFailures = 4
