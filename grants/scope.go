@@ -7,9 +7,16 @@ import (
 	"jeton/storage"
 )
 
+// mostScopes is how many scope tokens a request may name: as many as a client
+// can have. Comparing them all costs the square of their number.
+const mostScopes = 100
+
 // parseScope splits a scope value by the grammar of RFC 6749 §3.3: tokens of
 // %x21 / %x23-5B / %x5D-7E, one space between. Repeated tokens count once.
 func parseScope(s string) ([]string, error) {
+	if strings.Count(s, " ") >= mostScopes {
+		return nil, fail(InvalidScope, "the scope has too many tokens", nil)
+	}
 	var out []string
 	for token := range strings.SplitSeq(s, " ") {
 		if token == "" || strings.ContainsFunc(token, func(r rune) bool {
