@@ -1,0 +1,204 @@
+package proof_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// binary is the command under test, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "jeton-proof-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "jeton")
+	build := exec.Command("go", "build", "-o", binary, "jeton/cmd/jeton")
+	build.Stderr = os.Stderr
+	code := 1
+	if err := build.Run(); err == nil {
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+const (
+	// issuer is the same for all nodes of a store, wherever they listen.
+	issuer   = "http://127.0.0.1:9096"
+	password = "wonderland-wonderland"
+	secret   = "secret-secret-secret-secret-secret"
+)
+
+// place is a store and what runs on it.
+type place struct {
+	t   *testing.T
+	dir string
+}
+
+// newPlace makes a store with users and the clients "strict" (single use) and
+// "lenient" (a retry window of 10 s).
+func newPlace(t *testing.T, users int) *place {
+	t.Helper()
+	p := &place{t, t.TempDir()}
+	for client, window := range map[string]string{"strict": "0s", "lenient": "10s"} {
+		p.run(secret, "client", "add", client, "--grant", "password,refresh_token", "--scope", "read,write",
+			"--refresh-retry-window", window, "--secret-stdin")
+	}
+	p.run(secret, "client", "add", "api", "--grant", "client_credentials", "--introspect", "--secret-stdin")
+	for i := range users {
+		p.run(password, "user", "add", fmt.Sprintf("user%d", i), "--role", "ROLE_USER", "--password-stdin")
+	}
+	return p
+}
+
+func (p *place) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), "JETON_STORE=sqlite:"+filepath.Join(p.dir, "jeton.db"), "JETON_SIGNING_ALG=ES256",
+		"JETON_ISSUER="+issuer, "JETON_METRICS_LISTEN=off")
+	return cmd
+}
+
+// run runs a command to its end.
+func (p *place) run(stdin string, args ...string) string {
+	p.t.Helper()
+	cmd := p.command(args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("jeton %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// node is one running server.
+type node struct {
+	t    *testing.T
+	url  string
+	cmd  *exec.Cmd
+	http *http.Client
+}
+
+func (p *place) start() *node {
+	p.t.Helper()
+	cmd := p.command("serve", "--listen", "127.0.0.1:0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	n := &node{t: p.t, cmd: cmd, http: &http.Client{
+		Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+	}}
+	p.t.Cleanup(n.kill)
+	lines := bufio.NewScanner(stderr)
+	var said []string
+	for lines.Scan() {
+		said = append(said, lines.Text())
+		if at, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+			n.url = at
+			go io.Copy(io.Discard, stderr)
+			return n
+		}
+	}
+	p.t.Fatalf("the server did not start:\n%s", strings.Join(said, "\n"))
+	return nil
+}
+
+// kill is kill -9.
+func (n *node) kill() {
+	n.cmd.Process.Kill()
+	n.cmd.Wait()
+	n.http.CloseIdleConnections()
+}
+
+// answer is what a request brought; status 0 means that nothing came back.
+type answer struct {
+	status int
+	Error  string `json:"error"`
+	Access string `json:"access_token"`
+	Token  string `json:"refresh_token"`
+	Active bool   `json:"active"`
+}
+
+func (n *node) post(path, client string, form ...string) answer {
+	values := url.Values{}
+	for i := 0; i+1 < len(form); i += 2 {
+		values.Set(form[i], form[i+1])
+	}
+	r, err := http.NewRequest(http.MethodPost, n.url+path, strings.NewReader(values.Encode()))
+	if err != nil {
+		n.t.Error(err)
+		return answer{}
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(client, secret)
+	resp, err := n.http.Do(r)
+	if err != nil {
+		return answer{}
+	}
+	defer resp.Body.Close()
+	a := answer{status: resp.StatusCode}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || (len(body) > 0 && json.Unmarshal(body, &a) != nil) {
+		return answer{}
+	}
+	return a
+}
+
+// login waits its turn where many log in at once.
+func (n *node) login(client, user string) answer {
+	n.t.Helper()
+	for {
+		a := n.post("/token", client, "grant_type", "password", "username", user, "password", password)
+		if a.status == 200 {
+			return a
+		}
+		if a.status != 503 {
+			n.t.Fatalf("login: %+v", a)
+		}
+	}
+}
+
+func (n *node) refresh(client, token string) answer {
+	return n.post("/token", client, "grant_type", "refresh_token", "refresh_token", token)
+}
+
+func (n *node) active(token string) bool {
+	return n.post("/introspect", "api", "token", token).Active
+}
+
+// generation reads the counter in a refresh token.
+func generation(t *testing.T, token string) uint64 {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("not a token: %q", token)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims struct {
+		Generation uint64 `json:"gen"`
+	}
+	if err := json.Unmarshal(raw, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims.Generation
+}
