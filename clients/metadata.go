@@ -21,7 +21,7 @@ const (
 	// maxRetryWindow: what helps a client that lost an answer helps a thief.
 	maxRetryWindow = time.Minute
 	maxAccessTTL   = storage.Day
-	maxSessionTTL  = 10 * 366 * storage.Day
+	maxSessionTTL  = 400 * storage.Day // see keys.Config: a key is kept for the tokens under it
 )
 
 // adminScope is grants.AdminScope, which stands above this package.
