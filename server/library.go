@@ -11,12 +11,16 @@ import (
 	"jeton/grants"
 )
 
+// carrier is the library's server, under a name that keeps its import to this
+// file and manager.go.
+type carrier = server.Server
+
 // newLibrary sets up go-oauth2's server, which carries the traffic of /token:
 // it dispatches on the grant type, calls for the user, the token and its data,
 // and hands the answer back. docs/DIVERGENCES.md lists what is fenced off and
 // why: the client is authenticated and the form checked before it sees the
 // request, and all errors leave through [problemOf].
-func newLibrary(g *grants.Service) *server.Server {
+func newLibrary(g *grants.Service) *carrier {
 	cfg := server.NewConfig()
 	cfg.AllowedGrantTypes = nil
 	for _, t := range grants.Types() {

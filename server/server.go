@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/go-oauth2/oauth2/v4/server"
 	"github.com/gorilla/mux"
 
 	"jeton/clients"
@@ -39,7 +38,7 @@ type Server struct {
 	docs    []wellknown.Route
 	admin   *Admin
 	metrics *Metrics
-	library *server.Server
+	library *carrier
 }
 
 // New puts the parts together. It takes over g.Count for its metrics, and
