@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -66,14 +67,20 @@ func lenient(t *testing.T, nodes []*node) {
 // winner too, whose token may be the thief's.
 func strict(t *testing.T, nodes []*node) {
 	logins := make(chan answer, 4)
-	go func() { // the next session is made while this one is fought over
-		defer close(logins)
-		for range rounds {
-			logins <- nodes[0].login("strict", "user0")
+	var maker sync.WaitGroup
+	defer maker.Wait()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	maker.Go(func() { // the next session is made while this one is fought over
+		for ctx.Err() == nil {
+			select {
+			case logins <- nodes[0].login("strict", "user0"):
+			case <-ctx.Done():
+			}
 		}
-	}()
-	round := 0
-	for begun := range logins {
+	})
+	for round := range rounds {
+		begun := <-logins
 		var won []answer
 		for i, a := range rush(nodes, "strict", begun.Token) {
 			switch {
@@ -93,7 +100,6 @@ func strict(t *testing.T, nodes []*node) {
 		if last.active(won[0].Access) || last.active(begun.Access) {
 			t.Fatalf("round %d: an access token survived", round)
 		}
-		round++
 	}
 }
 
