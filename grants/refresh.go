@@ -91,14 +91,16 @@ func (s *Service) present(ctx context.Context, req Request) (presented, error) {
 }
 
 // retryAllowed reports whether the immediate predecessor may have its answer
-// again: within the window, or because a node knows that nobody got it.
+// again: within the window, or because a node knows that nobody got it. A store
+// whose clock was set back must not open either for longer than it is.
 func (s *Service) retryAllowed(p presented) bool {
 	ses := p.session.Value
 	window := s.Settings.RefreshRetryWindow
 	if own := p.req.Client.Value.RefreshRetryWindow; own != nil {
 		window = time.Duration(*own)
 	}
-	return p.now.Sub(ses.Rotated) < window || p.now.Before(ses.UnconfirmedUntil)
+	marked := ses.UnconfirmedUntil.Sub(p.now)
+	return p.now.Sub(ses.Rotated).Abs() < window || 0 < marked && marked <= undeliveredTime
 }
 
 // endForReuse ends the session because a spent token came back, and returns the
