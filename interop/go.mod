@@ -2,6 +2,9 @@ module jeton/interop
 
 go 1.26.0
 
+// What npm installs is no code of ours.
+ignore ./node/node_modules
+
 require (
 	github.com/MicahParks/keyfunc/v3 v3.3.3
 	github.com/coreos/go-oidc/v3 v3.21.0

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "jeton")
-		build := exec.Command("go", "build", "-o", binary, "./cmd/jeton")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "./cmd/jeton")
 		build.Dir = ".."
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "building the command: %v\n%s", err, out)

@@ -1,0 +1,75 @@
+# make help says what there is to do. make test is what .ci/run runs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Pinned, so that a check does not turn red by itself.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+
+# interop is a module of its own: its libraries are no requirements of ours.
+MODULES := . interop
+NODE_MODULES := interop/node/node_modules/.package-lock.json
+
+.PHONY: help build run test lint vulnerabilities race interop newman fuzz bench tools
+
+help: ## Say what there is to do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the command: ./jeton
+	go build -o jeton ./cmd/jeton
+
+run: ## Serve a demonstration that is thrown away at its end
+	go run ./cmd/jeton serve --demo
+
+test: tools lint vulnerabilities race interop ## Everything that has to pass, within some minutes
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w has work to do on:"; echo "$$unformatted"; exit 1; fi
+	@for module in $(MODULES); do \
+		echo "go vet, staticcheck: $$module"; \
+		(cd $$module && go vet ./... && go run $(STATICCHECK) ./...); \
+	done
+
+# The list of known vulnerabilities is asked for over the network, or taken from
+# GOVULNDB. Where neither is to be had nothing can be said, and nothing is.
+vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file:///...)
+	@status=0; said=$$(go run $(GOVULNCHECK) ./... 2>&1) || status=$$?; \
+	if [ $$status -ne 0 ] && grep -q 'fetching vulnerabilities' <<<"$$said"; then \
+		echo "govulncheck: NOT RUN, its database is out of reach; GOVULNDB may name a copy"; \
+	else echo "$$said"; exit $$status; fi
+
+race: ## All tests of this module, under the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m ./...
+
+# Uncached, since the command they run is not among what go test compares; and
+# with CI set, so that nothing is left out.
+interop: $(NODE_MODULES) ## Strangers' clients and Postman against the real command
+	cd interop && CI=true go test -count=1 -timeout 10m ./...
+
+newman: $(NODE_MODULES) ## The Postman collection alone, in full words
+	cd interop && CI=true go test -count=1 -v -run '^TestNewman$$' .
+
+$(NODE_MODULES): interop/node/package.json interop/node/package-lock.json | tools
+	cd interop/node && npm ci --ignore-scripts
+	@touch $@
+
+fuzz: ## Each fuzz target for FUZZTIME
+	@go list ./... | while read -r package; do \
+		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+		done; \
+	done
+
+bench: ## All benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+tools: ## Install what the tests need and this machine lacks
+	@.ci/tools
