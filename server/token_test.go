@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 )
@@ -41,5 +42,34 @@ func TestT1_T2_J19_J20_TokenResponse(t *testing.T) {
 	}
 	if strings.Contains(n.log.String(), a.str("refresh_token")) || strings.Contains(n.log.String(), password) {
 		t.Error("a secret in the log")
+	}
+}
+
+// T25: 128 bits and more that nobody can guess, in every token.
+func TestT25_TokensCannotBeGuessed(t *testing.T) {
+	n := start(t, options{})
+	seen := make(map[string]bool)
+	fresh := func(what, id string, bytes int) {
+		t.Helper()
+		raw, err := base64.RawURLEncoding.DecodeString(id)
+		if err != nil || len(raw) < bytes {
+			t.Errorf("%s: %q is less than %d bytes", what, id, bytes)
+		}
+		if seen[id] {
+			t.Errorf("%s: %q twice", what, id)
+		}
+		seen[id] = true
+	}
+	a := n.login()
+	fresh("sid", segment(t, a.str("access_token"), 1)["sid"].(string), 16)
+	for range 20 {
+		fresh("access token", segment(t, a.str("access_token"), 1)["jti"].(string), 16+8) // random bits and the place in a list
+		// Random id and MAC: the id alone keeps two attempts apart.
+		id := segment(t, a.str("refresh_token"), 1)["jti"].(string)
+		fresh("refresh token", id, 16+32)
+		fresh("random id", id[:20], 15)
+		machine := n.post("/token", form("grant_type", "client_credentials"), app)
+		fresh("client's token", segment(t, machine.str("access_token"), 1)["jti"].(string), 16+8)
+		a = n.refresh(a.str("refresh_token"))
 	}
 }
