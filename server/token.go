@@ -94,7 +94,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// refuse answers an error of /token or /revoke.
+// refuse answers an error of /token, /revoke or /introspect.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	n := noteOf(r.Context())
 	id := ""
@@ -106,6 +106,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		act = r.URL.Path[len(s.base)+1:]
 	}
 	s.metrics.count(actLabel(act), id, problemOf(err).code)
-	s.allowOrigin(w, r)
+	if act != "introspect" { // that is for servers, never for pages
+		s.allowOrigin(w, r)
+	}
 	writeProblem(w, r, err)
 }
