@@ -1,0 +1,132 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// request is one request of a form.
+type request struct {
+	method string // POST unless set
+	url    string
+	body   string
+	client string
+	secret string
+}
+
+// act is something to ask for again and again.
+type act struct {
+	name string
+	// workers is how many ask at once, as many as there are connections unless
+	// set.
+	workers int
+	// next makes the next request of a worker; false ends the worker.
+	next func(worker int) (request, bool)
+	// got looks at an answer of the worker's.
+	got func(worker int, body []byte) error
+}
+
+// result is what a measurement brought.
+type result struct {
+	done, failed int
+	first        string
+	took         time.Duration
+	spent        time.Duration
+	times        []time.Duration
+}
+
+func (r result) rate() float64 { return float64(r.done) / r.took.Seconds() }
+
+// cpu is the server's CPU time a request, in microseconds.
+func (r result) cpu() float64 { return float64(r.spent.Microseconds()) / float64(max(r.done, 1)) }
+
+func (r result) percentile(p int) time.Duration {
+	if len(r.times) == 0 {
+		return 0
+	}
+	return r.times[min(len(r.times)*p/100, len(r.times)-1)].Round(10 * time.Microsecond)
+}
+
+// measure loads a server with an act for the set time.
+func measure(p *process, a act) result {
+	load := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: *concurrency, DisableCompression: true}, Timeout: time.Minute}
+	defer load.CloseIdleConnections()
+	workers := *concurrency
+	if a.workers > 0 {
+		workers = a.workers
+	}
+	results := make([]result, workers)
+	before, begun := p.cpu(), time.Now()
+	var wg sync.WaitGroup
+	for worker := range results {
+		wg.Go(func() { results[worker] = work(load, a, worker, begun.Add(*duration)) })
+	}
+	wg.Wait()
+	total := result{took: time.Since(begun), spent: p.cpu() - before}
+	for _, r := range results {
+		total.done += r.done
+		total.failed += r.failed
+		total.times = append(total.times, r.times...)
+		if total.first == "" {
+			total.first = r.first
+		}
+	}
+	slices.Sort(total.times)
+	return total
+}
+
+func work(load *http.Client, a act, worker int, until time.Time) (r result) {
+	for time.Now().Before(until) {
+		q, ok := a.next(worker)
+		if !ok {
+			return r
+		}
+		begun := time.Now()
+		body, status, err := q.send(load)
+		took := time.Since(begun)
+		if err == nil && a.got != nil && status == 200 {
+			err = a.got(worker, body)
+		}
+		if err != nil || status != 200 {
+			r.failed++
+			if r.first == "" {
+				r.first = http.StatusText(status) + " " + string(body)
+				if err != nil {
+					r.first = err.Error()
+				}
+			}
+			return r
+		}
+		r.done++
+		r.times = append(r.times, took)
+	}
+	return r
+}
+
+func (q request) send(load *http.Client) (body []byte, status int, err error) {
+	method := q.method
+	if method == "" {
+		method = http.MethodPost
+	}
+	r, err := http.NewRequest(method, q.url, strings.NewReader(q.body))
+	if err != nil {
+		return nil, 0, err
+	}
+	if q.body != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if q.client != "" {
+		r.SetBasicAuth(q.client, q.secret)
+	}
+	resp, err := load.Do(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	return body, resp.StatusCode, err
+}
