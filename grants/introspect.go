@@ -54,7 +54,7 @@ func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error
 		return a, refuseDead(err, badAccessToken)
 	case !now.Before(a.Expires):
 		return a, badAccessToken(errors.New("expired"))
-	case a.Issued.After(now.Add(mostAhead)):
+	case a.Issued.After(now.Add(mostAhead)), c.NotBefore != nil && c.NotBefore.After(now.Add(mostAhead)):
 		return a, badAccessToken(errors.New("issued in the future"))
 	}
 	return a, nil

@@ -67,6 +67,9 @@ func (s *Service) present(ctx context.Context, req Request) (presented, error) {
 	if err := s.Keys.Parse(ctx, s.Now(), keys.UseRefresh, req.RefreshToken, typRefresh, &p.claims); err != nil {
 		return p, refuseDead(err, badRefreshToken)
 	}
+	if p.claims.ExpiresAt == nil {
+		return p, badRefreshToken(errors.New("it has no exp"))
+	}
 	if p.claims.ClientID != req.Client.Value.ID {
 		s.count(req.GrantType, req.Client.Value.ID, "foreign_token")
 		s.Log.WarnContext(ctx, "a client presented the refresh token of another client; nothing was changed",

@@ -30,7 +30,7 @@ func (s *Service) Revoke(ctx context.Context, client storage.Client, token strin
 	switch {
 	case err != nil:
 		return refuseDead(err, unknownToken)
-	case access.Issuer != s.Settings.Issuer:
+	case access.Issuer != s.Settings.Issuer, access.ExpiresAt == nil:
 		return nil
 	case access.ClientID != client.ID:
 		return s.refuseForeign(ctx, client, access.ClientID, from)

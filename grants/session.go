@@ -23,6 +23,9 @@ const keepEnded = 7 * storage.Day
 // alive says why no token may be minted from a session, or shown to an API, or
 // nil. It is the one place that knows what ends a session.
 func (s *Service) alive(ctx context.Context, ses storage.Record[storage.Session], user storage.Record[storage.User], now time.Time) error {
+	if !ses.Exists() { // a key may verify for longer than a session is remembered
+		return dead("no such session")
+	}
 	client, err := s.Store.CachedClient(ctx, ses.Value.ClientID)
 	if err != nil {
 		return err
@@ -32,8 +35,6 @@ func (s *Service) alive(ctx context.Context, ses storage.Record[storage.Session]
 		return err
 	}
 	switch v := ses.Value; {
-	case !ses.Exists():
-		return dead("no such session")
 	case v.Ended != nil:
 		return dead("the session ended: " + v.Ended.Reason)
 	case !user.Exists():

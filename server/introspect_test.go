@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"jeton/accounts"
+	"jeton/storage"
 )
 
 func api(r *http.Request) { basic("api", apiSecret)(r) }
@@ -164,6 +165,27 @@ func TestI10_RefreshTokensAreNeverActive(t *testing.T) {
 		h.introspect(h.refreshToken, as).inactive(t, what)
 	}
 	h.rotate(t)
+}
+
+// A token whose session is forgotten is dead, though the key that signed it
+// still verifies.
+func TestI3_TokensOfForgottenSessions(t *testing.T) {
+	h := start(t, options{}).holder()
+	h.clock.Add(60 * storage.Day)
+	for {
+		swept, err := h.store.Sweep(t.Context(), 1000)
+		if must(t, err); swept == 0 {
+			break
+		}
+	}
+	for what, as := range map[string]func(*http.Request){"api": api, "its client": app, "another client": other} {
+		h.introspect(h.access, as).inactive(t, what)
+		h.introspect(h.refreshToken, as).inactive(t, "refresh token, "+what)
+	}
+	h.revoke(h.access).revoked(t, "access token")
+	h.revoke(h.refreshToken).revoked(t, "refresh token")
+	h.refresh(h.refreshToken).want(t, 400, "invalid_grant")
+	h.bearer("GET", "/users", "", h.access).want(t, 401, "invalid_token")
 }
 
 // Whatever ends a user's sessions ends them for good: neither enabling the user
