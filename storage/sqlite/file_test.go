@@ -145,10 +145,19 @@ func TestADirectoryThatCannotBeUsed(t *testing.T) {
 	if os.Getuid() == 0 {
 		return // root is kept from nothing
 	}
+	path := filepath.Join(dir, "jeton.db")
+	openAt(t, Options{Path: path}).Close()
+	if err := os.Chmod(path, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Options{Path: path}); err == nil || !strings.Contains(err.Error(), "make it writable") {
+		t.Errorf("on a read-only file Open returned %v", err)
+	}
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), Options{Path: filepath.Join(dir, "jeton.db")}); err == nil || !strings.Contains(err.Error(), "let this user read and write") {
+	t.Cleanup(func() { os.Chmod(dir, 0o700) })
+	if _, err := Open(t.Context(), Options{Path: filepath.Join(dir, "new.db")}); err == nil || !strings.Contains(err.Error(), "let this user read and write") {
 		t.Errorf("in a read-only directory Open returned %v", err)
 	}
 }

@@ -14,6 +14,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,8 +40,9 @@ type Options struct {
 	// storage.ErrUnavailable. Zero is 5 s.
 	Wait time.Duration
 
-	// maxPages limits the size of the file, to test what a full disk does.
-	maxPages int
+	// maxPages limits the size of the file, to test what a full disk does;
+	// logPages stands in for [checkpointPages].
+	maxPages, logPages int
 }
 
 // Store is a SQLite file, opened.
@@ -98,7 +100,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	for range cap(s.readers) {
 		s.readers <- nil
 	}
-	if err := s.prepare(ctx, o.maxPages); err != nil {
+	if err := s.prepare(ctx, o); err != nil {
 		return nil, err
 	}
 	info, err := os.Stat(path)
@@ -113,7 +115,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 
 // prepare makes the file, or brings it to the schema of this version, while no
 // other process writes.
-func (s *Store) prepare(ctx context.Context, maxPages int) error {
+func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return err
 	}
@@ -125,7 +127,7 @@ func (s *Store) prepare(ctx context.Context, maxPages int) error {
 	if err != nil {
 		return err
 	}
-	w := &writer{path: s.path, lock: lock, maxPages: maxPages}
+	w := &writer{path: s.path, lock: lock, maxPages: o.maxPages, logPages: int64(cmp.Or(o.logPages, checkpointPages))}
 	late, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
 	if err := lock.acquire(late.Done()); err == errStopped {

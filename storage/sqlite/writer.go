@@ -16,6 +16,7 @@ type writer struct {
 	path     string
 	lock     *fileLock
 	maxPages int
+	logPages int64
 	conn     *conn // nil after it failed
 	// checkpointAt is the length of the log, in pages, from which the next
 	// checkpoint is tried.
@@ -50,6 +51,11 @@ func (w *writer) prepare() error {
 	if err := migrate(c, version, migrations); err != nil {
 		return err
 	}
+	// SQLite opens a file that it may only read all the same, and even begins
+	// to write: the first statement that does is what fails.
+	if err := c.once("BEGIN IMMEDIATE; UPDATE meta SET sequence = sequence; ROLLBACK"); err != nil {
+		return err
+	}
 	return w.connect()
 }
 
@@ -67,7 +73,7 @@ func (w *writer) connect() error {
 	if err != nil {
 		return err
 	}
-	w.conn, w.checkpointAt = c, checkpointPages
+	w.conn, w.checkpointAt = c, w.logPages
 	return nil
 }
 
@@ -202,12 +208,12 @@ func (w *writer) checkpoint() {
 	}
 	pages, err := w.conn.column(1, "PRAGMA wal_checkpoint(NOOP)")
 	if err != nil || pages < w.checkpointAt {
-		if pages < checkpointPages {
-			w.checkpointAt = checkpointPages
+		if pages < w.logPages {
+			w.checkpointAt = w.logPages
 		}
 		return
 	}
-	w.checkpointAt = pages + checkpointPages
+	w.checkpointAt = pages + w.logPages
 	w.conn.exec("PRAGMA busy_timeout(50)")
 	w.conn.exec("PRAGMA wal_checkpoint(RESTART)") // what fails here is tried again
 	w.conn.exec("PRAGMA busy_timeout(1000)")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -157,6 +158,99 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// TestCloseWaits closes a store that has a commit on its way.
+func TestCloseWaits(t *testing.T) {
+	s := openNew(t)
+	release := hold(t, s)
+	done := make(chan error, 2)
+	go func() {
+		_, err := s.Commit(t.Context(), row("a", "1"))
+		done <- err
+	}()
+	queued(s, 1)
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	for s.usable() == nil {
+		runtime.Gosched()
+	}
+	release()
+	if err := errors.Join(<-done, <-closed); err != nil {
+		t.Error(err)
+	}
+	if got := value(t, openAt(t, Options{Path: s.path}), "a"); got != "1" {
+		t.Errorf("the row is %q", got)
+	}
+}
+
+// TestOwnCommitsAreToldAtOnce needs no look at the file: whoever waited knows
+// before Commit returns.
+func TestOwnCommitsAreToldAtOnce(t *testing.T) {
+	s := openNew(t)
+	for i := range 50 {
+		changed := s.Changed()
+		mustCommit(t, s, row("a", fmt.Sprint(i)))
+		select {
+		case <-changed:
+		default:
+			t.Fatalf("nobody was told of commit %d", i)
+		}
+	}
+}
+
+// TestAnUnclearCommit makes the disk fail within COMMIT, as far as SQLite can
+// tell. Only a read tells then, and it has to tell of all or nothing.
+func TestAnUnclearCommit(t *testing.T) {
+	s := openNew(t)
+	mustCommit(t, s, row("a", "0"))
+	info, err := os.Stat(s.path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(info.Size()) + 20_000, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for err == nil {
+		n++
+		c := row("a", fmt.Sprint(n))
+		c.Puts = append(c.Puts, row("b", fmt.Sprint(n)).Puts...)
+		_, err = s.Commit(t.Context(), c)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, storage.ErrUnknown) || !strings.Contains(err.Error(), "system log") {
+		t.Errorf("Commit returned %v, want ErrUnknown and what to do", err)
+	}
+	a, b := value(t, s, "a"), value(t, s, "b")
+	if a != b || a != fmt.Sprint(n) && a != fmt.Sprint(n-1) {
+		t.Errorf("after %d commits the rows are at %q and %q", n, a, b)
+	}
+	mustCommit(t, s, row("a", "after"))
+}
+
+func TestACursorBelongsToItsPartition(t *testing.T) {
+	s := openNew(t)
+	e := storage.Entry{Name: "i", Sort: "1"}
+	mustCommit(t, s, row("a", "1", e))
+	mustCommit(t, s, row("b", "1", e))
+	q := storage.Query{Index: "i", Partition: part, Limit: 1}
+	page, err := s.List(t.Context(), q)
+	if err != nil || page.Next == "" {
+		t.Fatalf("the first page is %+v, %v", page, err)
+	}
+	q.After, q.Partition = page.Next, "u/bob"
+	if _, err := s.List(t.Context(), q); err == nil || errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("List returned %v, want a refusal", err)
+	}
+}
+
 // TestAFullDisk fills a file that may not grow. What is refused is not there,
 // what was there stays, and room that is made is used.
 func TestAFullDisk(t *testing.T) {
@@ -189,7 +283,8 @@ func TestAFullDisk(t *testing.T) {
 // TestTheLogStaysShort writes many times the length of the log while readers
 // never pause, and then with a reader that never ends.
 func TestTheLogStaysShort(t *testing.T) {
-	s := openNew(t)
+	const logPages, page = 400, 4096 + 24
+	s := openAt(t, Options{Path: filepath.Join(t.TempDir(), "jeton.db"), logPages: logPages})
 	ctx, stop := context.WithCancel(t.Context())
 	var reading sync.WaitGroup
 	for range 4 {
@@ -201,10 +296,9 @@ func TestTheLogStaysShort(t *testing.T) {
 			}
 		})
 	}
-	fillPages(t, s, 3*checkpointPages)
+	fillPages(t, s, 3*logPages)
 	stop()
 	reading.Wait()
-	const page = 4096 + 24
 	size := func() int64 {
 		info, err := os.Stat(s.path + "-wal")
 		if err != nil {
@@ -212,8 +306,8 @@ func TestTheLogStaysShort(t *testing.T) {
 		}
 		return info.Size()
 	}
-	if got := size(); got > 2*checkpointPages*page {
-		t.Errorf("after %d pages the log has %d bytes", 3*checkpointPages, got)
+	if got := size(); got > 2*logPages*page {
+		t.Errorf("after %d pages the log has %d bytes", 3*logPages, got)
 	}
 
 	c, err := connect(s.path)
@@ -225,13 +319,13 @@ func TestTheLogStaysShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.number("SELECT count(*) FROM rows")
-	fillPages(t, s, 2*checkpointPages) // does not wait for that reader
+	fillPages(t, s, 2*logPages) // does not wait for that reader
 	if err := c.exec("COMMIT"); err != nil {
 		t.Fatal(err)
 	}
 	long := size()
-	fillPages(t, s, 2*checkpointPages)
-	if got := size(); got > long+2*checkpointPages*page {
+	fillPages(t, s, 2*logPages)
+	if got := size(); got > long+2*logPages*page {
 		t.Errorf("the log grew from %d to %d after the reader had ended", long, got)
 	}
 }
@@ -239,8 +333,10 @@ func TestTheLogStaysShort(t *testing.T) {
 // fillPages writes so many pages, a few of them over and over.
 func fillPages(t *testing.T, s *Store, pages int) {
 	t.Helper()
-	big := bytes.Repeat([]byte("x"), 400_000)
-	for n := 0; n < pages; n += len(big) / 4096 {
+	const size = 40_000
+	for n := 0; n < pages; n += size / 4096 {
+		// Other bytes each time: SQLite does not write a page that is the same.
+		big := bytes.Repeat([]byte{byte(n), byte(n >> 8)}, size/2)
 		mustCommit(t, s, row(fmt.Sprint(n%5), string(big)))
 	}
 }
