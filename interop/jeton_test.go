@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 // a client has to encode in a Basic header (RFC 6749 §2.3.1).
 const (
 	clientID     = "app"
+	publicID     = "web" // a client without a secret
 	clientSecret = "p%s+w/ %20&=?#:~ as long as it has to be"
 	username     = "alice"
 	password     = "a lantern above the harbour"
@@ -59,7 +60,8 @@ type server struct {
 	metrics  string
 }
 
-// newServer starts a server that knows one confidential client and one user.
+// newServer starts a server that knows a confidential client, a public one and
+// a user.
 // The settings are variables such as JETON_SIGNING_ALG=ES256; all its commands
 // have them, because the first one on an empty store already makes the keys.
 func newServer(t *testing.T, settings ...string) *server {
@@ -68,6 +70,7 @@ func newServer(t *testing.T, settings ...string) *server {
 	s.settings = settings
 	s.run(t, clientSecret, "client", "add", clientID, "--secret-stdin", "--audience", audience,
 		"--grant", "password,refresh_token,client_credentials", "--scope", "read,write")
+	s.run(t, "", "client", "add", publicID, "--public", "--audience", audience, "--grant", "password,refresh_token", "--scope", "read")
 	s.run(t, password, "user", "add", username, "--role", "ROLE_USER", "--password-stdin")
 	s.serve(t, "--store", s.store)
 	return s

@@ -45,7 +45,7 @@ func (s *server) runNode(t *testing.T, file string, env ...string) {
 	cmd := exec.Command(needNode(t, "node"), "--test", "--import", "./webcrypto.mjs", file)
 	cmd.Dir = nodeDir
 	cmd.Env = append(environ(),
-		"INTEROP_ISSUER="+s.issuer, "INTEROP_CLIENT_ID="+clientID, "INTEROP_CLIENT_SECRET="+clientSecret,
+		"INTEROP_ISSUER="+s.issuer, "INTEROP_PUBLIC_ID="+publicID, "INTEROP_CLIENT_ID="+clientID, "INTEROP_CLIENT_SECRET="+clientSecret,
 		"INTEROP_USERNAME="+username, "INTEROP_PASSWORD="+password, "INTEROP_AUDIENCE="+audience,
 		"INTEROP_BINARY="+binary, "INTEROP_STORE="+s.store)
 	cmd.Env = append(cmd.Env, env...)

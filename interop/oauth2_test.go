@@ -98,6 +98,30 @@ func TestOAuth2(t *testing.T) {
 	})
 }
 
+// A public client has no secret to send. Left to find out by itself, the
+// library tries Basic with an empty one first.
+func TestOAuth2PublicClient(t *testing.T) {
+	s := newServer(t)
+	for _, name := range []string{"post", "auto"} {
+		t.Run(name, func(t *testing.T) {
+			ctx, config := contextOf(t), s.config(styles[name])
+			config.ClientID, config.ClientSecret = publicID, ""
+			first, err := config.PasswordCredentialsToken(ctx, username, password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first.Expiry = time.Unix(1, 0)
+			second, err := config.TokenSource(ctx, first).Token()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if second.RefreshToken == "" || second.RefreshToken == first.RefreshToken {
+				t.Fatal("refreshing gave no new refresh token")
+			}
+		})
+	}
+}
+
 func TestOAuth2ClientCredentials(t *testing.T) {
 	s := newServer(t)
 	for name, style := range styles {

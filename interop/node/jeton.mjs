@@ -11,6 +11,7 @@ const say = (name) => {
 
 export const issuer = say('ISSUER')
 export const clientID = say('CLIENT_ID')
+export const publicID = say('PUBLIC_ID') // a client without a secret
 export const clientSecret = say('CLIENT_SECRET')
 export const username = say('USERNAME')
 export const password = say('PASSWORD')

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import * as client from 'openid-client'
 import { importJWK } from 'jose'
-import { issuer, clientID, clientSecret, username, password } from './jeton.mjs'
+import { issuer, clientID, clientSecret, publicID, username, password } from './jeton.mjs'
 
 // The server of the tests speaks http on this machine.
 const discover = (id, auth, algorithm = 'oauth2') =>
@@ -66,6 +66,16 @@ test('a replayed refresh token ends the session', async () => {
   await assert.rejects(client.refreshTokenGrant(config, first.refresh_token), refusedWith('invalid_grant', 400))
   await assert.rejects(client.refreshTokenGrant(config, second.refresh_token), refusedWith('invalid_grant', 400))
   assert.equal((await client.tokenIntrospection(config, second.access_token)).active, false)
+})
+
+test('a public client says only its name', async () => {
+  const config = await discover(publicID, client.None())
+  const first = await client.genericGrantRequest(config, 'password', { username, password })
+  const second = await client.refreshTokenGrant(config, first.refresh_token)
+  assert.notEqual(second.refresh_token, first.refresh_token)
+  await client.tokenRevocation(config, second.refresh_token)
+  await assert.rejects(client.refreshTokenGrant(config, second.refresh_token), refusedWith('invalid_grant', 400))
+  await assert.rejects(client.clientCredentialsGrant(config), refusedWith('unauthorized_client', 400))
 })
 
 test('private_key_jwt', async () => {
