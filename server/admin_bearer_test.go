@@ -150,6 +150,9 @@ func TestB4_MalformedHeadersAreInvalidRequests(t *testing.T) {
 	for _, malformed := range []string{"Bearer", "Bearer ", "Bearer =", "Bearer " + token + " x", "Bearer " + token + ",x", `Bearer "` + token + `"`, "Bearer " + token + "\u00e9"} {
 		bad(header("Authorization", malformed))
 	}
+	// A second token in the body is no token, and a form no body.
+	n.do("POST", "/admin/v1/users", "application/x-www-form-urlencoded", "access_token="+token, header("Authorization", "Bearer "+token)).want(t, http.StatusUnsupportedMediaType, "invalid_request")
+	n.bearer("POST", "/users", `{"username":"bob","access_token":"`+token+`"}`, token).want(t, http.StatusBadRequest, "invalid_request")
 }
 
 func TestB5_TokensOutsideTheHeaderAreRefused(t *testing.T) {

@@ -72,7 +72,7 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/introspect", only(http.HandlerFunc(s.introspect), http.MethodPost))
 	at.Handle("/healthz", only(http.HandlerFunc(s.healthz), http.MethodGet, http.MethodHead))
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
-	at.PathPrefix("/admin/v1").Handler(s.admin.BearerDoor())
+	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
 	return s.observe(r)
 }
