@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"jeton/keys"
+	"jeton/passwords"
 	"jeton/storage"
 )
 
@@ -38,7 +40,7 @@ func (s *Settings) check(wrong *faults) {
 			add("master-key-file", "JETON_MASTER_KEY is set too: give the master key in one place only")
 		}
 		if _, err := keys.LoadMaster("", s.masterKey); err != nil {
-			wrong.add("JETON_MASTER_KEY", "%s", strings.TrimPrefix(err.Error(), "keys: JETON_MASTER_KEY "))
+			wrong.add("JETON_MASTER_KEY", "%s", strings.TrimPrefix(plainWords(err), "JETON_MASTER_KEY "))
 		}
 	}
 	s.checkLifetimes(wrong)
@@ -49,8 +51,8 @@ func (s *Settings) check(wrong *faults) {
 	if s.PasswordMinLength < 8 || s.PasswordMinLength > 64 {
 		add("password-min-length", "%d is not between 8 and 64 (NIST SP 800-63B)", s.PasswordMinLength)
 	}
-	if s.KDFMemory > 4<<20 || s.KDFTime > 100 || s.KDFConcurrency > 1024 {
-		add("kdf-memory", "hashing a password this way would never end: stay below 4194304 KiB, 100 passes and 1024 at once")
+	if s.KDFMemory > 256<<10 || s.KDFTime > 100 || s.KDFConcurrency > 1024 {
+		add("kdf-memory", "hashing a password this way would never end: stay at 262144 KiB, 100 passes and 1024 at once, or below")
 	}
 	if s.MaxSessions < 1 {
 		add("max-sessions", "a user needs at least 1 session")
@@ -96,6 +98,7 @@ func (s *Settings) checkServing(wrong *faults) {
 	for _, e := range slices.Concat(s.Clients, s.Users) {
 		e.check(wrong)
 	}
+	s.checkPasswords(wrong)
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		add("tls-cert", "--tls-cert and --tls-key belong together: give both")
 	} else if s.TLSCert != "" {
@@ -123,6 +126,25 @@ func (s *Settings) checkServing(wrong *faults) {
 		if _, _, err := net.SplitHostPort(s.MetricsListen.String()); err != nil {
 			add("metrics-listen", "%q is neither an address such as 127.0.0.1:9097 nor off", s.MetricsListen)
 		}
+	}
+}
+
+// checkPasswords asks package passwords, which knows what is too weak.
+func (s *Settings) checkPasswords(wrong *faults) {
+	if len(*wrong) > 0 {
+		return // some of it may be what is asked about
+	}
+	config := s.passwordConfig("")
+	if config.RefusedFile != "" {
+		if f, err := os.Open(config.RefusedFile); err != nil {
+			wrong.add(s.source("password-blocklist"), "the file of refused passwords cannot be read: %v", err)
+		} else {
+			f.Close()
+		}
+		config.RefusedFile = ""
+	}
+	if _, err := passwords.New(config); err != nil {
+		wrong.add(s.source("kdf-memory"), "%s", plainWords(err))
 	}
 }
 

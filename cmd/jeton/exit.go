@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"jeton/storage"
 )
@@ -78,7 +79,7 @@ func report(stderr io.Writer, err error, asJSON bool) int {
 		return code
 	}
 	if asJSON {
-		object := map[string]any{"error": name, "error_description": err.Error()}
+		object := map[string]any{"error": name, "error_description": plainWords(err)}
 		var wrong faults
 		if errors.As(err, &wrong) {
 			list := make([]map[string]string, len(wrong))
@@ -91,6 +92,12 @@ func report(stderr io.Writer, err error, asJSON bool) int {
 		fmt.Fprintf(stderr, "%s\n", b)
 		return code
 	}
-	fmt.Fprintf(stderr, "jeton: %v\n", err)
+	fmt.Fprintf(stderr, "jeton: %s\n", plainWords(err))
 	return code
 }
+
+// packagePrefix is by which our errors name the package they come from.
+var packagePrefix = regexp.MustCompile(`(^|: )(accounts|clients|events|grants|keys|passwords|status|storage|wellknown): `)
+
+// plainWords is the error for those who do not read the source.
+func plainWords(err error) string { return packagePrefix.ReplaceAllString(err.Error(), "$1") }

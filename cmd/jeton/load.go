@@ -61,52 +61,25 @@ func load(flags *pflag.FlagSet, environ []string) (*Settings, error) {
 	s := &Settings{origin: map[string]string{}}
 	var wrong faults
 	env := readEnv(environ, s, &wrong)
-
-	set := func(row setting, source, value string) {
-		if err := row.value(s).Set(value); err != nil {
-			wrong.add(source, "%v", err)
-			_ = row.value(s).Set(row.def) // so that no other fault follows from this one
-			return
-		}
-		s.origin[row.name] = source
-	}
-	typed := func(name string) *string {
-		if flag := flags.Lookup(name); flag != nil {
-			if r, ok := flag.Value.(*raw); ok {
-				return r.typed
-			}
-		}
-		return nil
-	}
-
 	var file *configFile
-	name := typed("config")
-	if name == nil {
-		if v, ok := env["config"]; ok {
-			name = &v
-		}
-	}
-	if name != nil && *name != "" {
+	if name := cmp.Or(typed(flags, "config"), env["config"]); name != nil && *name != "" {
 		file = readConfigFile(*name, &wrong)
+		s.Clients, s.Users = file.clients, file.users
 	}
-
 	for _, row := range table() {
 		given, inFile := file.value(row.name)
-		switch v, inEnv := env[row.name]; {
-		case typed(row.name) != nil:
-			set(row, "--"+row.name, *typed(row.name))
-		case inEnv:
-			set(row, variable(row.name), v)
+		switch {
+		case typed(flags, row.name) != nil:
+			s.set(row, "--"+row.name, *typed(flags, row.name), &wrong)
+		case env[row.name] != nil:
+			s.set(row, variable(row.name), *env[row.name], &wrong)
 		case inFile:
-			set(row, given.where, given.text)
-		default:
-			if err := row.value(s).Set(row.def); err != nil && row.def != "" {
+			s.set(row, given.where, given.text, &wrong)
+		case row.def != "":
+			if err := row.value(s).Set(row.def); err != nil {
 				panic("the default of " + row.name + " is wrong: " + err.Error())
 			}
 		}
-	}
-	if file != nil {
-		s.Clients, s.Users = file.clients, file.users
 	}
 	s.check(&wrong)
 	if flags.Lookup("listen") != nil {
@@ -117,6 +90,25 @@ func load(flags *pflag.FlagSet, environ []string) (*Settings, error) {
 		return s, wrong
 	}
 	return s, nil
+}
+
+// typed is what was typed for a setting, nil when nothing was.
+func typed(flags *pflag.FlagSet, name string) *string {
+	if flag := flags.Lookup(name); flag != nil {
+		if r, ok := flag.Value.(*raw); ok {
+			return r.typed
+		}
+	}
+	return nil
+}
+
+// set reads one setting from where it was given.
+func (s *Settings) set(row setting, source, value string, wrong *faults) {
+	s.origin[row.name] = source
+	if err := row.value(s).Set(value); err != nil {
+		wrong.add(source, "%v", err)
+		_ = row.value(s).Set(row.def) // so that no other fault follows from this one
+	}
 }
 
 // rank puts the faults of flags first, then those of variables, then those of
@@ -151,18 +143,18 @@ func variable(name string) string {
 var serviceLink = regexp.MustCompile(`^JETON_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)?)$`)
 
 // readEnv picks the settings out of the environment, by their names.
-func readEnv(environ []string, s *Settings, wrong *faults) map[string]string {
+func readEnv(environ []string, s *Settings, wrong *faults) map[string]*string {
 	names := map[string]string{}
 	for _, row := range table() {
 		names[variable(row.name)] = row.name
 	}
-	env := map[string]string{}
+	env := map[string]*string{}
 	for _, line := range environ {
 		key, value, _ := strings.Cut(line, "=")
 		switch name, ok := names[key]; {
 		case value == "": // as if unset, which is how compose files leave things out
 		case ok:
-			env[name] = value
+			env[name] = &value
 		case key == "JETON_MASTER_KEY":
 			s.masterKey = value
 		case !strings.HasPrefix(key, "JETON_"):

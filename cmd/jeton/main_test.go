@@ -50,7 +50,9 @@ func runScripts(t *testing.T, dir string, served bool) {
 		Setup: func(env *testscript.Env) error {
 			// RSA keys take a second to make, and nothing here depends on the
 			// algorithm.
-			env.Vars = append(env.Vars, "JETON_SIGNING_ALG=ES256",
+			// A process under the race detector sleeps for a second at its end
+			// unless it is told not to.
+			env.Vars = append(env.Vars, "JETON_SIGNING_ALG=ES256", "GORACE=atexit_sleep_ms=0",
 				"LONG="+filepath.Join(env.WorkDir, strings.Repeat("a-rather-long-name-", 6)))
 			all := map[string]*running{}
 			env.Values[envKey{}], env.Values[serversKey{}] = env, all
@@ -68,7 +70,7 @@ func runScripts(t *testing.T, dir string, served bool) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
-			"serve": serveCmd, "stop": stopCmd, "die": dieCmd, "hangup": hangupCmd, "logs": logsCmd,
+			"serve": serveCmd, "finish": finishCmd, "die": dieCmd, "hangup": hangupCmd, "logs": logsCmd,
 			"post": postCmd, "get": getCmd,
 			"await": awaitCmd, "dial": dialCmd, "pair": pairCmd, "metrics": metricsCmd,
 			"printed": printedCmd, "demostore": demoStoreCmd, "newer": newerCmd,

@@ -56,14 +56,7 @@ func openNode(ctx context.Context, s *Settings, issuer string, log *slog.Logger)
 }
 
 func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
-	hasher, err := passwords.New(passwords.Config{
-		Memory:       uint32(s.KDFMemory),
-		Passes:       int(s.KDFTime),
-		Concurrency:  int(s.KDFConcurrency),
-		MinLength:    int(s.PasswordMinLength),
-		RefusedFile:  s.PasswordBlocklist.String(),
-		ServiceWords: []string{"jeton", hostOf(issuer)},
-	})
+	hasher, err := passwords.New(s.passwordConfig(issuer))
 	if err != nil {
 		return err
 	}
@@ -91,6 +84,18 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Log: n.log, Now: time.Now,
 	}
 	return nil
+}
+
+// passwordConfig is the rules and hashes of passwords.
+func (s *Settings) passwordConfig(issuer string) passwords.Config {
+	return passwords.Config{
+		Memory:       uint32(s.KDFMemory),
+		Passes:       int(s.KDFTime),
+		Concurrency:  int(s.KDFConcurrency),
+		MinLength:    int(s.PasswordMinLength),
+		RefusedFile:  s.PasswordBlocklist.String(),
+		ServiceWords: []string{"jeton", hostOf(issuer)},
+	}
 }
 
 // accounts is the administration of users and clients.

@@ -124,8 +124,8 @@ func serveCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("ADDRESS", address)
 }
 
-// stop NAME asks a server to end, which it has to do with exit code 0.
-func stopCmd(ts *testscript.TestScript, neg bool, args []string) {
+// finish NAME asks a server to end, which it has to do with exit code 0.
+func finishCmd(ts *testscript.TestScript, neg bool, args []string) {
 	s := serverNamed(ts, args)
 	ts.Check(s.cmd.Process.Signal(syscall.SIGTERM))
 	select {

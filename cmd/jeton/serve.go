@@ -129,29 +129,17 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 	defer v.background.Wait()
 	defer cancel()
 
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	gone := hangup // without files to read again, the terminal is gone
+	gone := make(chan os.Signal, 1)
+	signal.Notify(gone, syscall.SIGHUP)
+	defer signal.Stop(gone)
 	if v.cert != nil {
-		gone = nil
-		v.background.Go(func() { v.cert.follow(ctx, hangup) })
+		reload := gone
+		v.background.Go(func() { v.cert.follow(ctx, reload) })
+		gone = nil // a hangup ends only what has no files to read again
 	}
-
-	file, err := sqliteFile(v.settings.Store.String())
-	if err != nil {
+	if err := v.administer(ctx, n); err != nil {
 		return err
 	}
-	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), n.admin(), v.log)
-	if err != nil {
-		return err
-	}
-	v.background.Go(socket.wait)
-	publisher := events.NewPublisher(n.store, v.log)
-	publisher.Subscribe("audit", events.Audit(v.log.Handler()))
-	v.background.Go(func() { publisher.Run(ctx) })
-	v.background.Go(func() { events.NewSweeper(n.store, v.log).Run(ctx) })
-
 	public := publicServer(srv.Handler(), v.log)
 	servers := []*http.Server{public}
 	v.background.Go(func() { v.end(serveHTTP(public, v.public, int(v.settings.MaxConnections), v.cert)) })
@@ -170,11 +158,29 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 	case err = <-v.failed:
 	}
 	v.log.Info("ending")
-	cancel()
 	for _, server := range servers {
 		shutdown(server)
 	}
 	return err
+}
+
+// administer opens the operator's door and begins the work that no request
+// asks for.
+func (v *service) administer(ctx context.Context, n *node) error {
+	file, err := sqliteFile(v.settings.Store.String())
+	if err != nil {
+		return err
+	}
+	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), n.admin(), v.log)
+	if err != nil {
+		return err
+	}
+	v.background.Go(socket.wait)
+	publisher := events.NewPublisher(n.store, v.log)
+	publisher.Subscribe("audit", events.Audit(v.log.Handler()))
+	v.background.Go(func() { publisher.Run(ctx) })
+	v.background.Go(func() { events.NewSweeper(n.store, v.log).Run(ctx) })
+	return nil
 }
 
 // maxScrapes is how many connections may read metrics at once.
