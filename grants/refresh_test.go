@@ -135,6 +135,26 @@ func TestR17_TruthIsReadAgain(t *testing.T) {
 	wantCode(t, err, grants.InvalidGrant)
 }
 
+// A record that says disabled is enough, by whatever way it came to say so.
+func TestR17_DisabledWithoutAnEnding(t *testing.T) {
+	w := newWorld(t, nil)
+	resp := w.login()
+	set := func(disabled bool) {
+		t.Helper()
+		if _, err := w.ChangeUser(t.Context(), "u-alice", func(u *storage.User) error { u.Disabled = disabled; return nil }, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(true)
+	_, err := w.refresh(resp.RefreshToken)
+	wantCode(t, err, grants.InvalidGrant)
+	if w.live(resp.AccessToken) {
+		t.Error("the access token of a disabled user is alive")
+	}
+	set(false)
+	w.must(resp.RefreshToken) // the refusal spent nothing
+}
+
 func TestEndEverything(t *testing.T) {
 	w := newWorld(t, nil)
 	a := w.login()

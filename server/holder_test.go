@@ -110,16 +110,16 @@ func (h *holder) refreshForm(pairs ...string) url.Values {
 	return f
 }
 
-// lines are the log's lines since the one numbered from.
-func (n *node) lines(from int) []map[string]any {
+// lines are the log's lines, after the first few. That of a refusal is there
+// before its answer; that of a success may come after it.
+func (n *node) lines(after int) (list []map[string]any) {
 	n.t.Helper()
-	var out []map[string]any
-	for _, line := range strings.Split(strings.TrimSpace(n.log.String()), "\n")[from:] {
+	for line := range strings.Lines(n.log.String()) {
 		var m map[string]any
 		must(n.t, json.Unmarshal([]byte(line), &m))
-		out = append(out, m)
+		list = append(list, m)
 	}
-	return out
+	return list[after:]
 }
 
 // lastLine is the newest line of the log.
