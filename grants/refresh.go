@@ -161,12 +161,13 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 // commitSession writes the session on the condition that it and the user are
 // still what the decision was made on.
 func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Session, more []storage.Put) error {
-	_, err := s.Store.Commit(ctx, storage.Change{
+	version, err := s.Store.Commit(ctx, storage.Change{
 		Partition: storage.UserPartition(ses.Subject),
 		Checks:    []storage.Check{p.session.Check(storage.SessionKey(ses.ID)), p.user.Check(storage.UserKey(ses.Subject))},
 		Puts:      append(more, sessionPut(ses, nil)),
 	})
 	if err == nil {
+		s.Store.WroteSession(version, ses)
 		return nil
 	}
 	settled := s.wrote(ctx, ses, err)

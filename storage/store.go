@@ -88,11 +88,20 @@ type Store struct {
 	Backend
 	clients *cache[Record[Client]]
 	system  *cache[Record[System]]
+
+	sessions *decoded[Session]
+	users    *decoded[User]
 }
+
+// mostDecoded is how many sessions and users are kept decoded: about 2 KB each.
+const mostDecoded = 4096
 
 // New puts types on a backend.
 func New(b Backend) *Store {
-	return &Store{Backend: b, clients: newCache[Record[Client]](10_000), system: newCache[Record[System]](1)}
+	return &Store{
+		Backend: b, clients: newCache[Record[Client]](10_000), system: newCache[Record[System]](1),
+		sessions: newDecoded[Session](mostDecoded), users: newDecoded[User](mostDecoded),
+	}
 }
 
 // Commit is Backend.Commit; it also drops what the caches of this process hold
@@ -137,18 +146,25 @@ func (s *Store) User(ctx context.Context, sub string) (Record[User], time.Time, 
 	return rec, snap.Now, err
 }
 
-// SessionAndUser reads a session and its user as they were at one moment.
+// SessionAndUser reads a session and its user as they were at one moment. Both
+// may be shared with other readers: change neither's slices in place.
 func (s *Store) SessionAndUser(ctx context.Context, sub, sid string) (Record[Session], Record[User], time.Time, error) {
 	snap, err := s.Read(ctx, UserPartition(sub), SessionKey(sid), UserKey(sub))
 	if err != nil {
 		return Record[Session]{}, Record[User]{}, time.Time{}, err
 	}
-	session, err := Decode[Session](snap.Rows[0])
+	session, err := s.sessions.decode(snap.Rows[0])
 	if err != nil {
 		return session, Record[User]{}, snap.Now, err
 	}
-	user, err := Decode[User](snap.Rows[1])
+	user, err := s.users.decode(snap.Rows[1])
 	return session, user, snap.Now, err
+}
+
+// WroteSession tells that a commit of this process gave the session a version,
+// so that whoever reads it next need not decode it.
+func (s *Store) WroteSession(version uint64, ses Session) {
+	s.sessions.put(writeKey{ses.ID, version}, ses)
 }
 
 // Client reads a client.
