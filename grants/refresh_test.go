@@ -155,6 +155,42 @@ func TestR17_DisabledWithoutAnEnding(t *testing.T) {
 	w.must(resp.RefreshToken) // the refusal spent nothing
 }
 
+// Between the commit that bumps an epoch and the sweep that visits the sessions
+// a server may die: the epoch alone must end them.
+func TestR12_AnEpochAloneEndsSessions(t *testing.T) {
+	for name, bump := range map[string]func(*world) error{
+		"user": func(w *world) error {
+			_, err := w.ChangeUser(t.Context(), "u-alice", func(u *storage.User) error { u.Epoch++; return nil }, nil)
+			return err
+		},
+		"client": func(w *world) error {
+			_, err := w.ChangeClient(t.Context(), "app", func(c *storage.Client) error { c.Epoch++; return nil }, nil)
+			return err
+		},
+		"system": func(w *world) error {
+			_, err := w.Store.Commit(t.Context(), storage.Change{Partition: storage.SystemPartition, Puts: []storage.Put{
+				{Key: storage.SystemKey, Value: storage.Encode(storage.System{Epoch: 7})}}})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			resp := w.login()
+			if err := bump(w); err != nil {
+				t.Fatal(err)
+			}
+			_, err := w.refresh(resp.RefreshToken)
+			wantCode(t, err, grants.InvalidGrant)
+			if w.live(resp.AccessToken) {
+				t.Error("the access token is alive")
+			}
+			if !w.live(w.login().AccessToken) {
+				t.Error("a new login must work")
+			}
+		})
+	}
+}
+
 func TestEndEverything(t *testing.T) {
 	w := newWorld(t, nil)
 	a := w.login()
