@@ -174,6 +174,22 @@ func (s *Service) ResumeEndings(ctx context.Context) error {
 	})
 }
 
+// finishEvery is how often a node looks for endings that nobody finished.
+const finishEvery = time.Minute
+
+// Finish runs ResumeEndings until ctx ends.
+func (s *Service) Finish(ctx context.Context) {
+	for {
+		if err := s.ResumeEndings(ctx); err != nil && ctx.Err() == nil {
+			s.Log.WarnContext(ctx, "sessions that were ended together are dead, but not all could be visited yet; the next try comes by itself",
+				"error", err, "in", finishEvery)
+		}
+		if pause(ctx, finishEvery) != nil {
+			return
+		}
+	}
+}
+
 // sweepSessions ends each selected session that has not ended.
 func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending) (int, error) {
 	q := storage.Query{Index: storage.IndexSessions}

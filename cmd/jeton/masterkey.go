@@ -28,6 +28,10 @@ func masterKey(ctx context.Context, s *Settings, store *storage.Store) (*keys.Ma
 		return nil, err
 	}
 	if !empty {
+		// Another process may have made key and store since we looked.
+		if master, err := keys.LoadMaster(path, ""); err == nil {
+			return master, nil
+		}
 		return nil, fmt.Errorf("the master key of this store is missing: put %s back from where you keep it safe, or give it with --master-key-file or JETON_MASTER_KEY; nothing was changed", path)
 	}
 	master, err = keys.CreateMaster(path)

@@ -180,6 +180,7 @@ func (v *service) administer(ctx context.Context, n *node) error {
 	publisher.Subscribe("audit", events.Audit(v.log.Handler()))
 	v.background.Go(func() { publisher.Run(ctx) })
 	v.background.Go(func() { events.NewSweeper(n.store, v.log).Run(ctx) })
+	v.background.Go(func() { n.grants.Finish(ctx) })
 	return nil
 }
 

@@ -1,0 +1,44 @@
+package grants_test
+
+import (
+	"context"
+	"testing"
+
+	"jeton/grants"
+	"jeton/storage"
+)
+
+// An ending is cut off between its two steps, as by a crash: the first has
+// ended all sessions at one point, and whoever looks next finishes the second.
+func TestEndingThatWasCutOffIsFinished(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.login()
+	sessions, err := w.Store.List(t.Context(), storage.Query{Index: storage.IndexSessions, Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sid := sessions.Rows[0].ID
+	ctx, cancel := context.WithCancel(t.Context())
+	changed := w.Store.Changed()
+	go func() { <-changed; cancel() }() // the first step is done: now the process dies
+	if _, err := w.End(ctx, grants.Selection{ClientID: "app"}, grants.Ending{Reason: storage.ReasonOperator}); err == nil {
+		t.Fatal("the ending was not cut off")
+	}
+	if w.live(a.AccessToken) {
+		t.Fatal("the first step must end the session by itself")
+	}
+	if ses, err := w.FindSession(t.Context(), sid); err != nil || ses.Value.Ended != nil {
+		t.Fatalf("the second step was not cut off: %v %v", ses.Value.Ended, err)
+	}
+	if err := w.ResumeEndings(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ses, err := w.FindSession(t.Context(), sid)
+	if err != nil || ses.Value.Ended == nil || len(ses.Value.Live) != 0 {
+		t.Fatalf("the ending was not finished: %+v %v", ses.Value, err)
+	}
+	left, err := w.Store.List(t.Context(), storage.Query{Index: "endings", Limit: 1})
+	if err != nil || len(left.Rows) != 0 {
+		t.Fatalf("the note of the ending is still there: %v %v", left.Rows, err)
+	}
+}
