@@ -94,3 +94,28 @@ func TestP8_T25_SecretsStayOutOfLogAndStore(t *testing.T) {
 		}
 	}
 }
+
+// What strangers send does not fill the log.
+func TestT29_LogLinesAreBounded(t *testing.T) {
+	n := start(t, options{})
+	long := strings.Repeat("é", 25_000)
+	n.post("/token", form("grant_type", long), app)
+	n.post("/token", form("grant_type", "client_credentials", "scope", long), app)
+	n.post("/token", form("grant_type", "client_credentials", "client_id", long, "client_secret", long))
+	n.post("/token", form("grant_type", "client_credentials", "client_id", long), app)
+	n.post("/token", form("grant_type", "refresh_token", "refresh_token", long), app)
+	n.post("/token", form("grant_type", "password", "username", long, "password", long), app)
+	n.post("/token", form("grant_type", "client_credentials", "client_assertion", long, "client_assertion_type", long))
+	n.post("/token", form(), basic(long, long))
+	n.post("/revoke", form("token", long), app)
+	n.post("/introspect", form("token", long), app)
+	n.do(strings.Repeat("X", 25_000), "/token?"+strings.Repeat("x", 25_000), "", "")
+	n.do("GET", "/"+strings.Repeat("x", 25_000), "", "")
+	for _, line := range n.lines(0) {
+		for name, value := range line {
+			if text, ok := value.(string); ok && len(text) > 300 {
+				t.Errorf("%s holds %d bytes: %.80s", name, len(text), text)
+			}
+		}
+	}
+}

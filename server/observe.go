@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -71,7 +72,7 @@ func (s *Server) observe(r *mux.Router) http.Handler {
 func (s *Server) logRequest(r *http.Request, n *note, status int, took time.Duration) {
 	level := slog.LevelDebug
 	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("route", n.route), slog.Int("status", status), slog.Duration("took", took),
+		slog.String("method", cut(r.Method)), slog.String("route", n.route), slog.Int("status", status), slog.Duration("took", took),
 	}
 	if n.code != "" {
 		level = slog.LevelInfo
@@ -84,13 +85,24 @@ func (s *Server) logRequest(r *http.Request, n *note, status int, took time.Dura
 		return
 	}
 	if n.clientID != "" {
-		attrs = append(attrs, slog.String("client_id", n.clientID))
+		attrs = append(attrs, slog.String("client_id", cut(n.clientID)))
 	}
 	if n.grantType != "" {
-		attrs = append(attrs, slog.String("grant_type", n.grantType))
+		attrs = append(attrs, slog.String("grant_type", cut(n.grantType)))
 	}
 	attrs = append(attrs, slog.String("source", s.sourceOf(r).Address))
 	s.cfg.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// mostLogged is how much of a value that a stranger chose one line may hold:
+// the longest client_id there can be.
+const mostLogged = 255
+
+func cut(s string) string {
+	if len(s) > mostLogged {
+		s = strings.ToValidUTF8(s[:mostLogged], "") + "…"
+	}
+	return s
 }
 
 // recorder remembers the status.
