@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
 	{"events/status"},
-	{"clients", "passwords"},
+	{"clients", "passwords", "throttle"},
 	{"grants", "well-known"},
 	{"accounts"},
 	{"server"},

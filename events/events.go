@@ -27,14 +27,12 @@ import (
 const (
 	SessionStarted  = "session_started"
 	SessionEnded    = "session_ended"
-	SessionsEnded   = "sessions_ended" // of a user, a client, or (neither) all
+	SessionsEnded   = "sessions_ended" // all of a user, of a client, or (neither) of everyone
 	TokenRevoked    = "token_revoked"
 	ResponseLost    = "response_lost" // a rotation's answer reached nobody
-	LostWrite       = "lost_write"    // a rotation the store forgot was restored
 	PasswordChanged = "password_changed"
 
 	UserCreated  = "user_created"
-	UserChanged  = "user_changed"
 	UserDisabled = "user_disabled"
 	UserEnabled  = "user_enabled"
 	UserDeleted  = "user_deleted"
@@ -47,9 +45,7 @@ const (
 	ClientEnabled       = "client_enabled"
 	ClientDeleted       = "client_deleted"
 
-	KeyRotated  = "key_rotated"
-	KeyImported = "key_imported"
-	KeyRemoved  = "key_removed"
+	KeyRotated = "key_rotated"
 )
 
 // Kept is how long an event waits for subscribers that do not take it.

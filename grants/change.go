@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"jeton/events"
 	"jeton/storage"
@@ -38,7 +39,7 @@ func (s *Service) changeUser(ctx context.Context, sub string, change func(*stora
 		if end != nil {
 			u.Epoch++
 		}
-		_, err = s.Store.Commit(ctx, changing(p, rec.Check(storage.UserKey(sub)), storage.Put{Key: storage.UserKey(sub), Value: storage.Encode(u)}, task, facts))
+		_, err = s.Store.Commit(ctx, changing(p, rec.Check(storage.UserKey(sub)), storage.Put{Key: storage.UserKey(sub), Value: storage.Encode(u)}, task, facts, now))
 		return err
 	})
 	if err != nil || task == nil {
@@ -79,7 +80,7 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 			c.Epoch++
 		}
 		_, err = s.Store.Commit(ctx, changing(p, rec.Check(storage.ClientKey(clientID)),
-			storage.Put{Key: storage.ClientKey(clientID), Value: storage.Encode(c), Index: storage.ClientIndex(c)}, task, facts))
+			storage.Put{Key: storage.ClientKey(clientID), Value: storage.Encode(c), Index: storage.ClientIndex(c)}, task, facts, now))
 		return err
 	})
 	if err != nil || task == nil {
@@ -90,13 +91,13 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 }
 
 // changing is the commit of a changed record with what follows from it.
-func changing(p storage.Partition, check storage.Check, put storage.Put, task *pending, facts []storage.Event) storage.Change {
+func changing(p storage.Partition, check storage.Check, put storage.Put, task *pending, facts []storage.Event, now time.Time) storage.Change {
 	c := storage.Change{Partition: p, Checks: []storage.Check{check}, Puts: []storage.Put{put}}
 	for _, e := range facts {
 		c.Puts = append(c.Puts, events.Put(e))
 	}
 	if task != nil {
-		c.Puts = append(c.Puts, task.put())
+		c.Puts = append(c.Puts, task.put(), task.event(now))
 	}
 	return c
 }

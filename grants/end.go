@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"jeton/events"
 	"jeton/storage"
 )
 
@@ -99,7 +100,7 @@ func (s *Service) endAll(ctx context.Context, e Ending) (int, error) {
 		system.Value.Epoch++
 		_, err = s.Store.Commit(ctx, storage.Change{
 			Partition: storage.SystemPartition, Checks: []storage.Check{check},
-			Puts: []storage.Put{{Key: storage.SystemKey, Value: storage.Encode(system.Value)}, task.put()},
+			Puts: []storage.Put{{Key: storage.SystemKey, Value: storage.Encode(system.Value)}, task.put(), task.event(snap.Now)},
 		})
 		return err
 	})
@@ -120,6 +121,14 @@ func (p pending) key() storage.Key { return storage.Key{Kind: kindPending, ID: p
 
 func (p pending) put() storage.Put {
 	return storage.Put{Key: p.key(), Value: storage.Encode(p), Index: []storage.Entry{{Name: indexPending, Sort: p.ID}}}
+}
+
+// event tells that the first step is done: from here on all of them are dead.
+func (p pending) event(now time.Time) storage.Put {
+	e := events.New(events.SessionsEnded, now)
+	e.Subject, e.ClientID = p.Selection.Subject, p.Selection.ClientID
+	e.Actor, e.Reason, e.Note, e.Source = p.Ending.By, p.Ending.Reason, p.Ending.Note, p.Ending.Source
+	return events.Put(e)
 }
 
 const (

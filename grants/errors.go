@@ -29,6 +29,9 @@ type Error struct {
 	Code        Code
 	Description string
 	Cause       error
+	// Outcome is what metrics call it where the code says too little: "reuse",
+	// "lost_write", "foreign_token".
+	Outcome string
 }
 
 func (e *Error) Error() string {
@@ -78,6 +81,14 @@ func refuseDead(err error, refuse func(error) error) error {
 		return refuse(err)
 	}
 	return err
+}
+
+// notable is a refusal of a refresh token that metrics tell from the others.
+func notable(outcome, cause string) error {
+	var e *Error
+	errors.As(badRefreshToken(errors.New(cause)), &e)
+	e.Outcome = outcome
+	return e
 }
 
 func badRefreshToken(cause error) error {

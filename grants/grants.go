@@ -49,7 +49,7 @@ type Settings struct {
 // API that is shown such a token by mistake cannot be one it is meant for.
 func (s Settings) AdminAudience() string { return s.Issuer + "/admin/v1" }
 
-// Service holds what minting needs. All fields but Count are required.
+// Service holds what minting needs. All fields are required.
 type Service struct {
 	Settings  Settings
 	Store     *storage.Store
@@ -61,9 +61,6 @@ type Service struct {
 	// Now is this machine's clock. It only helps to pick keys: all that a
 	// token is worth is judged by the store's time.
 	Now func() time.Time
-	// Count observes what was done, for metrics: an act such as "refresh", the
-	// client, and the outcome such as "ok", "retry", "reuse", "invalid_grant".
-	Count func(act, clientID, outcome string)
 
 	memo accessMemo
 }
@@ -95,6 +92,8 @@ type Response struct {
 	ExpiresIn    time.Duration
 	RefreshToken string
 	Scope        string
+	// Retry says that this was answered before.
+	Retry bool
 
 	rotated *rotated
 }
@@ -168,13 +167,6 @@ func (s *Service) Token(ctx context.Context, req Request) (Response, error) {
 		return Response{}, err
 	}
 	return s.Issue(ctx, req, a)
-}
-
-// count reports an act to whoever keeps metrics.
-func (s *Service) count(act, clientID, outcome string) {
-	if s.Count != nil {
-		s.Count(act, clientID, outcome)
-	}
 }
 
 // retryConflicts runs act again while it finds the truth changed under it.

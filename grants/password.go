@@ -195,7 +195,11 @@ func (s *Service) checkEpochs(ctx context.Context, ses storage.Session) error {
 	if client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch && system.Value.Epoch == ses.SystemEpoch {
 		return nil
 	}
-	if _, err := s.endSession(ctx, ses.Subject, ses.ID, Ending{Reason: storage.ReasonClientDisabled, By: "server"}); err != nil {
+	reason := storage.ReasonClientDisabled
+	if system.Value.Epoch != ses.SystemEpoch {
+		reason = storage.ReasonOperator
+	}
+	if _, err := s.endSession(ctx, ses.Subject, ses.ID, Ending{Reason: reason, By: "server"}); err != nil {
 		return err
 	}
 	return fail(InvalidGrant, "the grant was revoked while it was being made", errors.New("client or system epoch moved"))

@@ -71,10 +71,9 @@ func (s *Service) present(ctx context.Context, req Request) (presented, error) {
 		return p, badRefreshToken(errors.New("it has no exp"))
 	}
 	if p.claims.ClientID != req.Client.Value.ID {
-		s.count(req.GrantType, req.Client.Value.ID, "foreign_token")
 		s.Log.WarnContext(ctx, "a client presented the refresh token of another client; nothing was changed",
 			"client_id", req.Client.Value.ID, "owner", p.claims.ClientID, "sid", p.claims.SessionID, "source", req.Source.Address)
-		return p, badRefreshToken(errors.New("issued to another client"))
+		return p, notable("foreign_token", "issued to another client")
 	}
 	var err error
 	if p.session, p.user, p.now, err = s.Store.SessionAndUser(ctx, p.claims.Subject, p.claims.SessionID); err != nil {
@@ -117,10 +116,10 @@ func (s *Service) endForReuse(ctx context.Context, p presented, reason string) e
 	if err != nil {
 		return err
 	}
-	if ended {
-		s.count(p.req.GrantType, ses.ClientID, reason)
+	if !ended { // another has just ended it
+		return badRefreshToken(errors.New("spent"))
 	}
-	return badRefreshToken(errors.New("spent: " + reason))
+	return notable(reason, "spent: the session was ended")
 }
 
 // rotation is the authorization to go one generation on.
@@ -239,7 +238,7 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 			return Response{}, err
 		}
 	}
-	s.count(r.req.GrantType, ses.ClientID, "retry")
+	resp.Retry = true
 	return resp, nil
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -55,6 +56,14 @@ func (m *Metrics) count(act, clientID, outcome string) {
 
 func (m *Metrics) request(route string, status int, d time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(d.Seconds())
+}
+
+// outcomeOf is what metrics call a refusal.
+func outcomeOf(err error) string {
+	if refused, ok := errors.AsType[*grants.Error](err); ok && refused.Outcome != "" {
+		return refused.Outcome
+	}
+	return problemOf(err).code
 }
 
 // actLabel keeps what a stranger sent as a grant type out of the labels.

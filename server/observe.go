@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"jeton/clients"
 	"jeton/storage"
 )
 
@@ -36,6 +38,9 @@ func noteOf(ctx context.Context) *note {
 func noteError(ctx context.Context, p problem, err error) {
 	n := noteOf(ctx)
 	n.code, n.cause = p.code, err
+	if refused, ok := errors.AsType[*clients.InvalidClientError](err); ok {
+		n.cause = refused.Cause // its own text tells the caller nothing
+	}
 }
 
 // observe writes one line and one measurement for each request, and turns a

@@ -41,8 +41,7 @@ type Server struct {
 	library *carrier
 }
 
-// New puts the parts together. It takes over g.Count for its metrics, and
-// tells admin where requests come from.
+// New puts the parts together, and tells admin where requests come from.
 func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []wellknown.Route, admin *Admin) (*Server, error) {
 	u, err := url.Parse(cfg.Issuer)
 	if err != nil {
@@ -53,7 +52,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 		docs: docs, admin: admin, metrics: newMetrics(),
 	}
 	s.library = newLibrary(g)
-	g.Count, admin.Source = s.metrics.count, s.sourceOf
+	admin.Source = s.sourceOf
 	return s, nil
 }
 

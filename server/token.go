@@ -58,7 +58,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	// scope is always told, so that nobody has to guess (RFC 6749 §5.1).
 	data["scope"] = resp.Scope
-	s.metrics.count(grantType, client.Value.ID, "ok")
+	outcome := "ok"
+	if resp.Retry {
+		outcome = "retry"
+	}
+	s.metrics.count(grantType, client.Value.ID, outcome)
 	s.allowOrigin(w, r)
 	if r.Context().Err() != nil {
 		s.grants.Undelivered(resp)
@@ -105,7 +109,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if r.URL.Path == s.base+"/revoke" || r.URL.Path == s.base+"/introspect" {
 		act = r.URL.Path[len(s.base)+1:]
 	}
-	s.metrics.count(actLabel(act), id, problemOf(err).code)
+	s.metrics.count(actLabel(act), id, outcomeOf(err))
 	if act != "introspect" { // that is for servers, never for pages
 		s.allowOrigin(w, r)
 	}

@@ -139,10 +139,22 @@ func (a *api) send(ctx context.Context, method, address string, body any) (json.
 		refused.Code = "temporarily_unavailable"
 	}
 	if refused.Code == "not_found" {
-		noun, _, _ := strings.Cut(strings.TrimPrefix(address, apiBase+"/"), "/")
-		refused.next = "; see jeton " + strings.TrimSuffix(noun, "s") + " list"
+		refused.next = "; see jeton " + listFor(strings.TrimPrefix(address, apiBase+"/")) + " list"
 	}
 	return nil, nil, refused
+}
+
+// listFor is the noun whose list has what an address named in vain.
+func listFor(address string) string {
+	path, query, filtered := strings.Cut(address, "?")
+	switch {
+	case filtered && strings.Contains(query, "username="):
+		return "user"
+	case filtered && strings.Contains(query, "client_id="):
+		return "client"
+	}
+	noun, _, _ := strings.Cut(path, "/")
+	return strings.TrimSuffix(noun, "s")
 }
 
 // segment escapes a name for a path. A dot alone would be taken for a step.
