@@ -329,8 +329,9 @@ func TestK14_WhatIsNotFetched(t *testing.T) {
 			host.mu.Unlock()
 			before := host.called()
 			n.post("/token", n.withAssertion(key, nil, endpoints["/token"]...)).want(t, 401, "invalid_client")
-			if host.called() != before+1 || elsewhere.called() != 0 {
-				t.Errorf("fetched %d times, elsewhere %d times", host.called()-before, elsewhere.called())
+			// net/http tries once more when a connection it kept turns out dead.
+			if got := host.called() - before; got != 1 && (got != 2 || what != "hanging up") || elsewhere.called() != 0 {
+				t.Errorf("fetched %d times, elsewhere %d times", got, elsewhere.called())
 			}
 		})
 	}
