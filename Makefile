@@ -47,6 +47,7 @@ vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file://
 
 race: ## All tests of this module, under the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m ./...
+	go test -count=1 -run '^TestPromises4And6$$' ./server # in full: the detector's run is a short one
 
 # Uncached, since the command they run is not among what go test compares; and
 # with CI set, so that nothing is left out.

@@ -9,7 +9,7 @@ import (
 )
 
 // serve runs one form through the whole handler, without a network.
-func (n *node) serve(b *testing.B, h http.Handler, path string, f url.Values) []byte {
+func (n *node) serve(b testing.TB, h http.Handler, path string, f url.Values) []byte {
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(f.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	app(r)

@@ -56,8 +56,6 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	// scope is always told, so that nobody has to guess (RFC 6749 §5.1).
-	data["scope"] = resp.Scope
 	outcome := "ok"
 	if resp.Retry {
 		outcome = "retry"
