@@ -65,6 +65,7 @@ func TestImportsThatTurn(t *testing.T) {
 		{"storage/store.go", "storage", "jeton/keys"},
 		{"keys/ring.go", "keys", "jeton/events"},
 		{"clients/clients.go", "clients", "jeton/grants"},
+		{"throttle/try.go", "throttle", "jeton/passwords"},
 		{"grants/refresh.go", "grants", "jeton/well-known"},
 		{"grants/refresh_test.go", "grants", "jeton/server"},
 		{"accounts/users.go", "accounts", "jeton/server"},

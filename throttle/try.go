@@ -1,0 +1,226 @@
+package throttle
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Attempt is somebody who wants a secret looked at.
+type Attempt struct {
+	// User is the login name as it was given. Empty: the attempt is at the secret
+	// of a client, or, without a ClientID, at something that belongs to
+	// nobody yet, such as a user_code (RFC 8628 §5.1), for which the source alone
+	// counts.
+	User string
+	// Source is where the request came from. Those without an address are one
+	// source together.
+	Source netip.Addr
+	// ClientID is the client_id as it was given. With a User it counts only
+	// when TrustedClient is set.
+	ClientID string
+	// TrustedClient says that the client has authenticated, and that Source is
+	// its own address rather than the user's.
+	TrustedClient bool
+}
+
+// The most rules an attempt obeys.
+const mostCharges = 4
+
+// Ticket is an attempt that may go on. The first of its methods that is called
+// decides; when none is, it stays counted as a failure. It belongs to one
+// goroutine.
+type Ticket struct {
+	t       *Throttle
+	at      int64
+	charges [mostCharges]charge
+	n       int
+	owner   uint64
+	place   uint32
+	known   bool
+	decided bool
+	// late attempts are counted when they fail and not before.
+	late bool
+}
+
+type charge struct {
+	key     uint64
+	prev    int64 // counter.last before
+	kind    kind
+	counted bool
+}
+
+// Try decides whether an attempt may go on, and counts it. The error is always
+// a [*Throttled]. It does no I/O.
+//
+// An attempt at a client's secret is counted when it fails, not before: there is
+// no costly hash to be saved, secrets are too long to guess, and a client whose
+// hundred threads start at once has done nothing wrong.
+func (t *Throttle) Try(a Attempt) (*Ticket, error) {
+	k := &Ticket{t: t}
+	t.identify(k, a)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k.at = t.now()
+	k.known = k.owner != 0 && t.known.has(k.owner, k.place, t.today())
+	if err := t.check(k); err != nil {
+		return nil, err
+	}
+	if !k.late {
+		k.count(k.at)
+	}
+	return k, nil
+}
+
+// identify finds the counters that an attempt has to do with, the pair first.
+func (t *Throttle) identify(k *Ticket, a Attempt) {
+	add := func(of kind, key uint64) {
+		k.charges[k.n] = charge{key: key, kind: of}
+		k.n++
+	}
+	if a.User != "" && a.TrustedClient {
+		user, backend := t.hashes.name(aUser, plainName(a.User)), t.hashes.name(aBackend, a.ClientID)
+		k.owner, k.place = user.owner(), backend.place()
+		add(ofPair, user.pair(backend))
+		return
+	}
+	addr := a.Source.Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	source := t.hashes.addr(aSource, addr, bits)
+	switch {
+	case a.User != "":
+		user := t.hashes.name(aUser, plainName(a.User))
+		k.owner, k.place = user.owner(), source.place()
+		add(ofPair, user.pair(source))
+		add(ofAccount, user.self())
+	case a.ClientID != "":
+		client := t.hashes.name(aClient, a.ClientID)
+		k.owner, k.place, k.late = client.owner(), source.place(), true
+		add(ofClient, client.pair(source))
+	}
+	add(ofSource, source.self())
+	if addr.Is6() {
+		add(ofNetwork, t.hashes.addr(aNetwork, addr, 48).self())
+	}
+}
+
+// obeys reports whether the attempt has to wait for that rule: one from a known
+// pair waits for its own count alone.
+func (k *Ticket) obeys(of kind) bool { return !k.known || of == ofPair || of == ofClient }
+
+// check asks all rules before any counts.
+func (t *Throttle) check(k *Ticket) error {
+	var wait int64
+	var by kind
+	var stands bias
+	for i := range k.n {
+		ch := &k.charges[i]
+		c := t.counts.find(ch.key)
+		if c == nil || !k.obeys(ch.kind) {
+			continue
+		}
+		r, b := &t.rules[ch.kind], bias{}
+		switch ch.kind {
+		case ofPair:
+			stands = r.bias(c, k.at)
+		case ofAccount:
+			b = stands
+		}
+		w := r.wait(c, k.at, b)
+		if w > 0 && ch.kind == ofAccount {
+			t.counts.ask(k.charges[0].key, k.at)
+		}
+		if w > wait {
+			wait, by = w, ch.kind
+		}
+	}
+	if wait == 0 {
+		return nil
+	}
+	after := (time.Duration(wait)*time.Millisecond + time.Second - 1).Truncate(time.Second)
+	return &Throttled{RetryAfter: after, Rule: ruleNames[by]}
+}
+
+// count charges all counters. A known pair is no business of the account.
+func (k *Ticket) count(now int64) {
+	t := k.t
+	for i := range k.n {
+		ch := &k.charges[i]
+		if ch.kind == ofAccount && k.known {
+			continue
+		}
+		c := t.counts.claim(ch.key, ch.kind, now)
+		ch.prev = c.last
+		ch.counted = t.counts.charge(c, now)
+	}
+}
+
+// decide runs f once, under the lock.
+func (k *Ticket) decide(f func(t *Throttle)) {
+	if k.decided {
+		return
+	}
+	k.decided = true
+	k.t.mu.Lock()
+	defer k.t.mu.Unlock()
+	f(k.t)
+}
+
+// Success says that the secret was right: the attempt is taken back, the pair
+// starts again at none, and is known from now on.
+func (k *Ticket) Success() {
+	k.decide(func(t *Throttle) {
+		k.refund()
+		if k.owner == 0 {
+			return // there is no pair
+		}
+		now := t.now()
+		t.known.mark(k.owner, k.place, t.today())
+		pair := t.counts.find(k.charges[0].key)
+		if pair == nil {
+			return
+		}
+		own := t.rules[pair.kind].judged(pair, now)
+		if own == 0 {
+			return
+		}
+		t.counts.clear(pair, now)
+		if account := t.counts.find(k.charges[1].key); account != nil && k.charges[1].kind == ofAccount && !k.known {
+			t.counts.forgive(account, own)
+		}
+	})
+}
+
+// Failure says that the secret was wrong, or that the caller is told so.
+func (k *Ticket) Failure() {
+	k.decide(func(t *Throttle) {
+		if k.late {
+			k.count(t.now())
+		}
+		for i := range k.n {
+			if c := t.counts.find(k.charges[i].key); c != nil && k.charges[i].counted && c.open > 0 {
+				c.open--
+			}
+		}
+	})
+}
+
+// Cancel says that nothing was learnt about the secret: the store was away, or
+// the hash had no turn. Deferred, it does nothing after one of the others.
+func (k *Ticket) Cancel() {
+	k.decide(func(*Throttle) { k.refund() })
+}
+
+func (k *Ticket) refund() {
+	for i := range k.n {
+		ch := &k.charges[i]
+		if c := k.t.counts.find(ch.key); c != nil && ch.counted {
+			k.t.counts.refund(c, k.at, ch.prev)
+		}
+	}
+}
+
+// today is the day of the store's time.
+func (t *Throttle) today() uint32 { return uint32((t.now() + t.offset) / msPerDay) }
