@@ -63,22 +63,10 @@ func imported(imports []string, module string) bool {
 // A document that names a test names one that is there.
 func TestDocsNameTestsThatAreThere(t *testing.T) {
 	there := map[string]bool{}
-	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && entry.Name() == "node_modules":
-			return filepath.SkipDir
-		case strings.HasSuffix(name, "_test.go"):
-			for _, m := range declared.FindAllStringSubmatch(read(t, name), -1) {
-				there[m[1]] = true
-			}
+	for _, names := range declaredTests(t) {
+		for _, name := range names {
+			there[name] = true
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	docs, err := filepath.Glob(filepath.Join("docs", "*.md"))
 	if err != nil {
@@ -95,6 +83,31 @@ func TestDocsNameTestsThatAreThere(t *testing.T) {
 	if named < 20 {
 		t.Errorf("only %d tests are named", named)
 	}
+}
+
+// declaredTests lists tests and fuzz targets by the folder they are in.
+func declaredTests(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && entry.Name() == "node_modules":
+			return filepath.SkipDir
+		case strings.HasSuffix(name, "_test.go"):
+			dir := filepath.ToSlash(filepath.Dir(name))
+			for _, m := range declared.FindAllStringSubmatch(read(t, name), -1) {
+				found[dir] = append(found[dir], m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // Links from one document to another lead somewhere, headings included.
