@@ -119,6 +119,7 @@ func TestI4_TokenIsRequiredOnceByPost(t *testing.T) {
 	h.refused(t, h.post("/introspect", form("token", ""), api), 400, "invalid_request")
 	h.refused(t, h.post("/introspect", form("token", h.access, "token", h.access), api), 400, "invalid_request")
 	h.refused(t, h.do("POST", "/introspect?token="+h.access, "application/x-www-form-urlencoded", "", api), 400, "invalid_request")
+	h.refused(t, h.post("/introspect?token="+h.access, form("token", h.access), api), 400, "invalid_request")
 	h.refused(t, h.do("POST", "/introspect", "application/json", `{"token":"`+h.access+`"}`, api), 400, "invalid_request")
 	h.refused(t, h.introspect(strings.Repeat("A", 65<<10), api), 413, "invalid_request")
 	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"} {
@@ -186,6 +187,34 @@ func TestI3_TokensOfForgottenSessions(t *testing.T) {
 	h.revoke(h.refreshToken).revoked(t, "refresh token")
 	h.refresh(h.refreshToken).want(t, 400, "invalid_grant")
 	h.bearer("GET", "/users", "", h.access).want(t, 401, "invalid_token")
+}
+
+// Many sessions end by one commit that raises an epoch, before each is visited:
+// that commit alone decides, also when the visit never comes.
+func TestI3_TokensOfSessionsWhoseEndIsDecided(t *testing.T) {
+	ctx := t.Context()
+	for what, decide := range map[string]func(*node) error{
+		"of a user": func(n *node) error {
+			_, err := n.grants.ChangeUser(ctx, "u-alice", func(u *storage.User) error { u.Epoch++; return nil }, nil)
+			return err
+		},
+		"of a client": func(n *node) error {
+			_, err := n.grants.ChangeClient(ctx, "app", func(c *storage.Client) error { c.Epoch++; return nil }, nil)
+			return err
+		},
+		"of everyone": func(n *node) error {
+			_, err := n.store.Commit(ctx, storage.Change{Partition: storage.SystemPartition, Puts: []storage.Put{{Key: storage.SystemKey, Value: storage.Encode(storage.System{Epoch: 1})}}})
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := start(t, options{})
+			h := n.holder()
+			must(t, decide(n))
+			n.introspect(h.access, api).inactive(t, what)
+			n.refresh(h.refreshToken).want(t, 400, "invalid_grant")
+		})
+	}
 }
 
 // Whatever ends a user's sessions ends them for good: neither enabling the user

@@ -83,6 +83,7 @@ func TestV3_TokenIsRequiredOnce(t *testing.T) {
 	h.refused(t, h.post("/revoke", form("token", h.refreshToken, "token", h.refreshToken), app), 400, "invalid_request")
 	h.refused(t, h.post("/revoke", form("token", h.refreshToken, "token", ""), app), 400, "invalid_request")
 	h.refused(t, h.do("POST", "/revoke?token="+h.refreshToken, "application/x-www-form-urlencoded", "", app), 400, "invalid_request")
+	h.refused(t, h.post("/revoke?token="+h.refreshToken, form("token", h.refreshToken), app), 400, "invalid_request")
 	h.refused(t, h.do("POST", "/revoke", "application/json", `{"token":"`+h.refreshToken+`"}`, app), 400, "invalid_request")
 	h.refused(t, h.do("POST", "/revoke", "", "token="+h.refreshToken, app), 400, "invalid_request")
 	h.refused(t, h.revoke(strings.Repeat("A", 65<<10)), 413, "invalid_request")
