@@ -24,6 +24,7 @@ import (
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
+	"jeton/throttle"
 )
 
 // AdminScope lets a token administer the server; see [Settings.AdminAudience].
@@ -49,7 +50,7 @@ type Settings struct {
 // API that is shown such a token by mistake cannot be one it is meant for.
 func (s Settings) AdminAudience() string { return s.Issuer + "/admin/v1" }
 
-// Service holds what minting needs. All fields are required.
+// Service holds what minting needs. All fields but Throttle are required.
 type Service struct {
 	Settings  Settings
 	Store     *storage.Store
@@ -57,7 +58,9 @@ type Service struct {
 	Master    *keys.MasterKey
 	Places    *status.Allocator
 	Passwords *passwords.Passwords
-	Log       *slog.Logger
+	// Throttle slows who guesses passwords. Without one nothing does.
+	Throttle *throttle.Throttle
+	Log      *slog.Logger
 	// Now is this machine's clock. It only helps to pick keys: all that a
 	// token is worth is judged by the store's time.
 	Now func() time.Time

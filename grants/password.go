@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"jeton/events"
 	"jeton/passwords"
 	"jeton/storage"
+	"jeton/throttle"
 )
 
 // passwordGrant is RFC 6749 §4.3. RFC 9700 §2.4 says not to use it, so only
@@ -30,7 +32,7 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 	if err != nil {
 		return nil, err
 	}
-	user, now, rehash, err := s.checkPassword(ctx, req.Username, req.Password)
+	user, now, rehash, err := s.throttled(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +40,34 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 		req: req, user: user, rehash: rehash, scope: scope, system: system.Value.Epoch,
 		amr: []string{"pwd"}, now: now,
 	}, nil
+}
+
+// throttled checks the password, unless there have been too many wrong ones:
+// the attempt is counted before the hash is computed.
+func (s *Service) throttled(ctx context.Context, req Request) (user storage.Record[storage.User], now time.Time, rehash string, err error) {
+	if s.Throttle == nil {
+		return s.checkPassword(ctx, req.Username, req.Password)
+	}
+	addr, _ := netip.ParseAddr(req.Source.Address)
+	ticket, err := s.Throttle.Try(throttle.Attempt{
+		User: req.Username, Source: addr,
+		// A backend sends its users' passwords from its own address.
+		ClientID: req.Client.Value.ID, TrustedClient: !req.Client.Value.Public(),
+	})
+	if err != nil {
+		return user, now, "", err
+	}
+	user, now, rehash, err = s.checkPassword(ctx, req.Username, req.Password)
+	var refused *Error
+	switch {
+	case err == nil:
+		ticket.Success()
+	case errors.As(err, &refused):
+		ticket.Failure()
+	default:
+		ticket.Cancel() // the store or the queue, nobody's guess
+	}
+	return user, now, rehash, err
 }
 
 // checkPassword finds the user and verifies the password; rehash is a new hash

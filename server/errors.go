@@ -12,6 +12,7 @@ import (
 	"jeton/grants"
 	"jeton/passwords"
 	"jeton/storage"
+	"jeton/throttle"
 )
 
 // problem is an error as it goes out.
@@ -42,7 +43,13 @@ const retryAfter = "2"
 // in it is the server's own, and its text stays in the log.
 func problemOf(err error) problem {
 	var refused *grants.Error
+	var throttled *throttle.Throttled
 	switch {
+	case errors.As(err, &throttled):
+		p := unavailable("too many failed attempts; wait as long as Retry-After says")
+		p.status = http.StatusTooManyRequests
+		p.header.Set("Retry-After", strconv.Itoa(int(throttled.RetryAfter.Seconds())))
+		return p
 	case errors.As(err, &refused):
 		p := problem{status: statusOf[refused.Code], code: string(refused.Code), description: refused.Description}
 		if refused.Code == grants.InvalidClient {

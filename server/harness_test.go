@@ -25,6 +25,7 @@ import (
 	"jeton/server"
 	"jeton/storage"
 	"jeton/storage/sqlite"
+	"jeton/throttle"
 	wellknown "jeton/well-known"
 )
 
@@ -61,6 +62,7 @@ type options struct {
 	settings func(*grants.Settings)
 	proxies  []netip.Prefix
 	outbound *http.Client
+	throttle bool // most tests fail on purpose, and are not to be slowed
 	scopes   []string
 }
 
@@ -151,6 +153,11 @@ func bare(t testing.TB, o options) *node {
 	n.grants = &grants.Service{
 		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100},
 		Store:    n.store, Keys: ring, Master: master, Places: places, Passwords: pw, Log: logger, Now: n.clock.Now,
+	}
+	if o.throttle {
+		n.grants.Throttle, err = throttle.Open(t.Context(), throttle.Config{Store: n.store, Now: n.clock.Now})
+		must(t, err)
+		t.Cleanup(func() { n.grants.Throttle.Close() })
 	}
 	if o.settings != nil {
 		o.settings(&n.grants.Settings)

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"jeton/grants"
+	"jeton/passwords"
+	"jeton/throttle"
 )
 
 // Metrics are the figures for Prometheus. Labels take values from registered
@@ -23,7 +25,7 @@ type Metrics struct {
 	panics   prometheus.Counter
 }
 
-func newMetrics() *Metrics {
+func newMetrics(pw *passwords.Passwords) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -38,7 +40,12 @@ func newMetrics() *Metrics {
 			Name: "jeton_panics_total", Help: "Requests that ended in a panic. Each is a defect: report it with the log.",
 		}),
 	}
+	gauge := func(name, help string, value func(running, waiting int) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(pw.Load())) })
+	}
 	m.registry.MustRegister(m.acts, m.requests, m.panics,
+		gauge("jeton_kdf_running", "Passwords that are being hashed now.", func(running, _ int) int { return running }),
+		gauge("jeton_kdf_waiting", "Sign-ins that wait for their password to be hashed; after 2 s they get 503.", func(_, waiting int) int { return waiting }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -62,6 +69,9 @@ func (m *Metrics) request(route string, status int, d time.Duration) {
 func outcomeOf(err error) string {
 	if refused, ok := errors.AsType[*grants.Error](err); ok && refused.Outcome != "" {
 		return refused.Outcome
+	}
+	if throttled, ok := errors.AsType[*throttle.Throttled](err); ok {
+		return "throttled_" + throttled.Rule
 	}
 	return problemOf(err).code
 }

@@ -49,7 +49,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	}
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), grants: g, clients: auth,
-		docs: docs, admin: admin, metrics: newMetrics(),
+		docs: docs, admin: admin, metrics: newMetrics(g.Passwords),
 	}
 	s.library = newLibrary(g)
 	admin.Source = s.sourceOf

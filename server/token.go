@@ -1,11 +1,15 @@
 package server
 
 import (
+	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 
+	"jeton/clients"
 	"jeton/grants"
 	"jeton/storage"
+	"jeton/throttle"
 )
 
 // authenticated is what every endpoint for clients begins with: the form, and
@@ -21,12 +25,35 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) (form, st
 		return nil, none, err
 	}
 	noteOf(r.Context()).clientID = creds.ClientID
-	client, err := s.clients.Authenticate(r.Context(), creds)
+	client, err := s.authenticate(r, creds)
 	if err != nil {
 		return nil, none, err
 	}
 	noteOf(r.Context()).client = &client.Value
 	return f, client, nil
+}
+
+// authenticate asks who the client is, unless its secret has been guessed at
+// too often from there.
+func (s *Server) authenticate(r *http.Request, creds clients.Credentials) (storage.Record[storage.Client], error) {
+	if s.grants.Throttle == nil || creds.Secret == "" {
+		return s.clients.Authenticate(r.Context(), creds)
+	}
+	addr, _ := netip.ParseAddr(s.sourceOf(r).Address)
+	ticket, err := s.grants.Throttle.Try(throttle.Attempt{ClientID: creds.ClientID, Source: addr})
+	if err != nil {
+		return storage.Record[storage.Client]{}, err
+	}
+	client, err := s.clients.Authenticate(r.Context(), creds)
+	switch {
+	case err == nil:
+		ticket.Success()
+	case errors.Is(err, clients.ErrInvalidClient):
+		ticket.Failure()
+	default:
+		ticket.Cancel()
+	}
+	return client, err
 }
 
 // token is POST /token (RFC 6749 §3.2).

@@ -19,16 +19,18 @@ import (
 	"jeton/server"
 	"jeton/storage"
 	"jeton/storage/sqlite"
+	"jeton/throttle"
 )
 
 // node is everything that serves and administers one store, without any way to
 // it from outside.
 type node struct {
-	store  *storage.Store
-	ring   *keys.Ring
-	places *status.Allocator
-	grants *grants.Service
-	log    *slog.Logger
+	store    *storage.Store
+	ring     *keys.Ring
+	places   *status.Allocator
+	throttle *throttle.Throttle
+	grants   *grants.Service
+	log      *slog.Logger
 }
 
 // openNode opens the store and what stands on it. What it cannot open it leaves
@@ -72,6 +74,9 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		return err
 	}
 	n.places = status.New(n.store, status.Config{})
+	if n.throttle, err = throttle.Open(ctx, throttle.Config{Store: n.store, Log: n.log}); err != nil {
+		return err
+	}
 	n.grants = &grants.Service{
 		Settings: grants.Settings{
 			Issuer:             issuer,
@@ -81,7 +86,7 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			RefreshRetryWindow: time.Duration(s.RefreshRetryWindow),
 			MaxSessions:        int(s.MaxSessions),
 		},
-		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Log: n.log, Now: time.Now,
+		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle, Log: n.log, Now: time.Now,
 	}
 	return nil
 }
@@ -112,6 +117,11 @@ func (n *node) admin() http.Handler { return n.accounts().OperatorDoor() }
 
 // close ends the background work and lets go of the store.
 func (n *node) close() {
+	if n.throttle != nil {
+		if err := n.throttle.Close(); err != nil {
+			n.log.Warn("the latest failed sign-ins were not written down; they count again from what was", "cause", err)
+		}
+	}
 	if n.places != nil {
 		if err := n.places.Close(); err != nil {
 			n.log.Warn("status lists were not closed in order", "cause", err)
