@@ -69,8 +69,9 @@ fuzz: ## Each fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: ## All benchmarks
+bench: ## Go's benchmarks, then the server under load beside what it stands on
 	go test -run '^$$' -bench . -benchmem ./...
+	go run ./bench
 
 tools: ## Install what the tests need and this machine lacks
 	@.ci/tools
