@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -151,6 +152,8 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 		v.background.Go(func() { v.end(serveHTTP(metrics, v.metrics, maxScrapes, nil)) })
 	}
 	ready()
+	// Starting has used memory that serving does not need.
+	v.background.Go(debug.FreeOSMemory)
 
 	select {
 	case <-ctx.Done():
