@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -24,12 +25,20 @@ func (n *node) serve(b testing.TB, h http.Handler, path string, f url.Values) []
 func BenchmarkRefresh(b *testing.B) {
 	n := start(b, options{})
 	h := n.server.Handler()
-	token := n.login().str("refresh_token")
-	b.ReportAllocs()
-	for b.Loop() {
-		body := n.serve(b, h, "/token", form("grant_type", "refresh_token", "refresh_token", token))
-		token = member(body, "refresh_token")
+	sessions := make(chan string, 32)
+	for range cap(sessions) {
+		sessions <- n.login().str("refresh_token")
 	}
+	b.SetParallelism(cap(sessions) / runtime.GOMAXPROCS(0))
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		token := <-sessions
+		for pb.Next() {
+			body := n.serve(b, h, "/token", form("grant_type", "refresh_token", "refresh_token", token))
+			token = member(body, "refresh_token")
+		}
+	})
 }
 
 func BenchmarkIntrospect(b *testing.B) {
