@@ -24,6 +24,7 @@ var layers = [][]string{
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
 	{"events/status"},
+	{"events/lists"},
 	{"clients", "passwords", "throttle"},
 	{"grants", "well-known"},
 	{"accounts"},

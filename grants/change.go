@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jeton/events"
+	"jeton/events/status"
 	"jeton/storage"
 )
 
@@ -71,6 +72,7 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 		if !rec.Exists() {
 			return fmt.Errorf("client %q: %w", clientID, ErrNotFound)
 		}
+		was := rec.Value
 		c = rec.Value
 		if err := change(&c); err != nil {
 			return err
@@ -79,8 +81,12 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 		if end != nil {
 			c.Epoch++
 		}
-		_, err = s.Store.Commit(ctx, changing(p, rec.Check(storage.ClientKey(clientID)),
-			storage.Put{Key: storage.ClientKey(clientID), Value: storage.Encode(c), Index: storage.ClientIndex(c)}, task, facts, now))
+		commit := changing(p, rec.Check(storage.ClientKey(clientID)),
+			storage.Put{Key: storage.ClientKey(clientID), Value: storage.Encode(c), Index: storage.ClientIndex(c)}, task, facts, now)
+		if c.Epoch != was.Epoch || c.Disabled != was.Disabled {
+			commit.Puts = append(commit.Puts, status.ClientPut(clientID, now))
+		}
+		_, err = s.Store.Commit(ctx, commit)
 		return err
 	})
 	if err != nil || task == nil {

@@ -49,12 +49,13 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 		return Response{}, err
 	}
 	scope := strings.Join(m.scope, " ")
+	id := status.NewTokenID(place)
 	token, _, err := s.Keys.Sign(ctx, m.now, keys.UseSig, typAccess, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: s.audience(client, m.scope),
-			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), ID: status.NewTokenID(place),
+			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), ID: id,
 		},
-		ClientID: client.ID, Scope: scope,
+		ClientID: client.ID, Scope: scope, Status: s.statusOf(id),
 	})
 	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope}, err
 }

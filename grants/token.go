@@ -10,6 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"jeton/events/status"
 	"jeton/storage"
 )
 
@@ -29,6 +30,28 @@ type accessClaims struct {
 	SessionID string           `json:"sid,omitempty"`
 	AuthTime  *jwt.NumericDate `json:"auth_time,omitempty"`
 	AMR       []string         `json:"amr,omitempty"`
+	Status    *tokenStatus     `json:"status,omitempty"`
+}
+
+// tokenStatus says where an API finds whether the token has been revoked (IETF
+// Token Status List §6.2).
+type tokenStatus struct {
+	List struct {
+		Index uint32 `json:"idx"`
+		URI   string `json:"uri"`
+	} `json:"status_list"`
+}
+
+// statusOf reads the claim off the token's id, so that it needs no record of
+// its own and a retry repeats it.
+func (s *Service) statusOf(jti string) *tokenStatus {
+	place, ok := status.PlaceOf(jti)
+	if !ok {
+		return nil
+	}
+	claim := new(tokenStatus)
+	claim.List.Index, claim.List.URI = place.Index, status.URI(s.Settings.Issuer, place.List)
+	return claim
 }
 
 // refreshClaims are the claims of a refresh token. Only this server reads it.
@@ -49,7 +72,7 @@ func (s *Service) sessionAccess(ses storage.Session) accessClaims {
 			ID: ses.Access.ID,
 		},
 		ClientID: ses.ClientID, Scope: ses.Access.Scope, Roles: ses.Access.Roles, SessionID: ses.ID,
-		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR,
+		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR, Status: s.statusOf(ses.Access.ID),
 	}
 }
 

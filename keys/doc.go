@@ -2,9 +2,10 @@
 // the day they are published to the day the last token under them is dead.
 //
 // A [Ring] has keys of several uses. Keys of [UseSig] sign access tokens and
-// are published as a JWK Set; a next one always exists, so that every verifier
-// knows it before it signs. Keys of [UseRefresh] authenticate refresh tokens
-// and are never published. Which key signs follows from the times in the
+// are published as a JWK Set, those of [UseStatus] for status lists with them;
+// a next one of each always exists, so that every verifier knows it before it
+// signs. Keys of [UseRefresh] authenticate refresh tokens and are never
+// published. Which key signs follows from the times in the
 // records and the store's time alone, so all nodes agree without talking to
 // each other, and every change of the ring is one commit that checks the
 // ring's own row: of two nodes that change it at once, one does.

@@ -16,6 +16,7 @@ import (
 const (
 	UseSig     = "sig"     // access tokens; published
 	UseRefresh = "refresh" // refresh tokens; never published
+	UseStatus  = "status"  // status lists; published
 )
 
 const (
@@ -148,7 +149,7 @@ func Initialized(ctx context.Context, store *storage.Store) (bool, error) {
 type KeySet struct {
 	// JSON is the JWK Set (RFC 7517 §5) of all published keys.
 	JSON []byte
-	// Algs are the algorithms of those keys, each once.
+	// Algs are the algorithms of those that sign access tokens, each once.
 	Algs []string
 }
 

@@ -9,21 +9,24 @@ import (
 )
 
 // complete makes what a ring must always have: a key of each use that signs,
-// and a next signing key of the algorithm that the configuration asks for. A
+// and of each published use a next key of the algorithm that the configuration
+// asks for. A ring of an earlier version gets the uses that it lacks. A
 // waiting key of another one is dropped, which harms nobody: it has signed
 // nothing.
 func (r *Ring) complete(ctx context.Context) error {
 	_, err := r.change(ctx, func(s *snapshot, e *edit) {
-		if s.current(s.now, UseSig) == nil {
-			r.add(e, UseSig, r.config.Alg, s.now)
-		}
-		waiting := s.waiting(UseSig)
-		if waiting != nil && !r.asConfigured(waiting.private) {
-			e.deletes = append(e.deletes, waiting.ID)
-			waiting = nil
-		}
-		if waiting == nil {
-			r.add(e, UseSig, r.config.Alg, time.Time{})
+		for _, use := range []string{UseSig, UseStatus} {
+			if s.current(s.now, use) == nil {
+				r.add(e, use, r.config.Alg, s.now)
+			}
+			waiting := s.waiting(use)
+			if waiting != nil && !r.asConfigured(waiting.private) {
+				e.deletes = append(e.deletes, waiting.ID)
+				waiting = nil
+			}
+			if waiting == nil {
+				r.add(e, use, r.config.Alg, time.Time{})
+			}
 		}
 		if s.current(s.now, UseRefresh) == nil {
 			r.add(e, UseRefresh, algHS256, s.now)
@@ -161,7 +164,7 @@ func (r *Ring) maintain(ctx context.Context, now time.Time) error {
 	if !r.clocksAgree(now) {
 		return nil
 	}
-	for _, use := range []string{UseSig, UseRefresh} {
+	for _, use := range []string{UseSig, UseStatus, UseRefresh} {
 		if !r.due(s, use, now) {
 			continue
 		}

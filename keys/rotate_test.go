@@ -84,7 +84,7 @@ func TestJ4_VerifiersKnowAKeyBeforeItSigns(t *testing.T) {
 	if len(signers) < 7 {
 		t.Errorf("only %d keys have signed", len(signers))
 	}
-	if n := len(nodes[0].snap.Load().all); n > 6 {
+	if n := len(nodes[0].snap.Load().all); n > 8 {
 		t.Errorf("%d keys are left in the ring", n)
 	}
 }
@@ -154,7 +154,7 @@ func TestNodesThatRotateAtOnceMakeOneKey(t *testing.T) {
 	for _, tt := range []struct {
 		use string
 		now bool
-	}{{UseSig, false}, {UseSig, true}, {UseRefresh, false}, {UseRefresh, true}} {
+	}{{UseSig, false}, {UseSig, true}, {UseStatus, false}, {UseRefresh, false}, {UseRefresh, true}} {
 		c := newClock()
 		s := openStore(t, c)
 		nodes := []*Ring{openRing(t, s, c, Config{}), openRing(t, s, c, Config{}), openRing(t, s, c, Config{})}
@@ -248,7 +248,7 @@ func TestNoSweepWhileClocksDisagree(t *testing.T) {
 	if n, err := r.Sweep(t.Context()); n != 0 || err == nil {
 		t.Errorf("%d keys were removed (%v)", n, err)
 	}
-	if err := r.refresh(t.Context()); err != nil || len(r.List(c.Now())) != 4 {
+	if err := r.refresh(t.Context()); err != nil || len(r.List(c.Now())) != 6 {
 		t.Errorf("the ring is %+v (%v)", r.List(c.Now()), err)
 	}
 	machine.pass(100 * storage.Day)
@@ -270,7 +270,7 @@ func TestKeysOfAgeAreRotatedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(a.List(c.Now())); n != 3 {
+	if n := len(a.List(c.Now())); n != 5 {
 		t.Fatalf("%d keys before the time", n)
 	}
 	c.pass(time.Second)
@@ -285,7 +285,7 @@ func TestKeysOfAgeAreRotatedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(a.List(c.Now())); n != 5 {
+	if n := len(a.List(c.Now())); n != 8 {
 		t.Errorf("%d keys, want one more of each use", n)
 	}
 	_, kid := sign(t, a, c.Now(), UseSig, typAccess)
@@ -304,7 +304,7 @@ func TestAnotherAlgorithmComesWithTheNextRotation(t *testing.T) {
 	if _, kid := sign(t, r, c.Now(), UseSig, typAccess); kid != old {
 		t.Error("the key that signs has changed by a restart")
 	}
-	if algs := r.KeySet().Algs; len(algs) != 2 || len(publishedIDs(t, r)) != 2 {
+	if algs := r.KeySet().Algs; len(algs) != 2 || len(publishedIDs(t, r)) != 4 {
 		t.Errorf("published are %v, %v", publishedIDs(t, r), algs)
 	}
 	k := mustRotate(t, r, UseSig, false)

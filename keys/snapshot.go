@@ -218,7 +218,7 @@ func bindings(rec storage.SigningKey) []byte {
 }
 
 // publishedUse reports whether others need the public keys of a use.
-func publishedUse(use string) bool { return use == UseSig }
+func publishedUse(use string) bool { return use == UseSig || use == UseStatus }
 
 // publish builds the key set, or keeps the one before if it is the same. It
 // goes by the unsealed keys: what the records say of them is for people.
@@ -231,8 +231,9 @@ func publish(all []*key, before *snapshot) (*KeySet, error) {
 		if !publishedUse(k.Use) {
 			continue
 		}
+		// To others all of them sign (RFC 7517 §4.2 knows no finer use).
 		set.Keys = append(set.Keys, JWK{KeyID: k.ID, Use: UseSig, Alg: k.Alg, Key: k.private.public()})
-		if !slices.Contains(algs, k.Alg) {
+		if k.Use == UseSig && !slices.Contains(algs, k.Alg) {
 			algs = append(algs, k.Alg)
 		}
 	}

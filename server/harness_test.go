@@ -18,6 +18,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/clients"
+	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/grants"
 	"jeton/keys"
@@ -77,6 +78,7 @@ type node struct {
 	users   *accounts.Users
 	clients *accounts.Clients
 	server  *server.Server
+	lists   *lists.Publisher
 	http    *http.Client
 	log     *syncBuffer
 	handler http.Handler // the public surface, without the network before it
@@ -164,15 +166,16 @@ func bare(t testing.TB, o options) *node {
 	}
 	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now})
 	must(t, err)
+	n.lists = lists.New(lists.Config{Store: n.store, Keys: ring, Issuer: o.issuer, Log: logger})
 	docs, err := wellknown.Routes(server.Published(o.issuer, o.scopes), ring)
 	must(t, err)
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
-	t.Cleanup(func() { web.Close(); places.Close(); ring.Close(); n.store.Close() })
+	t.Cleanup(func() { n.lists.Close(); web.Close(); places.Close(); ring.Close(); n.store.Close() })
 	return n
 }
 

@@ -119,7 +119,7 @@ func TestJOSEOfIssuedTokens(t *testing.T) {
 			t.Run("J22 a client's own token", func(t *testing.T) {
 				now := float64(n.clock.Now().Unix())
 				c := n.verified(t, own)
-				n.expect(t, c, jwt.MapClaims{"iss": n.url, "sub": "app", "client_id": "app", "aud": []any{n.url}, "scope": "read write", "iat": now, "exp": now + 1800, "jti": c["jti"]})
+				n.expect(t, c, jwt.MapClaims{"iss": n.url, "sub": "app", "client_id": "app", "aud": []any{n.url}, "scope": "read write", "iat": now, "exp": now + 1800, "jti": c["jti"], "status": n.statusClaim(t, c)})
 			})
 		})
 	}
@@ -128,8 +128,8 @@ func TestJOSEOfIssuedTokens(t *testing.T) {
 func (n *node) checkKeySet(t *testing.T, alg, kty string) {
 	var set map[string][]map[string]any
 	must(t, json.Unmarshal(n.do("GET", "/.well-known/jwks.json", "", "").ok(t, 200).body, &set))
-	if len(set) != 1 || len(set["keys"]) != 2 {
-		t.Fatalf("%d members, %d keys; want the current and the next one", len(set), len(set["keys"]))
+	if len(set) != 1 || len(set["keys"]) != 4 {
+		t.Fatalf("%d members, %d keys; want the current and the next one, for tokens and for lists", len(set), len(set["keys"]))
 	}
 	members := map[string][]string{"RSA": {"alg", "e", "kid", "kty", "n", "use"}, "EC": {"alg", "crv", "kid", "kty", "use", "x", "y"}, "OKP": {"alg", "crv", "kid", "kty", "use", "x"}}
 	for _, k := range set["keys"] {
@@ -152,10 +152,10 @@ func (n *node) checkUserTokens(t *testing.T, login, refreshed answer) {
 	at := float64(n.clock.Now().Unix())
 	want := jwt.MapClaims{
 		"iss": n.url, "sub": "u-alice", "client_id": "app", "aud": []any{n.url}, "scope": "read", "roles": []any{"ROLE_USER"},
-		"iat": at - 60, "exp": at - 60 + 1800, "auth_time": at - 60, "amr": []any{"pwd"}, "jti": first["jti"], "sid": first["sid"],
+		"iat": at - 60, "exp": at - 60 + 1800, "auth_time": at - 60, "amr": []any{"pwd"}, "jti": first["jti"], "sid": first["sid"], "status": n.statusClaim(t, first),
 	}
 	n.expect(t, first, want)
-	want["iat"], want["exp"], want["jti"] = at, at+1800, second["jti"]
+	want["iat"], want["exp"], want["jti"], want["status"] = at, at+1800, second["jti"], n.statusClaim(t, second)
 	n.expect(t, second, want)
 	if first["jti"] == second["jti"] {
 		t.Error("J20: two tokens with one jti")

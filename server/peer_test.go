@@ -6,6 +6,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/clients"
+	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/grants"
 	"jeton/keys"
@@ -38,17 +39,18 @@ func (n *node) peer() *node {
 	}
 	auth, err := clients.New(clients.Config{Store: p.store, Issuer: settings.Issuer, Now: n.clock.Now})
 	must(t, err)
+	p.lists = lists.New(lists.Config{Store: p.store, Keys: ring, Issuer: settings.Issuer, Log: n.grants.Log})
 	docs, err := wellknown.Routes(server.Published(settings.Issuer, nil), ring)
 	must(t, err)
 	p.users = &accounts.Users{Store: p.store, Grants: p.grants, Passwords: pw}
 	p.clients = &accounts.Clients{Store: p.store, Grants: p.grants}
 	admin := &server.Admin{Users: p.users, Clients: p.clients, Grants: p.grants}
-	p.server, err = server.New(server.Config{Issuer: settings.Issuer, Log: n.grants.Log}, p.grants, auth, docs, admin)
+	p.server, err = server.New(server.Config{Issuer: settings.Issuer, Log: n.grants.Log, Lists: p.lists}, p.grants, auth, docs, admin)
 	must(t, err)
 	p.handler, p.operate = p.server.Handler(), admin.OperatorDoor()
 	web := httptest.NewServer(p.handler)
 	p.url, p.http = web.URL+mustURL(t, settings.Issuer).Path, n.http
-	t.Cleanup(func() { web.Close(); places.Close(); ring.Close(); p.store.Close() })
+	t.Cleanup(func() { p.lists.Close(); web.Close(); places.Close(); ring.Close(); p.store.Close() })
 	return p
 }
 

@@ -17,6 +17,7 @@ func Published(issuer string, scopes []string) wellknown.Config {
 		Token:         wellknown.Endpoint{Path: "/token", AuthMethods: all},
 		Revocation:    wellknown.Endpoint{Path: "/revoke", AuthMethods: all},
 		Introspection: wellknown.Endpoint{Path: "/introspect", AuthMethods: confidential},
+		StatusLists:   statusPath,
 		Grants:        grants.Types(),
 		AssertionAlgs: keys.AssertionAlgs(),
 		Scopes:        scopes,

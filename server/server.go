@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"jeton/clients"
+	"jeton/events/lists"
 	"jeton/grants"
 	wellknown "jeton/well-known"
 )
@@ -27,6 +28,8 @@ type Config struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger
+	// Lists publishes the status lists.
+	Lists *lists.Publisher
 }
 
 // Server answers OAuth requests.
@@ -71,6 +74,8 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/introspect", only(http.HandlerFunc(s.introspect), http.MethodPost))
 	at.Handle("/healthz", only(http.HandlerFunc(s.healthz), http.MethodGet, http.MethodHead))
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
+	at.Handle(statusPath, s.anyPage(http.HandlerFunc(s.statusLists)))
+	at.Handle(statusPath+"/{list}", s.anyPage(http.HandlerFunc(s.statusList)))
 	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
 	return s.observe(r)

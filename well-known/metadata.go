@@ -22,6 +22,9 @@ type Config struct {
 	Revocation    Endpoint
 	Introspection Endpoint
 
+	// StatusLists is the path that lists the status lists, if there is one.
+	StatusLists string
+
 	// Grants are the grant types that /token takes.
 	Grants []string
 	// AssertionAlgs are the algorithms of private_key_jwt assertions.
@@ -60,7 +63,9 @@ type Metadata struct {
 	IntrospectionEndpointAuthMethods []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionEndpointAuthAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 
-	ServiceDocumentation string `json:"service_documentation,omitempty"`
+	// StatusListAggregation is of Token Status List §9.
+	StatusListAggregation string `json:"status_list_aggregation_endpoint,omitempty"`
+	ServiceDocumentation  string `json:"service_documentation,omitempty"`
 }
 
 // Discovery is what OpenID Connect Discovery §3 requires beside. There are no
@@ -93,7 +98,8 @@ func (c Config) metadata() Metadata {
 		IntrospectionEndpointAuthMethods: c.Introspection.AuthMethods,
 		IntrospectionEndpointAuthAlgs:    c.algs(c.Introspection),
 
-		ServiceDocumentation: c.ServiceDocumentation,
+		StatusListAggregation: c.url(c.StatusLists),
+		ServiceDocumentation:  c.ServiceDocumentation,
 	}
 }
 

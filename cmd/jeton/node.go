@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"jeton/accounts"
+	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/grants"
 	"jeton/keys"
@@ -28,6 +29,7 @@ type node struct {
 	store    *storage.Store
 	ring     *keys.Ring
 	places   *status.Allocator
+	lists    *lists.Publisher
 	throttle *throttle.Throttle
 	grants   *grants.Service
 	log      *slog.Logger
@@ -74,6 +76,7 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		return err
 	}
 	n.places = status.New(n.store, status.Config{})
+	n.lists = lists.New(lists.Config{Store: n.store, Keys: n.ring, Issuer: issuer, Log: n.log})
 	if n.throttle, err = throttle.Open(ctx, throttle.Config{Store: n.store, Log: n.log}); err != nil {
 		return err
 	}
@@ -126,6 +129,9 @@ func (n *node) close() {
 		if err := n.places.Close(); err != nil {
 			n.log.Warn("status lists were not closed in order", "cause", err)
 		}
+	}
+	if n.lists != nil {
+		n.lists.Close()
 	}
 	if n.ring != nil {
 		n.ring.Close()

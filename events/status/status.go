@@ -8,8 +8,8 @@
 // token; the end of a client revokes the blocks leased to it, because their
 // rows ([BlockKey]) carry the epoch that has passed.
 //
-// It leaves to package grants when a place is taken and when it is revoked,
-// and publishes nothing.
+// It leaves to package grants when a place is taken and when it is revoked, and
+// to package lists what is published.
 package status
 
 import (
@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"jeton/storage"
@@ -89,7 +90,10 @@ func RevokedPut(jti string, now, exp time.Time) (storage.Put, bool) {
 		Key:     RevokedKey(jti),
 		Value:   storage.Encode(row),
 		Expires: exp.Add(Grace),
-		Index:   []storage.Entry{{Name: storage.IndexRevoked(p.List), Sort: fmt.Sprintf("%010d", p.Index)}},
+		Index: []storage.Entry{
+			{Name: storage.IndexRevoked(p.List), Sort: fmt.Sprintf("%010d", p.Index)},
+			{Name: IndexRecent, Sort: recent(now)},
+		},
 	}, true
 }
 
@@ -118,6 +122,11 @@ func places(blocks []block) batch[Place] {
 		all.items[i], all.items[j] = all.items[j], all.items[i]
 	})
 	return all
+}
+
+// URI is where a list is published: what a token says of it.
+func URI(issuer string, list uint32) string {
+	return strings.TrimSuffix(issuer, "/") + "/status/" + strconv.FormatUint(uint64(list), 10)
 }
 
 // ListKey names the row of a list and the partition it lives in.
