@@ -76,7 +76,10 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		return err
 	}
 	n.places = status.New(n.store, status.Config{})
-	n.lists = lists.New(lists.Config{Store: n.store, Keys: n.ring, Issuer: issuer, Log: n.log})
+	n.lists = lists.New(lists.Config{
+		Store: n.store, Keys: n.ring, Issuer: issuer, Log: n.log,
+		MostWaiting: max(1, int(s.MaxConnections)/2), // the others are for those who do not wait
+	})
 	if n.throttle, err = throttle.Open(ctx, throttle.Config{Store: n.store, Log: n.log}); err != nil {
 		return err
 	}

@@ -142,6 +142,7 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 		return err
 	}
 	public := publicServer(srv.Handler(), v.log)
+	public.RegisterOnShutdown(n.lists.Release)
 	servers := []*http.Server{public}
 	v.background.Go(func() { v.end(serveHTTP(public, v.public, int(v.settings.MaxConnections), v.cert)) })
 	if v.metrics != nil {

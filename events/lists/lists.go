@@ -61,7 +61,10 @@ type Config struct {
 	Store  *storage.Store
 	Keys   *keys.Ring
 	Issuer string
-	Log    *slog.Logger
+	// MostWaiting is how many requests may wait at once: 10,000 by default,
+	// and never more, since each keeps a connection from others.
+	MostWaiting int
+	Log         *slog.Logger
 }
 
 // Publisher holds the lists that are asked for. It is safe for concurrent use;
@@ -102,7 +105,10 @@ func newPublisher(cfg Config) *Publisher {
 		ends: make(map[storage.Partition]uint64),
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
-	p.wait.over = make(chan struct{})
+	p.wait.most, p.wait.over = mostWaiting, make(chan struct{})
+	if cfg.MostWaiting > 0 {
+		p.wait.most = min(mostWaiting, cfg.MostWaiting)
+	}
 	return p
 }
 

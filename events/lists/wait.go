@@ -20,6 +20,7 @@ const (
 // waiters counts those who wait.
 type waiters struct {
 	mu      sync.Mutex
+	most    int
 	total   int
 	sources map[string]int
 	over    chan struct{} // closed by Release
@@ -77,7 +78,7 @@ func (p *Publisher) Wait(ctx context.Context, e *Edition, source string, d time.
 func (w *waiters) sit(source string) (seat int, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || w.total >= mostWaiting || w.sources[source] >= mostOfOne {
+	if w.closed || w.total >= w.most || w.sources[source] >= mostOfOne {
 		return 0, false
 	}
 	if w.sources == nil {
