@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"jeton/storage"
@@ -47,12 +48,12 @@ func (r *Ring) change(ctx context.Context, plan func(*snapshot, *edit)) (*snapsh
 		plan(s, e)
 		switch {
 		case len(e.lacks) > 0:
-			for _, alg := range e.lacks {
-				p, err := generate(alg, r.config.RSABits)
-				if err != nil {
-					return nil, err
-				}
-				spare[alg] = append(spare[alg], p)
+			made, err := r.generateAll(e.lacks)
+			if err != nil {
+				return nil, err
+			}
+			for _, p := range made {
+				spare[p.alg] = append(spare[p.alg], p)
 			}
 			continue
 		case e.err != nil:
@@ -69,6 +70,18 @@ func (r *Ring) change(ctx context.Context, plan func(*snapshot, *edit)) (*snapsh
 		}
 	}
 	return nil, fmt.Errorf("keys: changing the key ring: %w", err)
+}
+
+// generateAll makes a key for each algorithm, all at once: a first start needs
+// several, and those of RSA take long.
+func (r *Ring) generateAll(algs []string) ([]private, error) {
+	made, errs := make([]private, len(algs)), make([]error, len(algs))
+	var work sync.WaitGroup
+	for i, alg := range algs {
+		work.Go(func() { made[i], errs[i] = generate(alg, r.config.RSABits) })
+	}
+	work.Wait()
+	return made, errors.Join(errs...)
 }
 
 // commit writes an edit if the ring is still what it was planned on.

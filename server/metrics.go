@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"jeton/events/lists"
 	"jeton/grants"
 	"jeton/passwords"
 	"jeton/throttle"
@@ -25,7 +26,7 @@ type Metrics struct {
 	panics   prometheus.Counter
 }
 
-func newMetrics(pw *passwords.Passwords) *Metrics {
+func newMetrics(pw *passwords.Passwords, published *lists.Publisher) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -46,6 +47,8 @@ func newMetrics(pw *passwords.Passwords) *Metrics {
 	m.registry.MustRegister(m.acts, m.requests, m.panics,
 		gauge("jeton_kdf_running", "Passwords that are being hashed now.", func(running, _ int) int { return running }),
 		gauge("jeton_kdf_waiting", "Sign-ins that wait for their password to be hashed; after 2 s they get 503.", func(_, waiting int) int { return waiting }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "jeton_status_waiting", Help: "Requests that wait for a change of a status list."},
+			func() float64 { return float64(published.Waiting()) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -52,7 +52,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	}
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), grants: g, clients: auth,
-		docs: docs, admin: admin, metrics: newMetrics(g.Passwords),
+		docs: docs, admin: admin, metrics: newMetrics(g.Passwords, cfg.Lists),
 	}
 	s.library = newLibrary(g)
 	admin.Source = s.sourceOf
