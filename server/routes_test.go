@@ -66,6 +66,7 @@ func TestMethodsOfEveryRoute(t *testing.T) {
 	for path, allow := range map[string]string{
 		"/token": "POST", "/revoke": "POST", "/introspect": "POST", "/healthz": "GET, HEAD", "/readyz": "GET, HEAD",
 		"/.well-known/jwks.json": "GET, HEAD, OPTIONS", "/.well-known/oauth-authorization-server": "GET, HEAD, OPTIONS", "/.well-known/openid-configuration": "GET, HEAD, OPTIONS",
+		"/status": "GET, HEAD, OPTIONS", "/status/1": "GET, HEAD, OPTIONS",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "post"} {
 			if strings.Contains(", "+allow+",", ", "+method+",") {

@@ -49,8 +49,10 @@ const (
 	// mostLists bounds the lists in memory, each of some 300 KB. One more
 	// costs the one that was asked for longest ago its place.
 	mostLists = 256
-	// mostLoads is how many lists are read from the store at once.
-	mostLoads = 4
+	// mostLoads is how many lists are read from the store at once, mostQueued
+	// how many more may be asked for meanwhile: strangers can ask for any.
+	mostLoads  = 4
+	mostQueued = 1000
 )
 
 // ErrUnknown says that there is no such list.
@@ -135,6 +137,10 @@ func (p *Publisher) list(ctx context.Context, number uint32) (*list, error) {
 		return l, nil
 	}
 	ld := p.loading[number]
+	if ld == nil && len(p.loading) >= mostQueued {
+		p.mu.Unlock()
+		return nil, fmt.Errorf("lists: too many status lists are asked for at once: %w", storage.ErrUnavailable)
+	}
 	if ld == nil {
 		ld = &load{done: make(chan struct{})}
 		p.loading[number] = ld

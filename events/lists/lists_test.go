@@ -343,6 +343,22 @@ func TestListsInMemoryAreBounded(t *testing.T) {
 	}
 }
 
+func TestListsAskedForAtOnceAreBounded(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.token()
+	for n := range uint32(mostQueued) {
+		w.loading[n] = &load{done: make(chan struct{})}
+	}
+	if _, _, err := w.Latest(t.Context(), p.List); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("one too many: %v", err)
+	}
+	clear(w.loading)
+	w.latest(p.List)
+	if _, _, err := w.Latest(t.Context(), p.List+1); !errors.Is(err, ErrUnknown) || len(w.loading) != 0 {
+		t.Errorf("%v, %d are being read", err, len(w.loading))
+	}
+}
+
 func TestWaitersAreBounded(t *testing.T) {
 	p := newPublisher(Config{MostWaiting: 3})
 	for i := range 3 {

@@ -164,10 +164,13 @@ func TestL14_NoPlaceTwiceAcrossProcessesAndKill(t *testing.T) {
 	var all seen
 	var wg sync.WaitGroup
 	for n := range 5 {
-		killed := n < 2
+		killed, places := n < 2, "4000"
+		if killed {
+			places = "1000000" // so that it does not end before it is killed
+		}
 		wg.Go(func() {
 			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), "STATUS_TEST_DIR="+dir, "STATUS_TEST_PLACES=4000")
+			cmd.Env = append(os.Environ(), "STATUS_TEST_DIR="+dir, "STATUS_TEST_PLACES="+places)
 			cmd.Stderr = os.Stderr
 			out, err := cmd.StdoutPipe()
 			if err == nil {
