@@ -21,8 +21,9 @@
 //     of a botnet, of which each member stays below the other rules.
 //
 // A pair that has signed in within 60 days is known, and only its own count
-// holds it up: strangers can neither take its turn nor use it up. (It adds to
-// the count of its source, which it need not obey.)
+// holds it up: strangers can neither take its turn nor use it up. It adds to the
+// count of its source, which it need not obey; so somebody in the network of n
+// users has the free failures of each of them at once.
 //
 // # An account under attack
 //
