@@ -10,7 +10,6 @@ import (
 	gosync "sync"
 	"testing"
 	"time"
-
 )
 
 // pairOf is the count of a pair.
