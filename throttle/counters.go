@@ -127,13 +127,20 @@ func (t *counters) ask(key uint64, now int64) {
 		}
 		c = t.replace(c, key, ofPair, now)
 	}
+	if c.impatience(now) == 0 {
+		c.asks %= patience // of one who stayed away, what he had before
+	}
 	if c.empty <= now {
-		if now-c.last > asksFor {
-			c.asks = 0
-		}
 		c.last = now // which means nothing else while there are no failures
 	}
 	c.asks = min(c.asks+1, patience*mostImpatient)
+}
+
+func (c *counter) impatience(now int64) int64 {
+	if c.empty <= now && now-c.last > asksFor {
+		return 0
+	}
+	return int64(c.asks) / patience
 }
 
 // refund takes an attempt back. prev is what c.last was before it.

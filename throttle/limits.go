@@ -171,13 +171,12 @@ func (r *rule) judged(c *counter, now int64) int64 {
 func (r *rule) wait(c *counter, now int64, b bias) int64 {
 	n := r.count(c, now)
 	level := n - min(int64(c.open), r.parallel)
-	competes := n > b.own
-	if !competes {
-		b.behind = 0
+	if n <= b.own {
+		b.behind = 0 // nobody competes
 	}
 	until := now
 	if r.first > 0 {
-		if level >= r.free && competes {
+		if level >= r.free {
 			until = c.last + (1+b.behind)*r.delay(level)
 		}
 		level = n
@@ -190,9 +189,8 @@ func (r *rule) wait(c *counter, now int64, b bias) int64 {
 
 // bias is how an attempt stands to others who want the turn of an account.
 type bias struct {
-	// own are the failures of its pair. When they are all there is on the account
-	// nobody competes, and the rule of the pair makes it wait as long as it
-	// should.
+	// own are the failures of its pair: for them alone the rule of the pair makes
+	// it wait as long as it should.
 	own int64
 	// behind is how far it stands back.
 	behind int64
@@ -200,7 +198,7 @@ type bias struct {
 
 func (r *rule) bias(pair *counter, now int64) bias {
 	own := r.judged(pair, now)
-	return bias{own, own + int64(pair.asks)/patience}
+	return bias{own, own + pair.impatience(now)}
 }
 
 // delay is the distance between attempts at a count.

@@ -50,6 +50,58 @@ func TestT24_Siege(t *testing.T) {
 	signIn(t, th, by("bob", home))
 }
 
+// Who hammers stands back, until he has stayed away for a while; an attempt that
+// was taken back costs nobody a turn.
+func TestImpatience(t *testing.T) {
+	th, c := alone(t)
+	for i := range 20 {
+		for !fail(t, th, by("alice", v4(i))) {
+			c.advance(time.Second)
+		}
+	}
+	for range 1000 {
+		refused(t, th, by("alice", v4(100)), "account")
+	}
+	if wait := refused(t, th, by("alice", v4(101)), "account").RetryAfter; wait > 5*time.Minute {
+		t.Errorf("a new source waits %s", wait)
+	}
+	if wait := refused(t, th, by("alice", v4(100)), "account").RetryAfter; wait < time.Hour {
+		t.Errorf("who hammers waits %s", wait)
+	}
+	c.advance(5 * time.Minute)
+	refused(t, th, by("alice", v4(100)), "account")
+	k, err := th.Try(by("alice", v4(101)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, th, by("alice", v4(102)), "account")
+	k.Cancel()
+	if !fail(t, th, by("alice", v4(102))) {
+		t.Error("an attempt that was taken back took the turn")
+	}
+	c.advance(16 * time.Minute)
+	if !fail(t, th, by("alice", v4(100))) {
+		t.Error("has to wait for ever")
+	}
+}
+
+// Asking costs no hash, so it may not push out what did.
+func TestAskingTakesNoCount(t *testing.T) {
+	r := defaults.rules()
+	table := newCounters(minSize, &r)
+	for i := range uint64(ways) {
+		table.charge(table.claim(1+i*minSize, ofPair, 0), 0)
+	}
+	table.ask(1+ways*minSize, 0)
+	if table.find(1+ways*minSize) != nil {
+		t.Error("a count made place for one who asked")
+	}
+	table.charge(table.claim(1+ways*minSize, ofPair, 1), 1)
+	if table.find(1+ways*minSize) == nil {
+		t.Error("there is no place for a count")
+	}
+}
+
 // The budget of N6 over days: 100, and one an hour, whatever the sources.
 func TestN6_TheBudgetOfAnAccount(t *testing.T) {
 	for name, from := range map[string]func(i int) netip.Addr{
@@ -184,6 +236,16 @@ func TestKnownPairsOfOneUserAreBounded(t *testing.T) {
 	}
 	if !k.has(uint64(7)<<56|2, 9_999, today) {
 		t.Error("the latest place of the other is not known")
+	}
+	// Of two who share the places the one with more gives way, however fresh.
+	carol, dave := uint64(9)<<56|1, uint64(9)<<56|2
+	for i := range 8 {
+		k.mark(carol, uint32(i), today-30)
+		k.mark(dave, uint32(i), today-uint32(i))
+	}
+	k.mark(dave, 8, today)
+	if !k.has(dave, 8, today) || k.has(dave, 7, today) || !k.has(carol, 0, today) {
+		t.Error("a place of the other was taken")
 	}
 	for user := range 40 { // more users than places
 		k.mark(uint64(7)<<56|uint64(100+user), 1, today)

@@ -21,8 +21,9 @@
 //     of a botnet, of which each member stays below the other rules.
 //
 // A pair that has signed in within 60 days is known, and only its own count
-// holds it up: strangers can neither take its turn nor use it up. (It adds to
-// the count of its source, which it need not obey.)
+// holds it up: strangers can neither take its turn nor use it up. It adds to the
+// count of its source, which it need not obey; so somebody in the network of n
+// users has the free failures of each of them at once.
 //
 // # An account under attack
 //
@@ -37,10 +38,11 @@
 // While it lasts, that turn would go to whoever asks most often. Therefore a
 // stranger stands back by one for each failure of its own, and for each eight
 // times it came before its turn: standing back by k it waits (1+k) times as
-// long, and its end comes k earlier. Whoever hammers never has a turn again; the
-// owner in a new place, who comes back after Retry-After, has the next one. An
-// attacker who is as patient, from fresh sources without end, can take the
-// turns, and no more than these.
+// long, and its end comes k earlier (at most 63 for haste, forgotten after a
+// quarter of an hour). So the turns pass by whoever hammers, and the owner in a
+// new place, who comes back after Retry-After, has the next one. An attacker
+// who is as patient, from fresh sources without end, can take the turns, and
+// no more than these.
 //
 // A success clears the pair, and takes the failures of that pair from the
 // account. It does not clear the account: else each sign-in of the owner would

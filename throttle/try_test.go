@@ -104,6 +104,40 @@ func TestParallelSignIns(t *testing.T) {
 	if got := failures(t, th, by("robot", v4(1)), 100); got != 4 {
 		t.Errorf("%d more failures were free after one that a success ran beside", got)
 	}
+	// Nor does a success clear what has not been judged.
+	fail(t, th, by("other", v4(1)))
+	right, err := th.Try(by("other", v4(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := th.Try(by("other", v4(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	right.Success()
+	wrong.Failure()
+	if got := th.pairOf("other", v4(1)); got != 1 {
+		t.Errorf("%d failures instead of the one after the success", got)
+	}
+}
+
+// Who fails alone waits as the rule of the pair says, however often.
+func TestNobodyCompetes(t *testing.T) {
+	th, c := alone(t)
+	a := by("alice", v4(1))
+	for range 60 {
+		if !fail(t, th, a) {
+			t.Fatalf("still refused after the wait, with %d failures", th.pairOf("alice", v4(1)))
+		}
+		if k, err := th.Try(a); err == nil {
+			k.Cancel()
+			continue
+		}
+		if e := refused(t, th, a, "pair"); e.RetryAfter > 15*time.Minute {
+			t.Fatalf("waits %s", e.RetryAfter)
+		}
+		c.advance(15 * time.Minute)
+	}
 }
 
 // A success clears what its own pair has done, and no more.

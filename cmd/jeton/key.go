@@ -27,7 +27,7 @@ func (a *app) keyList() *cobra.Command {
 				if err := way.list(ctx, "/keys", nil, l.page); err != nil {
 					return err
 				}
-				return l.end("there are no keys yet: they are made when the server starts")
+				return l.end("there are no keys")
 			})
 		},
 	}

@@ -109,6 +109,17 @@ func (s *Settings) passwordConfig(issuer string) passwords.Config {
 	}
 }
 
+// warnOfAlgorithm tells that a setting has not taken effect yet: the store has
+// keys of another algorithm, and they sign until they are rotated out.
+func (n *node) warnOfAlgorithm(alg string) {
+	for _, k := range n.ring.List(time.Now()) {
+		if k.Use == keys.UseSig && k.State == keys.Current && k.Alg != alg {
+			n.log.Warn("tokens are still signed with another algorithm than signing-alg says; the next rotation changes that: jeton key rotate",
+				"signs", k.Alg, "signing-alg", alg)
+		}
+	}
+}
+
 // accounts is the administration of users and clients.
 func (n *node) accounts() *server.Admin {
 	return &server.Admin{

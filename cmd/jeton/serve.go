@@ -76,6 +76,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 	if err := ensure(ctx, s, n); err != nil {
 		return err
 	}
+	n.warnOfAlgorithm(s.SigningAlg.word)
 	listening, err := o.opened(ctx, n)
 	if err != nil {
 		return err
