@@ -79,6 +79,10 @@ func ClientIndex(c Client) []Entry {
 // IndexClientSessions lists the sessions of one client by sid.
 func IndexClientSessions(clientID string) string { return "sessions/" + clientID }
 
+// IndexLive lists the sessions of one client that have not ended, by sid. Asked
+// of one partition it is what the client's session limit counts.
+func IndexLive(clientID string) string { return "live/" + clientID }
+
 // IndexRevoked lists the revoked places of one status list by index.
 func IndexRevoked(list uint32) string { return fmt.Sprintf("revoked/%08x", list) }
 
