@@ -86,7 +86,7 @@ func checkGrants(c storage.Client, wrong *faults) {
 	}
 	checkOnce("grant_types", c.Grants, wrong)
 	if c.Public() && slices.Contains(c.Grants, storage.GrantClientCredentials) {
-		wrong.add("grant_types: a public client has no credentials, so not client_credentials either (RFC 6749 §4.4)")
+		wrong.add("grant_types: a public client has no credentials, so not client_credentials either (RFC 6749 section 4.4)")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 func badURI(s string) (*url.URL, string) {
 	if s == "" || len(s) > maxURI || !printable(s) || strings.ContainsAny(s, " \"<>\\^`{|}") {
-		return nil, "not up to 2048 characters that may stand in a URI (RFC 3986 §2)"
+		return nil, "not up to 2048 characters that may stand in a URI (RFC 3986 section 2)"
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme == "" {
@@ -58,7 +58,7 @@ func badRedirectURI(s string) string {
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return "http is only for 127.0.0.1, [::1] and localhost, everything else takes https"
 	case u.Scheme != "https" && u.Scheme != "http" && !strings.Contains(u.Scheme, "."):
-		return "a scheme of the app's own is a reversed domain name with a dot in it, such as com.example.app (RFC 8252 §7.1)"
+		return "a scheme of the app's own is a reversed domain name with a dot in it, such as com.example.app (RFC 8252 section 7.1)"
 	}
 	return ""
 }

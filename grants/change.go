@@ -22,7 +22,7 @@ func (s *Service) changeUser(ctx context.Context, sub string, change func(*stora
 	p := storage.UserPartition(sub)
 	var task *pending
 	if end != nil {
-		task = &pending{Selection{Subject: sub}, *end, newID()}
+		task = &pending{Selection: Selection{Subject: sub}, Ending: *end, ID: newID()}
 	}
 	err = retryConflicts(func() error {
 		rec, now, err := s.Store.User(ctx, sub)
@@ -39,6 +39,7 @@ func (s *Service) changeUser(ctx context.Context, sub string, change func(*stora
 		u.Updated = now
 		if end != nil {
 			u.Epoch++
+			task.Epoch = u.Epoch
 		}
 		_, err = s.Store.Commit(ctx, changing(p, rec.Check(storage.UserKey(sub)), storage.Put{Key: storage.UserKey(sub), Value: storage.Encode(u)}, task, facts, now))
 		return err
@@ -62,7 +63,7 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 	p := storage.ClientPartition(clientID)
 	var task *pending
 	if end != nil {
-		task = &pending{Selection{ClientID: clientID}, *end, newID()}
+		task = &pending{Selection: Selection{ClientID: clientID}, Ending: *end, ID: newID()}
 	}
 	err = retryConflicts(func() error {
 		rec, now, err := s.Store.Client(ctx, clientID)
@@ -80,6 +81,7 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 		c.Updated = now
 		if end != nil {
 			c.Epoch++
+			task.Epoch = c.Epoch
 		}
 		commit := changing(p, rec.Check(storage.ClientKey(clientID)),
 			storage.Put{Key: storage.ClientKey(clientID), Value: storage.Encode(c), Index: storage.ClientIndex(c)}, task, facts, now)

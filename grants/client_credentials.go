@@ -24,24 +24,29 @@ func (clientCredentialsGrant) Authorize(ctx context.Context, s *Service, req Req
 	if err != nil {
 		return nil, err
 	}
+	system, err := s.Store.CachedSystem(ctx)
+	if err != nil {
+		return nil, err
+	}
 	now, err := s.Store.Now(ctx)
-	return machine{req, scope, now}, err
+	return machine{req, scope, system.Value, now}, err
 }
 
 // machine is the authorization of a token without user and session. Nothing is
 // stored for it: its index comes from a block that was leased to the client, so
 // that ending the client reaches it.
 type machine struct {
-	req   Request
-	scope []string
-	now   time.Time
+	req    Request
+	scope  []string
+	system storage.System
+	now    time.Time
 }
 
 func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 	client := m.req.Client.Value
 	issued := seconds(m.now)
 	expires := issued.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))
-	place, err := s.Places.NextForClient(ctx, m.now, client.ID, m.req.Client.Version, client.Epoch, expires)
+	place, err := s.Places.NextForClient(ctx, m.now, client.ID, m.req.Client.Version, status.Epoch(client, m.system), expires)
 	if errors.Is(err, storage.ErrConflict) {
 		return s.issueAfresh(ctx, m.req)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jeton/events"
+	"jeton/events/status"
 	"jeton/storage"
 )
 
@@ -42,7 +43,11 @@ func (s *Service) End(ctx context.Context, sel Selection, e Ending) (int, error)
 	case sel.All:
 		return s.endAll(ctx, e)
 	case sel.Subject != "" && sel.ClientID != "":
-		return s.sweepSessions(ctx, sel, e)
+		now, err := s.Store.Now(ctx)
+		if err != nil {
+			return 0, err
+		}
+		return s.sweepSessions(ctx, sel, e, func(ses storage.Session) bool { return !ses.Created.After(now) })
 	case sel.Subject != "":
 		return s.endUser(ctx, sel.Subject, e)
 	case sel.ClientID != "":
@@ -86,7 +91,7 @@ func (s *Service) endUser(ctx context.Context, sub string, e Ending) (int, error
 }
 
 func (s *Service) endAll(ctx context.Context, e Ending) (int, error) {
-	task := pending{Selection{All: true}, e, newID()}
+	task := pending{Selection: Selection{All: true}, Ending: e, ID: newID()}
 	err := retryConflicts(func() error {
 		snap, err := s.Store.Read(ctx, storage.SystemPartition, storage.SystemKey)
 		if err != nil {
@@ -98,6 +103,7 @@ func (s *Service) endAll(ctx context.Context, e Ending) (int, error) {
 		}
 		check := system.Check(storage.SystemKey)
 		system.Value.Epoch++
+		task.Epoch = system.Value.Epoch
 		_, err = s.Store.Commit(ctx, storage.Change{
 			Partition: storage.SystemPartition, Checks: []storage.Check{check},
 			Puts: []storage.Put{{Key: storage.SystemKey, Value: storage.Encode(system.Value)}, task.put(), task.event(snap.Now)},
@@ -115,6 +121,20 @@ type pending struct {
 	Selection Selection `json:"selection"`
 	Ending    Ending    `json:"ending"`
 	ID        string    `json:"id"`
+	// Epoch is the one that began with the ending. What began under it, or
+	// later, is none of its business, whenever the second step comes.
+	Epoch uint64 `json:"epoch"`
+}
+
+// reaches reports whether a session is one that the ending ended.
+func (p pending) reaches(ses storage.Session) bool {
+	switch {
+	case p.Selection.All:
+		return ses.SystemEpoch < p.Epoch
+	case p.Selection.ClientID != "":
+		return ses.ClientEpoch < p.Epoch
+	}
+	return ses.UserEpoch < p.Epoch
 }
 
 func (p pending) key() storage.Key { return storage.Key{Kind: kindPending, ID: p.ID} }
@@ -139,33 +159,36 @@ const (
 // finish does the second step of an ending and strikes it off.
 func (s *Service) finish(ctx context.Context, p storage.Partition, task pending) (int, error) {
 	sel := task.Selection
-	if sel.All {
-		if err := s.bumpClients(ctx); err != nil {
-			return 0, err
-		}
-	}
 	if sel.ClientID != "" || sel.All {
 		// Other nodes may go by the old epoch for as long as their caches.
 		if err := pause(ctx, storage.CacheAge); err != nil {
 			return 0, err
 		}
 	}
-	n, err := s.sweepSessions(ctx, sel, task.Ending)
+	n, err := s.sweepSessions(ctx, sel, task.Ending, task.reaches)
 	if err != nil {
 		return n, err
+	}
+	if sel.All {
+		if err := s.noteClients(ctx); err != nil {
+			return n, err
+		}
 	}
 	_, err = s.Store.Commit(ctx, storage.Change{Partition: p, Deletes: []storage.Key{task.key()}})
 	return n, err
 }
 
-// bumpClients ends the clients' own tokens: they belong to no session, so the
-// system's epoch does not reach them, but each client's does.
-func (s *Service) bumpClients(ctx context.Context) error {
+// noteClients has the status lists look at the blocks of all clients: they are of
+// an epoch that is over.
+func (s *Service) noteClients(ctx context.Context) error {
 	return s.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexClients}, func(row storage.Row) error {
-		_, _, err := s.changeClient(ctx, row.ID, func(c *storage.Client) error { c.Epoch++; return nil }, nil, nil)
-		if errors.Is(err, ErrNotFound) {
-			return nil
+		now, err := s.Store.Now(ctx)
+		if err != nil {
+			return err
 		}
+		_, err = s.Store.Commit(ctx, storage.Change{
+			Partition: row.Partition, Puts: []storage.Put{status.ClientPut(row.ID, now)},
+		})
 		return err
 	})
 }
@@ -199,8 +222,9 @@ func (s *Service) Finish(ctx context.Context) {
 	}
 }
 
-// sweepSessions ends each selected session that has not ended.
-func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending) (int, error) {
+// sweepSessions ends each selected session that has not ended and that the
+// ending reaches: who logs in while it goes on begins something new.
+func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, reaches func(storage.Session) bool) (int, error) {
 	q := storage.Query{Index: storage.IndexSessions}
 	if sel.Subject != "" {
 		q.Partition = storage.UserPartition(sel.Subject)
@@ -210,7 +234,7 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending) (i
 	n := 0
 	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
-		if err != nil || ses.Value.Ended != nil || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
+		if err != nil || ses.Value.Ended != nil || !reaches(ses.Value) || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
 			return err
 		}
 		ended, err := s.endSession(ctx, ses.Value.Subject, ses.Value.ID, e)

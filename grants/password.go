@@ -159,7 +159,7 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 	secret, sid := randomBytes(32), newID()
 	ses := storage.Session{
 		ID: sid, Subject: l.user.Value.Subject, ClientID: client.ID,
-		Scope: strings.Join(l.scope, " "), Audience: s.audience(client, l.scope), AMR: l.amr,
+		Scope: strings.Join(l.scope, " "), AMR: l.amr,
 		Created: now, AuthTime: seconds(now), End: seconds(now.Add(lifetime(client.SessionTTL, s.Settings.SessionTTL))),
 		UserEpoch: l.user.Value.Epoch, ClientEpoch: client.Epoch, SystemEpoch: l.system,
 		Generation: 1, RotID: newRotID(), Rotated: now,
@@ -188,12 +188,22 @@ func (s *Service) makeRoom(ctx context.Context, change *storage.Change, ses stor
 		most = s.Settings.MaxSessions
 	}
 	var live []storage.Record[storage.Session]
-	err := s.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexSessions, Partition: change.Partition}, func(row storage.Row) error {
+	q := storage.Query{Index: storage.IndexLive(ses.ClientID), Partition: change.Partition}
+	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		old, err := storage.Decode[storage.Session](row)
-		if err == nil && old.Value.ClientID == ses.ClientID && old.Value.Ended == nil && now.Before(old.Value.Refresh.Expires) {
+		switch {
+		case err != nil:
+			return err
+		case now.Before(old.Value.Refresh.Expires):
 			live = append(live, old)
+		case len(change.Puts) < mostTidied:
+			// Idle too long: it is live no more, and must not be looked at at
+			// every login until its row expires.
+			over := sessionPut(old.Value, slices.DeleteFunc(sessionIndex(old.Value), func(e storage.Entry) bool { return e.Name == q.Index }))
+			change.Checks = append(change.Checks, old.Check(storage.SessionKey(old.Value.ID)))
+			change.Puts = append(change.Puts, over)
 		}
-		return err
+		return nil
 	})
 	if err != nil || len(live) < most {
 		return err
@@ -205,6 +215,9 @@ func (s *Service) makeRoom(ctx context.Context, change *storage.Change, ses stor
 	}
 	return nil
 }
+
+// mostTidied bounds what a login writes beside its own session.
+const mostTidied = 50
 
 // checkEpochs closes the gap that the caches leave: a session that was opened
 // under an epoch that ended meanwhile, after the sweep had passed, ends here,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"jeton/events"
@@ -157,14 +158,11 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	return resp, nil
 }
 
-// commitSession writes the session on the condition that it and the user are
-// still what the decision was made on.
+// commitSession commits a [Service.sessionChange] that carries a rotation or an
+// access token of its own, and finds out what became of it where the store
+// cannot say.
 func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Session, more []storage.Put) error {
-	version, err := s.Store.Commit(ctx, storage.Change{
-		Partition: storage.UserPartition(ses.Subject),
-		Checks:    []storage.Check{p.session.Check(storage.SessionKey(ses.ID)), p.user.Check(storage.UserKey(ses.Subject))},
-		Puts:      append(more, sessionPut(ses, nil)),
-	})
+	version, err := s.Store.Commit(ctx, s.sessionChange(p, ses, more))
 	if err == nil {
 		s.Store.WroteSession(version, ses)
 		return nil
@@ -174,6 +172,16 @@ func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Se
 		go s.markUndelivered(rotated{ses.Subject, ses.ID, ses.RotID})
 	}
 	return settled
+}
+
+// sessionChange writes a session on the condition that it and its user are still
+// what the decision was made on.
+func (s *Service) sessionChange(p presented, ses storage.Session, more []storage.Put) storage.Change {
+	return storage.Change{
+		Partition: storage.UserPartition(ses.Subject),
+		Checks:    []storage.Check{p.session.Check(storage.SessionKey(ses.ID)), p.user.Check(storage.UserKey(ses.Subject))},
+		Puts:      append(more, sessionPut(ses, nil)),
+	}
 }
 
 // retry is the authorization to answer again what was answered before.
@@ -217,7 +225,8 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 		return Response{}, s.endForReuse(ctx, r.presented, storage.ReasonReuse)
 	}
 	same := r.now.Before(ses.Access.Expires) && isLive(ses, ses.Access.ID) &&
-		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles)
+		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
+		slices.Equal(ses.Audience, s.audience(r.req.Client.Value, strings.Fields(ses.Scope)))
 	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
 	var revoked []storage.Put
 	if !same {
@@ -233,10 +242,16 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	if foreign {
 		ses.RetryStreak, ses.RetryGeneration = r.streak, ses.Generation
 	}
-	if !same || foreign {
-		if err := s.commitSession(ctx, r.presented, ses, revoked); err != nil {
-			return Response{}, err
-		}
+	switch {
+	case !same:
+		err = s.commitSession(ctx, r.presented, ses, revoked)
+	case foreign:
+		// This write has no id of its own by which it could be told from another's,
+		// so its loss is never taken for success: the request is decided again.
+		_, err = s.Store.Commit(ctx, s.sessionChange(r.presented, ses, nil))
+	}
+	if err != nil {
+		return Response{}, err
 	}
 	resp.Retry = true
 	return resp, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"jeton/events"
@@ -60,6 +61,7 @@ func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client st
 	if err != nil {
 		return nil, err
 	}
+	ses.Audience = s.audience(client, strings.Fields(ses.Scope))
 	ses.Access = storage.IssuedAccess{
 		ID: status.NewTokenID(place), Issued: issued, Expires: expires, Scope: scope, Roles: slices.Clone(roles),
 	}
@@ -124,11 +126,17 @@ func sessionPut(ses storage.Session, index []storage.Entry) storage.Put {
 	}
 }
 
+// sessionIndex are the entries of a session; those of one that is over leave out
+// what counts the live ones.
 func sessionIndex(ses storage.Session) []storage.Entry {
-	return []storage.Entry{
+	entries := []storage.Entry{
 		{Name: storage.IndexSessions, Sort: ses.ID},
 		{Name: storage.IndexClientSessions(ses.ClientID), Sort: ses.ID},
 	}
+	if ses.Ended == nil {
+		entries = append(entries, storage.Entry{Name: storage.IndexLive(ses.ClientID), Sort: ses.ID})
+	}
+	return entries
 }
 
 // endPuts ends a session: the record, the revoked places of its live tokens,
@@ -143,7 +151,7 @@ func endPuts(ses storage.Session, e Ending, now time.Time) []storage.Put {
 	event := events.New(events.SessionEnded, now)
 	event.Subject, event.Session, event.ClientID = ses.Subject, ses.ID, ses.ClientID
 	event.Actor, event.Reason, event.Note, event.Source = e.By, e.Reason, e.Note, e.Source
-	return append(puts, sessionPut(ses, nil), events.Put(event))
+	return append(puts, sessionPut(ses, sessionIndex(ses)), events.Put(event))
 }
 
 // endSession ends the session unless it has ended meanwhile, and reports

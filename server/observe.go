@@ -60,7 +60,13 @@ func (s *Server) observe(r *mux.Router) http.Handler {
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		req = req.WithContext(context.WithValue(req.Context(), noteKey{}, n))
 		defer func() {
-			if v := recover(); v != nil {
+			v := recover()
+			if v == http.ErrAbortHandler { // the client has gone; net/http closes the connection
+				s.metrics.request(n.route, 0, time.Since(begun))
+				s.logRequest(req, n, 0, time.Since(begun))
+				panic(v)
+			}
+			if v != nil {
 				s.metrics.panics.Inc()
 				s.cfg.Log.ErrorContext(req.Context(), "a request ended in a panic: this is a defect, please report it", "panic", v, "stack", string(debug.Stack()))
 				if !rec.wrote {

@@ -97,8 +97,10 @@ func TestT24_GuessingAClientSecretIsSlow(t *testing.T) {
 				t.Errorf("slowed after %d failures", i)
 			}
 			slowed(t, a)
-			// From elsewhere the client works on.
-			n.post("/token", form("grant_type", "client_credentials"), app, from("198.51.100.8")).want(t, 200, "")
+			// The client itself works on, beside whoever guesses.
+			for _, path := range []string{"/token", "/revoke", "/introspect"} {
+				n.post(path, form("grant_type", "client_credentials", "token", "x"), app, from("198.51.100.7")).want(t, 200, "")
+			}
 			return
 		}
 		a.want(t, 401, "invalid_client")
@@ -114,4 +116,12 @@ func TestT24_UsersBehindABackend(t *testing.T) {
 		n.post("/token", form("grant_type", "password", "username", fmt.Sprintf("user%d", i), "password", "wrong"), app, from("192.0.2.9")).want(t, 400, "invalid_grant")
 	}
 	n.post("/token", loginForm(), app, from("192.0.2.9")).want(t, 200, "")
+
+	// Where it passes on addresses, a visitor cannot shut another out.
+	n.post("/token", loginForm(), app, from("198.51.100.7")).want(t, 200, "")
+	for range 20 {
+		n.post("/token", form("grant_type", "password", "username", "alice", "password", "wrong"), app, from("203.0.113.9"))
+	}
+	slowed(t, n.post("/token", loginForm(), app, from("203.0.113.9")))
+	n.post("/token", loginForm(), app, from("198.51.100.7")).want(t, 200, "")
 }

@@ -33,26 +33,20 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) (form, st
 	return f, client, nil
 }
 
-// authenticate asks who the client is, unless its secret has been guessed at
-// too often from there.
+// authenticate asks who the client is. Who presents a wrong secret too often is
+// told to wait; a right one is never held up, for it costs one hash to look at
+// and cannot be guessed, and a client must not be shut out by its neighbours.
 func (s *Server) authenticate(r *http.Request, creds clients.Credentials) (storage.Record[storage.Client], error) {
-	if s.grants.Throttle == nil || creds.Secret == "" {
-		return s.clients.Authenticate(r.Context(), creds)
+	client, err := s.clients.Authenticate(r.Context(), creds)
+	if s.grants.Throttle == nil || creds.Secret == "" || !errors.Is(err, clients.ErrInvalidClient) {
+		return client, err
 	}
 	addr, _ := netip.ParseAddr(s.sourceOf(r).Address)
-	ticket, err := s.grants.Throttle.Try(throttle.Attempt{ClientID: creds.ClientID, Source: addr})
-	if err != nil {
-		return storage.Record[storage.Client]{}, err
+	ticket, slow := s.grants.Throttle.Try(throttle.Attempt{ClientID: creds.ClientID, Source: addr})
+	if slow != nil {
+		return client, slow
 	}
-	client, err := s.clients.Authenticate(r.Context(), creds)
-	switch {
-	case err == nil:
-		ticket.Success()
-	case errors.Is(err, clients.ErrInvalidClient):
-		ticket.Failure()
-	default:
-		ticket.Cancel()
-	}
+	ticket.Failure()
 	return client, err
 }
 
@@ -87,12 +81,13 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if resp.Retry {
 		outcome = "retry"
 	}
+	if r.Context().Err() != nil {
+		s.metrics.count(grantType, client.Value.ID, "lost")
+		s.grants.Undelivered(resp)
+		panic(http.ErrAbortHandler) // to return would be a 200 without tokens
+	}
 	s.metrics.count(grantType, client.Value.ID, outcome)
 	s.allowOrigin(w, r)
-	if r.Context().Err() != nil {
-		s.grants.Undelivered(resp)
-		return
-	}
 	writeJSON(w, http.StatusOK, data)
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		s.grants.Undelivered(resp)

@@ -223,9 +223,10 @@ type StatusList struct {
 	Leased []byte `json:"leased"`
 }
 
-// StatusBlock is a block of indexes leased for the tokens of one client, with
-// the client's epoch at that time: a token from a block of an older epoch is
-// revoked, so ending a client ends tokens of which nothing is stored.
+// StatusBlock is a block of indexes leased for the tokens of one client. Epoch is
+// the sum of the client's and the system's at that time: as neither ever falls,
+// the sum is the same only while both are. A token from a block of an older one
+// is revoked, so ending a client ends tokens of which nothing is stored.
 type StatusBlock struct {
 	List  uint32 `json:"list"`
 	Block uint32 `json:"block"`

@@ -79,6 +79,10 @@ func ClientIndex(c Client) []Entry {
 // IndexClientSessions lists the sessions of one client by sid.
 func IndexClientSessions(clientID string) string { return "sessions/" + clientID }
 
+// IndexLive lists the sessions of one client that have not ended, by sid. Asked
+// of one partition it is what the client's session limit counts.
+func IndexLive(clientID string) string { return "live/" + clientID }
+
 // IndexRevoked lists the revoked places of one status list by index.
 func IndexRevoked(list uint32) string { return fmt.Sprintf("revoked/%08x", list) }
 
@@ -190,13 +194,18 @@ func (s *Store) CachedClient(ctx context.Context, id string) (Record[Client], er
 // CachedSystem reads the system record, at most [CacheAge] old.
 func (s *Store) CachedSystem(ctx context.Context) (Record[System], error) {
 	return s.system.get(string(SystemPartition), func() (Record[System], bool, error) {
-		snap, err := s.Read(ctx, SystemPartition, SystemKey)
-		if err != nil {
-			return Record[System]{}, false, err
-		}
-		rec, err := Decode[System](snap.Rows[0])
+		rec, err := s.System(ctx)
 		return rec, true, err
 	})
+}
+
+// System reads the system record.
+func (s *Store) System(ctx context.Context) (Record[System], error) {
+	snap, err := s.Read(ctx, SystemPartition, SystemKey)
+	if err != nil {
+		return Record[System]{}, err
+	}
+	return Decode[System](snap.Rows[0])
 }
 
 // AllByIndex walks an index to its end, a page at a time.

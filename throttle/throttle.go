@@ -52,10 +52,11 @@
 // # Behind a backend
 //
 // A confidential client that authenticated and sends the passwords of its users
-// from one address ([Attempt.TrustedClient]) has one count for each user and
-// none for its source. Who guesses through it shares that count with the user:
-// they cannot be told apart here. A backend that does not slow its visitors
-// itself should pass on their addresses instead.
+// ([Attempt.TrustedClient]) is not counted as a source: that would be all of its
+// users together. Where it passes on its visitors' addresses, by way of a
+// trusted proxy, each user and address is a pair as everywhere; where it does
+// not, who guesses through it shares the pair with the user, for the two cannot
+// be told apart here.
 //
 // # Memory
 //

@@ -77,18 +77,22 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 		k.charges[k.n] = charge{key: key, kind: of}
 		k.n++
 	}
-	if a.User != "" && a.TrustedClient {
-		user, backend := t.hashes.name(aUser, plainName(a.User)), t.hashes.name(aBackend, a.ClientID)
-		k.owner, k.place = user.owner(), backend.place()
-		add(ofPair, user.pair(backend))
-		return
-	}
 	addr := a.Source.Unmap().WithZone("")
 	bits := 32
 	if addr.Is6() {
 		bits = 64
 	}
 	source := t.hashes.addr(aSource, addr, bits)
+	if a.User != "" && a.TrustedClient {
+		// Where the backend passes on its visitors' addresses each is a pair of
+		// its own; where it does not, all have the backend's. Either way no rule
+		// holds up the source: it may be the backend itself.
+		user, backend := t.hashes.name(aUser, plainName(a.User)), t.hashes.name(aBackend, a.ClientID)
+		k.owner, k.place = user.owner(), backend.place()^source.place()
+		add(ofPair, user.pair(backend)^source.pair(digest{}))
+		add(ofAccount, user.self())
+		return
+	}
 	switch {
 	case a.User != "":
 		user := t.hashes.name(aUser, plainName(a.User))

@@ -148,6 +148,8 @@ func (a *api) send(ctx context.Context, method, address string, body any) (json.
 func listFor(address string) string {
 	path, query, filtered := strings.Cut(address, "?")
 	switch {
+	case path == "sessions/revoke":
+		return "user" // sid, user or client: most often a name that was mistyped
 	case filtered && strings.Contains(query, "username="):
 		return "user"
 	case filtered && strings.Contains(query, "client_id="):

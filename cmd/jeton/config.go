@@ -123,6 +123,9 @@ func (a *app) configCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := a.rehearse(cmd.Context(), s); err != nil {
+				return err
+			}
 			out := &output{w: a.stdout, json: bool(s.JSON)}
 			return out.act(map[string]bool{"ok": true}, "the settings are sound")
 		},

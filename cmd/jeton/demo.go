@@ -96,7 +96,7 @@ func put(ctx context.Context, store *storage.Store, c storage.Client) error {
 		Checks:    []storage.Check{{Key: storage.ClientKey(c.ID)}},
 		Puts: []storage.Put{{
 			Key: storage.ClientKey(c.ID), Value: storage.Encode(c),
-			Index: []storage.Entry{{Name: storage.IndexClients, Sort: c.ID}},
+			Index: storage.ClientIndex(c),
 		}},
 	})
 	return err
@@ -109,7 +109,7 @@ func demoLines(w io.Writer, issuer, store, adminPassword string, selfSigned bool
 	if selfSigned {
 		curl = "curl -sk"
 	}
-	lines := strings.NewReplacer("{curl}", curl, "{url}", issuer, "{store}", quote(store), "{admin}", adminPassword, "{jeton}", self(),
+	lines := strings.NewReplacer("{curl}", curl, "{url}", issuer, "{store}", quote(store), "{admin}", adminPassword, "{jeton}", self(), "{cd}", there(),
 		"{secret}", demoSecret, "{alice}", demoUser, "{password}", demoPassword).Replace(`
 # A demonstration: all of it is gone when the server ends.
 #   clients  demo (secret {secret}), demo-web (public)
@@ -136,8 +136,7 @@ REFRESH=$(echo "$T" | sed -n 's/.*"refresh_token": *"\([^"]*\)".*/\1/p')
 {curl} {url}/.well-known/oauth-authorization-server; echo
 
 # Use the command line on this store:
-export JETON_STORE={store}
-{jeton} session list
+{cd}JETON_STORE={store} {jeton} session list
 `)
 	fmt.Fprintln(w, lines)
 }

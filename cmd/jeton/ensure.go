@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,6 +40,50 @@ func ensure(ctx context.Context, s *Settings, n *node) error {
 		return wrong
 	}
 	return nil
+}
+
+// rehearse makes what the file lists in a store that is thrown away, so that all
+// its faults are told before anything is begun, by the very rules that count.
+func (a *app) rehearse(ctx context.Context, s *Settings) error {
+	all := slices.Concat(s.Clients, s.Users)
+	if len(all) == 0 {
+		return nil
+	}
+	var wrong faults
+	seen := map[string]string{}
+	for _, e := range all {
+		id := e.kind.noun + " " + e.name()
+		if first, twice := seen[id]; twice {
+			wrong.add(e.where, "%s stands there twice, first at %s: leave one of them out", id, first)
+		}
+		seen[id] = e.where
+	}
+	if len(wrong) > 0 {
+		return wrong
+	}
+	dir, err := os.MkdirTemp("", "jeton-check-")
+	if err != nil {
+		return fmt.Errorf("cannot make a directory to try the file's clients and users in, is TMPDIR writable? %w", err)
+	}
+	defer os.RemoveAll(dir)
+	trial := *s
+	trial.Store, trial.MasterKeyFile, trial.masterKey = text("sqlite:"+filepath.Join(dir, "jeton.db")), "", ""
+	trial.SigningAlg.word = "ES256" // nothing is signed, and these keys are quickly made
+	n, err := openNode(ctx, &trial, s.issuer(nil), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	return ensure(ctx, &trial, n)
+}
+
+// rehearseFirst rehearses where a store would be begun: a file with faults begins
+// none. With a store there is nothing to lose, since [ensure] is repeatable.
+func (a *app) rehearseFirst(ctx context.Context, s *Settings) error {
+	if file, err := sqliteFile(s.Store.String()); err != nil || storeIdentity(file) != "" {
+		return err
+	}
+	return a.rehearse(ctx, s)
 }
 
 // ensure makes one, or names the members in which it differs.

@@ -77,6 +77,15 @@ func self() string {
 	return quote(exe)
 }
 
+// there is what brings another shell to where [self] works: the source tree for
+// go run, nowhere for a program.
+func there() string {
+	if dir, err := os.Getwd(); err == nil && strings.HasPrefix(self(), "go run") {
+		return "cd " + quote(dir) + " && "
+	}
+	return ""
+}
+
 // quote makes a word that a shell takes as it is.
 func quote(s string) string {
 	plain := func(r rune) bool {

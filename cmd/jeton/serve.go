@@ -68,6 +68,9 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 		return err
 	}
 	defer v.closeListeners()
+	if err := a.rehearseFirst(ctx, s); err != nil {
+		return err
+	}
 	n, err := openNode(ctx, s, s.issuer(v.public.Addr()), v.log)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (p *Publisher) read(ctx context.Context, number uint32) (reading, error) {
 	if err != nil {
 		return r, err
 	}
-	clients := make(map[storage.Partition]storage.Record[storage.Client])
+	clients := make(map[storage.Partition]owner)
 	q := storage.Query{Index: status.IndexBlocks, Prefix: fmt.Sprintf("%010d.", number), Limit: 1000}
 	err = p.cfg.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		client, ok := clients[row.Partition]
@@ -88,19 +88,29 @@ func (p *Publisher) read(ctx context.Context, number uint32) (reading, error) {
 	return r, err
 }
 
+// owner is the client that blocks were leased to, and the epoch they must be of.
+type owner struct {
+	client storage.Record[storage.Client]
+	epoch  uint64
+}
+
 // client reads the client whose partition it is.
-func (p *Publisher) client(ctx context.Context, partition storage.Partition) (storage.Record[storage.Client], error) {
+func (p *Publisher) client(ctx context.Context, partition storage.Partition) (owner, error) {
 	id, ok := strings.CutPrefix(string(partition), string(storage.ClientPartition("")))
 	if !ok {
-		return storage.Record[storage.Client]{}, errors.New("lists: a block of status bits belongs to no client: restore the store from a backup")
+		return owner{}, errors.New("lists: a block of status bits belongs to no client: restore the store from a backup")
 	}
 	rec, _, err := p.cfg.Store.Client(ctx, id)
-	return rec, err
+	if err != nil {
+		return owner{}, err
+	}
+	system, err := p.cfg.Store.System(ctx)
+	return owner{rec, status.Epoch(rec.Value, system.Value)}, err
 }
 
 // ended reports whether the tokens from a block are revoked together.
-func ended(client storage.Record[storage.Client], b storage.StatusBlock) bool {
-	return !client.Exists() || client.Value.Disabled || client.Value.Epoch != b.Epoch
+func ended(o owner, b storage.StatusBlock) bool {
+	return !o.client.Exists() || o.client.Value.Disabled || b.Epoch < o.epoch
 }
 
 // set sets the bit of a place, the least significant bit of a byte first, and
