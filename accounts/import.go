@@ -3,22 +3,37 @@ package accounts
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"strings"
+	"sync"
 
 	"jeton/grants"
 	"jeton/storage"
+)
+
+// sameName lets one import of a login name go on at a time in this process.
+// Of two that are under way together each would take the other's claim for that
+// of a process that died, and bury the other's `sub`.
+var (
+	sameName [1024]sync.Mutex
+	nameSeed = maphash.MakeSeed()
 )
 
 // Import is [Users.Add] for a user who may have been imported before, by a run
 // that was cut off or by the same line again: created is false then, and the
 // user is left as it is.
 func (u *Users) Import(ctx context.Context, n NewUser, act Act) (created bool, err error) {
+	if name, err := storage.NormalName(n.Username); err == nil {
+		turn := &sameName[maphash.String(nameSeed, name)%uint64(len(sameName))]
+		turn.Lock()
+		defer turn.Unlock()
+	}
 	if there, err := u.imported(ctx, n); there || err != nil {
 		return false, err
 	}
 	_, err = u.Add(ctx, n, act)
 	if errors.Is(err, grants.ErrExists) {
-		// The same name on two lines that were under way together.
+		// Another process imports the same.
 		if there, again := u.imported(ctx, n); there || again != nil {
 			return false, again
 		}

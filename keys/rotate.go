@@ -18,7 +18,7 @@ func (r *Ring) complete(ctx context.Context) error {
 			r.add(e, UseSig, r.config.Alg, s.now)
 		}
 		waiting := s.waiting(UseSig)
-		if waiting != nil && !r.asConfigured(waiting.private) {
+		if waiting != nil && !waiting.Imported && !r.asConfigured(waiting.private) {
 			e.deletes = append(e.deletes, waiting.ID)
 			waiting = nil
 		}

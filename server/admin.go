@@ -84,6 +84,8 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/sessions/{sid}", methods{http.MethodGet: a.showSession})
 	at("/keys", methods{http.MethodGet: a.listKeys})
 	at("/keys/rotate", methods{http.MethodPost: a.rotateKey})
+	at("/keys/import", methods{http.MethodPost: a.importKey})
+	at("/keys/{kid}", methods{http.MethodDelete: a.removeKey})
 	r.PathPrefix(adminPath).HandlerFunc(notFound)
 }
 

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -98,6 +99,18 @@ func TestImportTakesGoodLinesAndListsTheOthers(t *testing.T) {
 		n.operator("GET", "/users/"+name, "").want(t, 404, "not_found")
 		// Nothing half done: the name is free, and so is the sub of who failed.
 		n.operator("POST", "/users", `{"username":"`+name+`"}`).ok(t, 201)
+	}
+}
+
+// Lines of one name are under way together, and one of them wins.
+func TestImportOfOneNameManyTimes(t *testing.T) {
+	n := start(t, options{})
+	var body strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&body, `{"username":"%s"}`+"\n", []string{"bob", "Bob", "BOB"}[i%3])
+	}
+	if a := n.importLines("/users", body.String()).ok(t, 200); a.json["created"] != 1.0 || a.json["existing"] != 199.0 {
+		t.Errorf("%s", a.body)
 	}
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -12,8 +14,8 @@ var keyColumns = []string{"kid", "use", "alg", "state", "created_at", "activates
 
 // keyCommand administers the key ring.
 func (a *app) keyCommand() *cobra.Command {
-	return group(&cobra.Command{Use: "key", Short: "Show the keys that sign tokens and rotate them"},
-		a.keyList(), a.keyRotate())
+	return group(&cobra.Command{Use: "key", Short: "Show the keys that sign tokens, rotate, import and remove them"},
+		a.keyList(), a.keyRotate(), a.keyImport(), a.keyRemove())
 }
 
 func (a *app) keyList() *cobra.Command {
@@ -55,4 +57,62 @@ func (a *app) keyRotate() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&now, "now", false, "sign with it at once, though APIs may not know it yet")
 	return cmd
+}
+
+// mostKeyFile is the most bytes of a file with a private key.
+const mostKeyFile = 32 << 10
+
+func (a *app) keyImport() *cobra.Command {
+	return &cobra.Command{
+		Use:     "import FILE",
+		Short:   "Make a private key (PEM) the next one that signs, in place of the one that waits",
+		Example: "  openssl pkey -in encrypted.pem | jeton key import -",
+		Args:    exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, err := a.keyFile(args[0])
+			if err != nil {
+				return err
+			}
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				key, err := way.do(ctx, http.MethodPost, "/keys/import", map[string]any{"pem": string(text)})
+				if err != nil {
+					return err
+				}
+				return out.act(key, "key %s is next; it signs after jeton key rotate", pick(key, "kid"))
+			})
+		},
+	}
+}
+
+// keyFile reads a private key, from standard input for -.
+func (a *app) keyFile(name string) ([]byte, error) {
+	if name != "-" {
+		text, err := readLimited(name, mostKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the key: %w", err)
+		}
+		return text, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(a.stdin, mostKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the key from standard input: %w", err)
+	}
+	return text, nil
+}
+
+func (a *app) keyRemove() *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove KID",
+		Short: "Take a key that others may have out of the ring at once, and with it all it signed",
+		Args:  exactly("KID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				key, err := way.do(ctx, http.MethodDelete, "/keys/"+segment(args[0]), nil)
+				if err != nil {
+					return err
+				}
+				return out.act(key, "key %s was removed and key %s signs; APIs that cached the key set believe it for up to 5 minutes more", args[0], pick(key, "signing_kid"))
+			})
+		},
+	}
 }
