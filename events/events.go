@@ -48,6 +48,8 @@ const (
 	KeyRotated  = "key_rotated"
 	KeyImported = "key_imported"
 	KeyRemoved  = "key_removed"
+
+	MasterKeyChanged = "master_key_changed"
 )
 
 // Kept is how long an event waits for subscribers that do not take it.

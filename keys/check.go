@@ -16,8 +16,7 @@ func CheckRow(master *MasterKey, row storage.Row) error {
 		if err != nil {
 			return err
 		}
-		text, err := master.Open(sealPurpose, rec.Value.Check, []byte(ringCheck))
-		if err != nil || string(text) != ringCheck {
+		if err := master.follow(rec.Value); err != nil {
 			return fmt.Errorf("keys: the key ring was not sealed with this master key: %w", ErrSealed)
 		}
 	case storage.KindKey:

@@ -85,6 +85,7 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/keys", methods{http.MethodGet: a.listKeys})
 	at("/keys/rotate", methods{http.MethodPost: a.rotateKey})
 	at("/keys/import", methods{http.MethodPost: a.importKey})
+	at("/keys/rewrap", methods{http.MethodPost: a.rewrapKeys})
 	at("/keys/{kid}", methods{http.MethodDelete: a.removeKey})
 	r.PathPrefix(adminPath).HandlerFunc(notFound)
 }

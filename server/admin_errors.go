@@ -39,7 +39,7 @@ func adminProblemOf(err error) problem {
 		return problem{status: http.StatusBadRequest, code: "invalid_request", description: err.Error()}
 	case errors.Is(err, keys.ErrKeyExists):
 		return problem{status: http.StatusConflict, code: "already_exists", description: err.Error()}
-	case errors.Is(err, keys.ErrLastKey):
+	case errors.Is(err, keys.ErrLastKey), errors.Is(err, keys.ErrRewrap), errors.Is(err, keys.ErrOldMaster):
 		return problem{status: http.StatusConflict, code: "invalid_request", description: err.Error()}
 	case errors.Is(err, keys.ErrUnknownKey):
 		return problem{status: http.StatusNotFound, code: "not_found", description: "there is no such key in the ring"}

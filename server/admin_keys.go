@@ -90,6 +90,29 @@ func (a *Admin) removeKey(c *call) (int, any, error) {
 	}{showKey(removed), signs.KeyID}, nil
 }
 
+// rewrapKeys seals everything under another master key.
+func (a *Admin) rewrapKeys(c *call) (int, any, error) {
+	var body struct {
+		MasterKey string `json:"master_key"`
+	}
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	if !c.act.Operator {
+		return 0, nil, adminRefusal(http.StatusForbidden, "access_denied", "the master key is changed only on the machine itself: use the jeton command there")
+	}
+	master, err := keys.ParseMaster(body.MasterKey)
+	if err != nil {
+		return 0, nil, badBody("%v", err)
+	}
+	n, err := a.Grants.Rewrap(c.ctx, master)
+	if err != nil {
+		return 0, nil, err
+	}
+	a.tellOfKey(c, events.MasterKeyChanged, "", "all is sealed under the new master key")
+	return http.StatusOK, map[string]int{"sessions": n}, nil
+}
+
 // tellOfKey writes the event in a commit of its own, since the ring knows no
 // events. What was done to the key does not hang on it.
 func (a *Admin) tellOfKey(c *call, eventType, kid, note string) {

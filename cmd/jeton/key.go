@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/spf13/cobra"
+
+	"jeton/keys"
 )
 
 // keyColumns are shown in a table of keys.
@@ -15,7 +17,7 @@ var keyColumns = []string{"kid", "use", "alg", "state", "created_at", "activates
 // keyCommand administers the key ring.
 func (a *app) keyCommand() *cobra.Command {
 	return group(&cobra.Command{Use: "key", Short: "Show the keys that sign tokens, rotate, import and remove them"},
-		a.keyList(), a.keyRotate(), a.keyImport(), a.keyRemove())
+		a.keyList(), a.keyRotate(), a.keyImport(), a.keyRemove(), a.keyRewrap())
 }
 
 func (a *app) keyList() *cobra.Command {
@@ -115,4 +117,35 @@ func (a *app) keyRemove() *cobra.Command {
 			})
 		},
 	}
+}
+
+func (a *app) keyRewrap() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:     "rewrap --new-master-key-file FILE",
+		Short:   "Seal all keys and sessions under a new master key; run it again if it was cut off",
+		Example: "  (umask 077; openssl rand -base64 32 > new.key)\n  jeton key rewrap --new-master-key-file new.key",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return usagef("name the file with the new master key: %s", cmd.UseLine())
+			}
+			text, err := readLimited(file, 1024)
+			if err != nil {
+				return fmt.Errorf("cannot read the new master key: %w", err)
+			}
+			if _, err := keys.ParseMaster(string(text)); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				done, err := way.do(ctx, http.MethodPost, "/keys/rewrap", map[string]any{"master_key": string(text)})
+				if err != nil {
+					return err
+				}
+				return out.act(done, "all is sealed under the new master key (%s sessions); put it where servers and commands look for it now: they do not start with the old one", pick(done, "sessions"))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&file, "new-master-key-file", "", "a file with base64 of 32 bytes")
+	return cmd
 }
