@@ -59,10 +59,14 @@ type NewClient struct {
 // Add makes a client and returns its secret where one was made: it cannot be
 // read again.
 func (c *Clients) Add(ctx context.Context, n NewClient, act Act) (client storage.Client, secret string, err error) {
-	client.ID = n.ID
+	return c.add(ctx, ImportedClient{NewClient: n}, act)
+}
+
+func (c *Clients) add(ctx context.Context, n ImportedClient, act Act) (client storage.Client, secret string, err error) {
+	client.ID, client.Disabled = n.ID, n.Disabled
 	n.apply(&client)
 	var secretWrong error
-	if usesSecret(client) || n.Secret != "" {
+	if client.SecretHash = n.SecretHash; n.SecretHash == "" && (usesSecret(client) || n.Secret != "") {
 		secret, secretWrong = giveSecret(&client, n.Secret)
 	}
 	if err := allFaults(n.check(client, c.Grants.Settings.AdminAudience()), secretWrong); err != nil {

@@ -21,6 +21,10 @@ type NewUser struct {
 	Roles   []string
 	// Password may be empty: the user cannot log in until one is set.
 	Password string
+	// PasswordHash is a password that another program hashed, instead of
+	// Password. The first login replaces it by a hash of today's settings.
+	PasswordHash string
+	Disabled     bool
 }
 
 // Add makes a user. The login name is claimed first, in the one partition that
@@ -32,7 +36,7 @@ func (u *Users) Add(ctx context.Context, n NewUser, act Act) (storage.User, erro
 	if err != nil {
 		return storage.User{}, err
 	}
-	hash := ""
+	hash := n.PasswordHash
 	if n.Password != "" {
 		if hash, err = u.hash(ctx, n.Username, n.Password); err != nil {
 			return storage.User{}, err
@@ -51,7 +55,7 @@ func (u *Users) Add(ctx context.Context, n NewUser, act Act) (storage.User, erro
 	if err != nil {
 		return storage.User{}, err
 	}
-	user := storage.User{Subject: sub, Username: n.Username, PasswordHash: hash, Roles: roles, Created: now, Updated: now}
+	user := storage.User{Subject: sub, Username: n.Username, PasswordHash: hash, Roles: roles, Disabled: n.Disabled, Created: now, Updated: now}
 	if hash != "" {
 		user.PasswordChanged = now
 	}
@@ -95,6 +99,11 @@ func (u *Users) check(n NewUser) (name string, roles []string, err error) {
 		var refused *passwords.RefusedError
 		if errors.As(u.Passwords.Check(n.Username, n.Password), &refused) {
 			wrong.add("%s", refused)
+		}
+	}
+	if n.PasswordHash != "" {
+		if err := passwords.CheckStored(n.PasswordHash); err != nil {
+			wrong.add("password_hash: %s", err)
 		}
 	}
 	return name, roles, wrong.err()

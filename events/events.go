@@ -45,7 +45,11 @@ const (
 	ClientEnabled       = "client_enabled"
 	ClientDeleted       = "client_deleted"
 
-	KeyRotated = "key_rotated"
+	KeyRotated  = "key_rotated"
+	KeyImported = "key_imported"
+	KeyRemoved  = "key_removed"
+
+	MasterKeyChanged = "master_key_changed"
 )
 
 // Kept is how long an event waits for subscribers that do not take it.

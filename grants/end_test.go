@@ -8,6 +8,22 @@ import (
 	"jeton/storage"
 )
 
+// cutOff does the first step of an ending, and dies while it waits to do the
+// second.
+func (w *world) cutOff(sel grants.Selection) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		for changed := w.Store.Changed(); len(w.index("endings")) == 0; changed = w.Store.Changed() {
+			<-changed
+		}
+	}()
+	if _, err := w.End(ctx, sel, grants.Ending{Reason: storage.ReasonOperator}); err == nil {
+		w.t.Fatal("the ending was not cut off")
+	}
+}
+
 // An ending is cut off between its two steps, as by a crash: the first has
 // ended all sessions at one point, and whoever looks next finishes the second.
 func TestEndingThatWasCutOffIsFinished(t *testing.T) {
@@ -18,12 +34,7 @@ func TestEndingThatWasCutOffIsFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	sid := sessions.Rows[0].ID
-	ctx, cancel := context.WithCancel(t.Context())
-	changed := w.Store.Changed()
-	go func() { <-changed; cancel() }() // the first step is done: now the process dies
-	if _, err := w.End(ctx, grants.Selection{ClientID: "app"}, grants.Ending{Reason: storage.ReasonOperator}); err == nil {
-		t.Fatal("the ending was not cut off")
-	}
+	w.cutOff(grants.Selection{ClientID: "app"})
 	if w.live(a.AccessToken) {
 		t.Fatal("the first step must end the session by itself")
 	}

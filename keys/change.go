@@ -21,6 +21,8 @@ type edit struct {
 	spare map[string][]private
 	lacks []string
 	err   error
+	// record replaces the ring's own, if it is set.
+	record *ringRecord
 }
 
 // changeAttempts is how often a change is planned anew when others were
@@ -58,7 +60,7 @@ func (r *Ring) change(ctx context.Context, plan func(*snapshot, *edit)) (*snapsh
 			continue
 		case e.err != nil:
 			return nil, e.err
-		case len(e.puts)+len(e.deletes) == 0:
+		case len(e.puts)+len(e.deletes) == 0 && e.record == nil:
 			return s, nil
 		}
 		err = r.commit(ctx, s, e)
@@ -87,6 +89,9 @@ func (r *Ring) generateAll(algs []string) ([]private, error) {
 // commit writes an edit if the ring is still what it was planned on.
 func (r *Ring) commit(ctx context.Context, s *snapshot, e *edit) error {
 	record := s.record
+	if e.record != nil {
+		record = *e.record
+	}
 	if s.version == 0 {
 		record.Check = r.master.Seal(sealPurpose, []byte(ringCheck), []byte(ringCheck))
 	}

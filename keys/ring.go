@@ -51,6 +51,9 @@ type Config struct {
 	// Now is this machine's clock, time.Now by default. It only tells whether
 	// the store's time can be trusted to remove keys by.
 	Now func() time.Time
+	// Settle is how long a change of the master key waits for all processes to
+	// know of it: 3 s by default.
+	Settle time.Duration
 	// Log gets what goes wrong in the background.
 	Log *slog.Logger
 }
@@ -70,6 +73,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.RotateEvery == 0 {
 		c.RotateEvery = 90 * storage.Day
+	}
+	if c.Settle == 0 {
+		c.Settle = 3 * storage.CacheAge
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -20,7 +20,7 @@ func (r *Ring) complete(ctx context.Context) error {
 				r.add(e, use, r.config.Alg, s.now)
 			}
 			waiting := s.waiting(use)
-			if waiting != nil && !r.asConfigured(waiting.private) {
+			if waiting != nil && !waiting.Imported && !r.asConfigured(waiting.private) {
 				e.deletes = append(e.deletes, waiting.ID)
 				waiting = nil
 			}

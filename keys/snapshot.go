@@ -25,6 +25,8 @@ type ringRecord struct {
 	// Check is a known text, sealed: it tells a wrong master key from a
 	// damaged row.
 	Check []byte `json:"check"`
+	// Rewrap is there while one master key replaces another.
+	Rewrap *rewrapRecord `json:"rewrap,omitempty"`
 }
 
 const ringCheck = "jeton key ring"
@@ -158,8 +160,7 @@ func (r *Ring) read(seen *snapshot, rows []storage.Row) error {
 		if err != nil {
 			return err
 		}
-		text, err := r.master.Open(sealPurpose, rec.Value.Check, []byte(ringCheck))
-		if err != nil || string(text) != ringCheck {
+		if err := r.master.follow(rec.Value); err != nil {
 			return fmt.Errorf("keys: this is not the master key that this store's keys are sealed with: "+
 				"set master-key-file (or JETON_MASTER_KEY) to the one it was made with: %w", ErrSealed)
 		}

@@ -1,6 +1,7 @@
 package passwords
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -46,6 +47,20 @@ var (
 	reScrypt = regexp.MustCompile(`^\$(scrypt)\$ln=([0-9]{1,2}),r=([0-9]{1,3}),p=([0-9]{1,2})\$([A-Za-z0-9+/]{0,86})\$([A-Za-z0-9+/]{22,86})$`)
 	rePBKDF2 = regexp.MustCompile(`^\$(pbkdf2(?:-sha(?:1|224|256|384|512))?)\$([0-9]{1,7})\$([A-Za-z0-9./]{0,86})\$([A-Za-z0-9./]{16,86})$`)
 )
+
+// CheckStored tells what is wrong with a hash that another program made, before
+// it is kept: [Passwords.Verify] could not use it, or it is dearer than a login
+// may be. The error never shows the hash.
+func CheckStored(stored string) error {
+	_, c, err := parse(stored)
+	switch {
+	case err == nil:
+		return nil
+	case c.kind == "":
+		return errors.New("the hash is of no kind that is understood: take an argon2, bcrypt, scrypt or pbkdf2 one as a PHC or crypt string")
+	}
+	return fmt.Errorf("the hash of kind %s cannot be used, it is damaged or costs more than a login may: leave it out and have the user set a new password", c.kind)
+}
 
 // parse reads a stored hash and its cost, and refuses what is not understood
 // or too dear. Its errors wrap [ErrStored] and never show the hash.

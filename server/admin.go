@@ -71,6 +71,9 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/users/{username}/roles", methods{http.MethodPut: a.setRoles})
 	at("/users/{username}/disable", methods{http.MethodPost: a.disableUser})
 	at("/users/{username}/enable", methods{http.MethodPost: a.enableUser})
+	// Not below /users, where any name may stand.
+	at("/import/users", methods{http.MethodPost: a.importUsers})
+	at("/import/clients", methods{http.MethodPost: a.importClients})
 	at("/clients", methods{http.MethodGet: a.listClients, http.MethodPost: a.addClient})
 	at("/clients/{client_id}", methods{http.MethodGet: a.showClient, http.MethodPatch: a.setClient, http.MethodDelete: a.deleteClient})
 	at("/clients/{client_id}/secret", methods{http.MethodPost: a.newSecret})
@@ -81,6 +84,9 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/sessions/{sid}", methods{http.MethodGet: a.showSession})
 	at("/keys", methods{http.MethodGet: a.listKeys})
 	at("/keys/rotate", methods{http.MethodPost: a.rotateKey})
+	at("/keys/import", methods{http.MethodPost: a.importKey})
+	at("/keys/rewrap", methods{http.MethodPost: a.rewrapKeys})
+	at("/keys/{kid}", methods{http.MethodDelete: a.removeKey})
 	r.PathPrefix(adminPath).HandlerFunc(notFound)
 }
 

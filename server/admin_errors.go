@@ -8,6 +8,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/grants"
+	"jeton/keys"
 	"jeton/storage"
 )
 
@@ -34,6 +35,14 @@ func adminProblemOf(err error) problem {
 		return own.problem
 	case errors.As(err, &invalid):
 		return problem{status: http.StatusBadRequest, code: "invalid_request", description: invalid.Error()}
+	case errors.Is(err, keys.ErrImport):
+		return problem{status: http.StatusBadRequest, code: "invalid_request", description: err.Error()}
+	case errors.Is(err, keys.ErrKeyExists):
+		return problem{status: http.StatusConflict, code: "already_exists", description: err.Error()}
+	case errors.Is(err, keys.ErrLastKey), errors.Is(err, keys.ErrRewrap), errors.Is(err, keys.ErrOldMaster):
+		return problem{status: http.StatusConflict, code: "invalid_request", description: err.Error()}
+	case errors.Is(err, keys.ErrUnknownKey):
+		return problem{status: http.StatusNotFound, code: "not_found", description: "there is no such key in the ring"}
 	case errors.Is(err, grants.ErrNotFound):
 		return problem{status: http.StatusNotFound, code: "not_found", description: err.Error()}
 	case errors.Is(err, grants.ErrExists):

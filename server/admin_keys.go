@@ -54,20 +54,75 @@ func (a *Admin) rotateKey(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	a.tellOfRotation(c, key)
+	a.tellOfKey(c, events.KeyRotated, key.KeyID, "kid "+key.KeyID+" signs from "+key.Activates.UTC().Format(time.RFC3339))
 	return http.StatusOK, showKey(key), nil
 }
 
-// tellOfRotation writes the event in a commit of its own, since the ring knows
-// no events. That the key is rotated does not hang on it.
-func (a *Admin) tellOfRotation(c *call, key keys.Info) {
+// importKey is for operators only: who could have their own key sign would
+// outlive every token they hold.
+func (a *Admin) importKey(c *call) (int, any, error) {
+	var body struct {
+		PEM string `json:"pem"`
+	}
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	if !c.act.Operator {
+		return 0, nil, adminRefusal(http.StatusForbidden, "access_denied", "keys are imported only on the machine itself: use the jeton command there")
+	}
+	key, err := a.Grants.Keys.Import(c.ctx, []byte(body.PEM))
+	if err != nil {
+		return 0, nil, err
+	}
+	a.tellOfKey(c, events.KeyImported, key.KeyID, "kid "+key.KeyID+" is next")
+	return http.StatusCreated, showKey(key), nil
+}
+
+func (a *Admin) removeKey(c *call) (int, any, error) {
+	removed, signs, err := a.Grants.Keys.Remove(c.ctx, c.vars["kid"])
+	if err != nil {
+		return 0, nil, err
+	}
+	a.tellOfKey(c, events.KeyRemoved, removed.KeyID, "kid "+removed.KeyID+" was "+string(removed.State)+"; kid "+signs.KeyID+" signs")
+	return http.StatusOK, struct {
+		keyObject
+		Signs string `json:"signing_kid"`
+	}{showKey(removed), signs.KeyID}, nil
+}
+
+// rewrapKeys seals everything under another master key.
+func (a *Admin) rewrapKeys(c *call) (int, any, error) {
+	var body struct {
+		MasterKey string `json:"master_key"`
+	}
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	if !c.act.Operator {
+		return 0, nil, adminRefusal(http.StatusForbidden, "access_denied", "the master key is changed only on the machine itself: use the jeton command there")
+	}
+	master, err := keys.ParseMaster(body.MasterKey)
+	if err != nil {
+		return 0, nil, badBody("%v", err)
+	}
+	n, err := a.Grants.Rewrap(c.ctx, master)
+	if err != nil {
+		return 0, nil, err
+	}
+	a.tellOfKey(c, events.MasterKeyChanged, "", "all is sealed under the new master key")
+	return http.StatusOK, map[string]int{"sessions": n}, nil
+}
+
+// tellOfKey writes the event in a commit of its own, since the ring knows no
+// events. What was done to the key does not hang on it.
+func (a *Admin) tellOfKey(c *call, eventType, kid, note string) {
 	now, err := a.Grants.Store.Now(c.ctx)
 	if err == nil {
-		e := events.New(events.KeyRotated, now)
-		e.Actor, e.Source, e.Note = c.act.By, c.act.Source, "kid "+key.KeyID+" signs from "+key.Activates.UTC().Format(time.RFC3339)
+		e := events.New(eventType, now)
+		e.Actor, e.Source, e.Note = c.act.By, c.act.Source, note
 		_, err = a.Grants.Store.Commit(c.ctx, storage.Change{Partition: storage.KeyPartition, Puts: []storage.Put{events.Put(e)}})
 	}
 	if err != nil {
-		a.Grants.Log.ErrorContext(c.ctx, "a key was rotated, but the event that tells of it could not be written", "kid", key.KeyID, "actor", c.act.By, "cause", err)
+		a.Grants.Log.ErrorContext(c.ctx, "the key ring was changed, but the event that tells of it could not be written", "event", eventType, "kid", kid, "actor", c.act.By, "cause", err)
 	}
 }

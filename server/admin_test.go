@@ -80,7 +80,7 @@ func TestAdminAnswersOtherMethodsWith405(t *testing.T) {
 
 func TestAdminAnswersUnknownPathsWithJSON404(t *testing.T) {
 	n := start(t, options{})
-	for _, path := range []string{"", "/", "/nothing", "/users/", "/users/alice/nothing", "/users//roles", "/users/alice/roles/", "/keys/x", "/sessions/x/y"} {
+	for _, path := range []string{"", "/", "/nothing", "/users/", "/users/alice/nothing", "/users//roles", "/users/alice/roles/", "/keys/x/y", "/sessions/x/y"} {
 		n.operator("GET", path, "").want(t, http.StatusNotFound, "not_found")
 	}
 }

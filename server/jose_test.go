@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -275,4 +276,41 @@ func TestJ5_ForcedRotationSignsWithTheNextKeyAtOnce(t *testing.T) {
 	n.verified(t, h.access)
 	n.alive(t, "of both keys", own, h.access)
 	h.rotate(t)
+}
+
+func TestJ5_RemovedKeyEndsItsTokensAtOnce(t *testing.T) {
+	n := start(t, options{})
+	h := n.holder()
+	own := n.machine("app", appSecret)
+	leaked := segment(t, h.access, 0)["kid"].(string)
+	a := n.operator("DELETE", "/keys/"+leaked, "").ok(t, 200)
+	if a.str("kid") != leaked || a.str("state") != "current" || a.str("signing_kid") == leaked {
+		t.Errorf("%s", a.body)
+	}
+	if _, ok := n.published(t)[leaked]; ok {
+		t.Error("the key is still published")
+	}
+	if n.active(own) || n.active(h.access) {
+		t.Error("a token of the removed key is active")
+	}
+	h.rotate(t) // the session goes on, under the key that signs now
+	if kid := segment(t, h.access, 0)["kid"]; kid != a.str("signing_kid") {
+		t.Errorf("signed by %v", kid)
+	}
+	n.verified(t, h.access)
+	n.alive(t, "of the new key", h.access)
+	if e := n.events("key_removed"); len(e) != 1 || e[0].Actor != "operator" || !strings.Contains(e[0].Note, leaked) {
+		t.Errorf("events %+v", e)
+	}
+	n.operator("DELETE", "/keys/"+leaked, "").want(t, 404, "not_found")
+}
+
+func TestKeysAreImportedByOperatorsOnly(t *testing.T) {
+	n := startAdmin(t, options{})
+	before := len(n.published(t))
+	n.bearer("POST", "/keys/import", `{"pem":"x"}`, n.opsToken("jeton:admin")).want(t, 403, "access_denied")
+	n.operator("POST", "/keys/import", `{"pem":"x"}`).want(t, 400, "invalid_request")
+	if len(n.published(t)) != before || len(n.events("key_imported")) != 0 {
+		t.Error("a refused key changed the ring")
+	}
 }

@@ -244,7 +244,10 @@ type SigningKey struct {
 	// bound to ID, Use and Alg.
 	Sealed []byte `json:"sealed"`
 	// Public is the public JWK, empty for refresh keys.
-	Public    string    `json:"public,omitempty"`
+	Public string `json:"public,omitempty"`
+	// Imported says that an operator gave it: the configured algorithm does not
+	// replace it while it waits.
+	Imported  bool      `json:"imported,omitempty"`
 	Created   time.Time `json:"created"`
 	Published time.Time `json:"published"`
 	// Activates is when it begins to sign; zero for a key that waits for its

@@ -43,6 +43,9 @@ func (e *apiError) Error() string {
 	return e.Description + e.next
 }
 
+// jsonLines is a body of one JSON object a line.
+type jsonLines []byte
+
 // do sends one request. The answer is raw JSON, nil when it has no body.
 func (a *api) do(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
 	answer, _, err := a.send(ctx, method, apiBase+path, body)
@@ -99,7 +102,12 @@ func nextPage(this string, header http.Header) (string, error) {
 
 func (a *api) send(ctx context.Context, method, address string, body any) (json.RawMessage, http.Header, error) {
 	var payload io.Reader
-	if body != nil {
+	kind := "application/json"
+	switch body := body.(type) {
+	case nil:
+	case jsonLines:
+		payload, kind = bytes.NewReader(body), "application/x-ndjson"
+	default:
 		b, err := json.Marshal(body)
 		if err != nil {
 			return nil, nil, fmt.Errorf("the request cannot be written: %w", err)
@@ -111,7 +119,7 @@ func (a *api) send(ctx context.Context, method, address string, body any) (json.
 		return nil, nil, err
 	}
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	if a.store != "" {
 		req.Header.Set(storeHeader, a.store)

@@ -17,7 +17,7 @@ func (a *app) clientCommand() *cobra.Command {
 		a.clientAdd(), a.clientSet(), a.clientList(), a.clientShow(), a.clientSecret(),
 		a.clientState("disable", "Refuse a client all tokens and end all its sessions", "client %s is disabled and all its sessions have ended"),
 		a.clientState("enable", "Let a disabled client ask for tokens again", "client %s is enabled"),
-		a.clientDelete())
+		a.clientDelete(), a.clientImport())
 }
 
 func clientPath(id string) string { return "/clients/" + segment(id) }

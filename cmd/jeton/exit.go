@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"regexp"
 
 	"jeton/storage"
@@ -65,6 +66,8 @@ func exitCode(err error) (code int, name string) {
 			return exitAway, api.Code
 		}
 		return exitFailed, api.Code
+	case errors.Is(err, fs.ErrExist):
+		return exitExists, "already_exists"
 	case errors.As(err, &away), errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrUnknown):
 		return exitAway, "temporarily_unavailable"
 	}

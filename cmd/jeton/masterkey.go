@@ -41,6 +41,19 @@ func masterKey(ctx context.Context, s *Settings, store *storage.Store) (*keys.Ma
 	return master, err
 }
 
+// existingMasterKey is the key of a store that is only looked at.
+func (s *Settings) existingMasterKey() (*keys.MasterKey, error) {
+	if s.masterKey != "" || s.MasterKeyFile != "" {
+		return keys.LoadMaster(s.MasterKeyFile.String(), s.masterKey)
+	}
+	path := filepath.Join(s.dataDir(), "master.key")
+	master, err := keys.LoadMaster(path, "")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no master key at %s: give the one of this store with --master-key-file or JETON_MASTER_KEY", path)
+	}
+	return master, err
+}
+
 // isEmpty reports whether the store holds neither keys nor accounts.
 func isEmpty(ctx context.Context, store *storage.Store) (bool, error) {
 	snap, err := store.Read(ctx, storage.KeyPartition, storage.RingKey)

@@ -16,7 +16,7 @@ func (a *app) userCommand() *cobra.Command {
 		a.userAdd(), a.userList(), a.userShow(), a.userPasswd(), a.userRoles(),
 		a.userState("disable", "Refuse a user all tokens and end all sessions", "user %s is disabled and all sessions have ended"),
 		a.userState("enable", "Let a disabled user log in again", "user %s is enabled"),
-		a.userDelete())
+		a.userDelete(), a.userImport())
 }
 
 func userPath(name string) string { return "/users/" + segment(name) }

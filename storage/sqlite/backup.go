@@ -13,10 +13,27 @@ import (
 // Backup writes the store as it is at this moment to a new file, which is a
 // store itself. Reads and commits go on meanwhile. What it cannot finish it
 // removes.
-func (s *Store) Backup(ctx context.Context, path string) (err error) {
+func (s *Store) Backup(ctx context.Context, path string) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
+	return backup(ctx, s.path, path)
+}
+
+// Backup is [Store.Backup] of a file that need not be opened for it, whichever
+// processes use it.
+func Backup(ctx context.Context, store, path string) error {
+	store, err := filepath.Abs(store)
+	if err == nil {
+		err = look(store)
+	}
+	if err != nil {
+		return fmt.Errorf("storage: %w", explain(err))
+	}
+	return backup(ctx, store, path)
+}
+
+func backup(ctx context.Context, store, path string) (err error) {
 	// Absolute, since SQLite takes a name that begins with "file:" for a URI.
 	if path, err = filepath.Abs(path); err != nil {
 		return err
@@ -24,7 +41,7 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 	// O_EXCL: nothing is ever overwritten, least of all the last good backup.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("storage: %s exists already: name a new file for the backup", path)
+		return fmt.Errorf("storage: %s exists already: name a new file for the backup (%w)", path, fs.ErrExist)
 	} else if err != nil {
 		return fmt.Errorf("storage: the backup: %w", explain(err))
 	}
@@ -35,7 +52,7 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 			err = fmt.Errorf("storage: the backup: %w", explain(err))
 		}
 	}()
-	c, err := connect(s.path, "busy_timeout(5000)", "trusted_schema(0)")
+	c, err := connect(store, "busy_timeout(5000)", "trusted_schema(0)")
 	if err != nil {
 		return err
 	}

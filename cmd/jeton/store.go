@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"jeton/storage/sqlite"
+)
+
+// storeCommand looks after the store itself. Unlike the others its commands go
+// to the file and not to the server: they neither change it nor mind who uses
+// it, and a check of a damaged file, or of a backup, has no server to ask.
+func (a *app) storeCommand() *cobra.Command {
+	return group(&cobra.Command{Use: "store", Short: "Back up the store and look it over"},
+		a.storeBackup(), a.storeCheck())
+}
+
+// existing is the file of a store that is there.
+func (s *Settings) existing() (string, error) {
+	file, err := sqliteFile(s.Store.String())
+	if err != nil {
+		return "", err
+	}
+	switch info, err := os.Stat(file); {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0:
+		return "", &awayError{fmt.Sprintf("there is no store at %s: name yours with --store", file), nil}
+	case err != nil:
+		return "", &awayError{"the store is out of reach: run this as the user that runs the server", err}
+	}
+	return file, nil
+}
+
+func (a *app) storeBackup() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Write the store as it is at this moment to a new file, beside whoever uses it",
+		Args:  exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := load(cmd.Flags(), a.environ)
+			if err != nil {
+				return err
+			}
+			file, err := s.existing()
+			if err != nil {
+				return err
+			}
+			// Files that another user makes beside the store lock the server out.
+			if err := ownStore(file, false); err != nil {
+				return err
+			}
+			if err := sqlite.Backup(cmd.Context(), file, args[0]); err != nil {
+				return err
+			}
+			info, err := os.Stat(args[0])
+			if err != nil {
+				return err
+			}
+			path, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			out := &output{w: a.stdout, json: bool(s.JSON)}
+			return out.act(map[string]any{"file": path, "bytes": info.Size()},
+				"the store was written to %s (%d bytes); keep the master key elsewhere", path, info.Size())
+		},
+	}
+}
+
+func (a *app) storeCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Look over every record and index of the store, without changing anything",
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := load(cmd.Flags(), a.environ)
+			if err != nil {
+				return err
+			}
+			return a.checkStore(cmd.Context(), s)
+		},
+	}
+}
+
+func (a *app) checkStore(ctx context.Context, s *Settings) error {
+	file, err := s.existing()
+	if err != nil {
+		return err
+	}
+	if err := ownStore(file, false); err != nil {
+		return err
+	}
+	master, err := s.existingMasterKey()
+	if err != nil {
+		return err
+	}
+	check := newRowCheck(master)
+	wrong, err := sqlite.Inspect(ctx, file, check.row)
+	if err != nil {
+		return err
+	}
+	wrong = append(wrong, check.missing()...)
+	for i := range wrong {
+		wrong[i] = packagePrefix.ReplaceAllString(wrong[i], "$1")
+	}
+	out := &output{w: a.stdout, json: bool(s.JSON)}
+	if err := out.checked(file, check.records, wrong); err != nil {
+		return err
+	}
+	if check.foreign {
+		return errors.New("the key ring does not open with this master key: give the one of this store with --master-key-file or JETON_MASTER_KEY, or restore a backup")
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("the store is damaged (%d faults): restore a backup", len(wrong))
+	}
+	return nil
+}
