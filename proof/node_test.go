@@ -86,15 +86,20 @@ func (p *place) run(stdin string, args ...string) string {
 
 // node is one running server.
 type node struct {
-	t    *testing.T
-	url  string
-	cmd  *exec.Cmd
-	http *http.Client
+	t       *testing.T
+	url     string
+	metrics string
+	cmd     *exec.Cmd
+	http    *http.Client
 }
 
-func (p *place) start() *node {
+func (p *place) start() *node { return p.startWith(func(*exec.Cmd) {}) }
+
+// startWith starts a server whose command was changed.
+func (p *place) startWith(change func(*exec.Cmd)) *node {
 	p.t.Helper()
 	cmd := p.command("serve", "--listen", "127.0.0.1:0")
+	change(cmd)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		p.t.Fatal(err)
@@ -110,6 +115,9 @@ func (p *place) start() *node {
 	var said []string
 	for lines.Scan() {
 		said = append(said, lines.Text())
+		if _, url, ok := strings.Cut(lines.Text(), `msg="serving metrics" url=`); ok {
+			n.metrics = url
+		}
 		if at, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
 			n.url = at
 			go io.Copy(io.Discard, stderr)
