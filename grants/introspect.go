@@ -95,12 +95,15 @@ func (s *Service) verifyMachine(ctx context.Context, c accessClaims) (time.Time,
 		return snap.Now, err
 	}
 	block, err := storage.Decode[storage.StatusBlock](snap.Rows[1])
+	if err == nil && block.Value.Epoch > status.Epoch(client.Value, system.Value) {
+		system, err = s.Store.System(ctx) // the block may be younger than the cache
+	}
 	switch {
 	case err != nil:
 		return snap.Now, err
 	case !client.Exists() || client.Value.Disabled:
 		return snap.Now, dead("the client is disabled or gone")
-	case !block.Exists() || block.Value.Epoch < status.Epoch(client.Value, system.Value):
+	case !block.Exists() || block.Value.Epoch != status.Epoch(client.Value, system.Value):
 		return snap.Now, dead("ended together with others of the client")
 	case snap.Rows[2].Version != 0:
 		return snap.Now, dead("revoked")

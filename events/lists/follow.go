@@ -215,7 +215,11 @@ func (p *Publisher) note(ctx context.Context, f *found, row storage.Row) error {
 	}
 	return p.cfg.Store.AllByIndex(ctx, storage.Query{Index: status.IndexBlocks, Partition: row.Partition, Limit: 1000}, func(row storage.Row) error {
 		rec, err := storage.Decode[storage.StatusBlock](row)
-		if err == nil && ended(client, rec.Value) {
+		if err != nil {
+			return err
+		}
+		over, err := p.ended(ctx, row.Partition, client, rec.Value)
+		if over {
 			f.blocks[rec.Value.List] = append(f.blocks[rec.Value.List], rec.Value.Block)
 		}
 		return err

@@ -80,7 +80,11 @@ func (p *Publisher) read(ctx context.Context, number uint32) (reading, error) {
 			clients[row.Partition] = client
 		}
 		rec, err := storage.Decode[storage.StatusBlock](row)
-		if err == nil && ended(client, rec.Value) {
+		if err != nil {
+			return err
+		}
+		over, err := p.ended(ctx, row.Partition, client, rec.Value)
+		if over {
 			setBlock(r.bits, rec.Value.Block)
 		}
 		return err
@@ -108,9 +112,17 @@ func (p *Publisher) client(ctx context.Context, partition storage.Partition) (ow
 	return owner{rec, status.Epoch(rec.Value, system.Value)}, err
 }
 
-// ended reports whether the tokens from a block are revoked together.
-func ended(o owner, b storage.StatusBlock) bool {
-	return !o.client.Exists() || o.client.Value.Disabled || b.Epoch < o.epoch
+// ended reports whether the tokens from a block are revoked together. A block of
+// a greater epoch than was read was leased since, or to an earlier client of
+// that id: a bit cannot be taken back, so it is looked at again.
+func (p *Publisher) ended(ctx context.Context, partition storage.Partition, o owner, b storage.StatusBlock) (bool, error) {
+	if b.Epoch > o.epoch {
+		var err error
+		if o, err = p.client(ctx, partition); err != nil {
+			return false, err
+		}
+	}
+	return !o.client.Exists() || o.client.Value.Disabled || b.Epoch != o.epoch, nil
 }
 
 // set sets the bit of a place, the least significant bit of a byte first, and
