@@ -22,34 +22,47 @@ const mostLive = 32
 const keepEnded = 7 * storage.Day
 
 // alive says why no token may be minted from a session, or shown to an API, or
-// nil. It is the one place that knows what ends a session.
+// nil.
 func (s *Service) alive(ctx context.Context, ses storage.Record[storage.Session], user storage.Record[storage.User], now time.Time) error {
 	if !ses.Exists() { // a key may verify for longer than a session is remembered
 		return dead("no such session")
 	}
-	client, err := s.Store.CachedClient(ctx, ses.Value.ClientID)
-	if err != nil {
+	cause, err := s.Over(ctx, ses.Value, user)
+	switch {
+	case err != nil:
 		return err
-	}
-	system, err := s.Store.CachedSystem(ctx)
-	if err != nil {
-		return err
-	}
-	switch v := ses.Value; {
-	case v.Ended != nil:
-		return dead("the session ended: " + v.Ended.Reason)
-	case !user.Exists():
-		return dead("the user is gone")
-	case user.Value.Disabled:
-		return dead("the user is disabled")
-	case !client.Exists() || client.Value.Disabled:
-		return dead("the client is disabled or gone")
-	case v.UserEpoch != user.Value.Epoch, v.ClientEpoch != client.Value.Epoch, v.SystemEpoch != system.Value.Epoch:
-		return dead("the session was ended together with others")
-	case !now.Before(v.End):
+	case cause != "":
+		return dead(cause)
+	case !now.Before(ses.Value.End):
 		return dead("the session has reached its absolute end")
 	}
 	return nil
+}
+
+// Over says what has ended a session before its time, or "". It is the one place
+// that knows, also before the sweep of a large ending has reached the record.
+func (s *Service) Over(ctx context.Context, ses storage.Session, user storage.Record[storage.User]) (cause string, err error) {
+	client, err := s.Store.CachedClient(ctx, ses.ClientID)
+	if err != nil {
+		return "", err
+	}
+	system, err := s.Store.CachedSystem(ctx)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case ses.Ended != nil:
+		return "the session ended: " + ses.Ended.Reason, nil
+	case !user.Exists():
+		return "the user is gone", nil
+	case user.Value.Disabled:
+		return "the user is disabled", nil
+	case !client.Exists() || client.Value.Disabled:
+		return "the client is disabled or gone", nil
+	case ses.UserEpoch != user.Value.Epoch, ses.ClientEpoch != client.Value.Epoch, ses.SystemEpoch != system.Value.Epoch:
+		return "the session was ended together with others", nil
+	}
+	return "", nil
 }
 
 // newAccess puts a fresh access token into the session's record and returns

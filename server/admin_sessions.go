@@ -51,16 +51,16 @@ const (
 
 // sessionViews shows sessions of one listing, reading each user once.
 type sessionViews struct {
-	store *storage.Store
-	now   time.Time
-	users map[string]storage.Record[storage.User]
+	grants *grants.Service
+	now    time.Time
+	users  map[string]storage.Record[storage.User]
 }
 
 func (v *sessionViews) show(ctx context.Context, s storage.Session) (sessionObject, error) {
 	user, ok := v.users[s.Subject]
 	if !ok {
 		var err error
-		if user, _, err = v.store.User(ctx, s.Subject); err != nil {
+		if user, _, err = v.grants.Store.User(ctx, s.Subject); err != nil {
 			return sessionObject{}, err
 		}
 		v.users[s.Subject] = user
@@ -87,20 +87,14 @@ func (v *sessionViews) show(ctx context.Context, s storage.Session) (sessionObje
 	return o, err
 }
 
-// state goes by all that ends a session, also before the sweep of a large
-// ending has reached its record.
+// state is what a session is good for.
 func (v *sessionViews) state(ctx context.Context, s storage.Session, user storage.Record[storage.User]) (string, error) {
-	client, err := v.store.CachedClient(ctx, s.ClientID)
-	if err != nil {
-		return "", err
-	}
-	system, err := v.store.CachedSystem(ctx)
+	over, err := v.grants.Over(ctx, s, user)
 	if err != nil {
 		return "", err
 	}
 	switch {
-	case s.Ended != nil, !user.Exists(), user.Value.Disabled, !client.Exists(), client.Value.Disabled,
-		s.UserEpoch != user.Value.Epoch, s.ClientEpoch != client.Value.Epoch, s.SystemEpoch != system.Value.Epoch:
+	case over != "":
 		return sessionEnded, nil
 	case !v.now.Before(s.End):
 		return sessionExpired, nil
@@ -138,7 +132,7 @@ func (a *Admin) listSessions(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	views := sessionViews{a.Grants.Store, page.Now, make(map[string]storage.Record[storage.User])}
+	views := sessionViews{a.Grants, page.Now, make(map[string]storage.Record[storage.User])}
 	out := make([]sessionObject, len(page.Rows))
 	for i, row := range page.Rows {
 		rec, err := storage.Decode[storage.Session](row)
@@ -162,7 +156,7 @@ func (a *Admin) showSession(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	views := sessionViews{a.Grants.Store, now, make(map[string]storage.Record[storage.User])}
+	views := sessionViews{a.Grants, now, make(map[string]storage.Record[storage.User])}
 	o, err := views.show(c.ctx, ses.Value)
 	if err != nil {
 		return 0, nil, err
