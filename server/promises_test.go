@@ -63,7 +63,7 @@ func TestPromises4And6(t *testing.T) {
 		wg.Go(r.work)
 	}
 	most := int64(10_000)
-	if underRace { // make test runs it in full without the detector
+	if underRace || testing.Short() { // make test runs it in full without either
 		most = 1500
 	}
 	for i := 0; r.ops.Load() < most && !t.Failed(); i++ {
