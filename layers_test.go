@@ -21,7 +21,7 @@ import (
 // replaced without knowing who stands on it.
 var layers = [][]string{
 	{"storage", "outbound"}, // outbound knows nothing of Jeton; clients and webhooks call through it
-	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
+	{"storage/sqlite", "storage/redis", "storage/redis/redistest", "storage/storagetest", "keys"},
 	{"events"},
 	{"events/status"},
 	{"events/lists"},
@@ -72,6 +72,7 @@ func TestImportsThatTurn(t *testing.T) {
 		{"accounts/users.go", "accounts", "jeton/server"},
 		{"server/server.go", "server", "jeton/storage/sqlite"},
 		{"server/server.go", "server", "jeton/storage/storagetest"},
+		{"server/server.go", "server", "jeton/storage/redis/redistest"},
 		{"server/server.go", "server", "jeton/verify"},
 		{"verify/verify.go", "verify", "jeton/keys"},
 		{"server/server.go", "server", "jeton/util"},
@@ -104,7 +105,7 @@ func (a arrow) fault() string {
 			return "only cmd/jeton chooses a store"
 		}
 		return ""
-	case to == "storage/storagetest":
+	case to == "storage/storagetest" || to == "storage/redis/redistest":
 		if !test {
 			return "it is for tests"
 		}

@@ -185,6 +185,9 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return s.now().UTC(), nil
 }
 
+// Weaknesses implements [storage.Backend]: what was answered is on the disk.
+func (s *Store) Weaknesses() []string { return nil }
+
 var errClosed = fmt.Errorf("%w: it has been closed", storage.ErrUnavailable)
 
 var errMoved = fmt.Errorf("%w: its file has been removed or replaced while in use: put it back, or restart on the new one", storage.ErrUnavailable)
