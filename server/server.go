@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gorilla/mux"
 
@@ -42,6 +43,7 @@ type Server struct {
 	admin   *Admin
 	metrics *Metrics
 	library *carrier
+	leaving atomic.Bool
 }
 
 // New puts the parts together, and tells admin where requests come from.

@@ -29,6 +29,7 @@ type Settings struct {
 	MetricsListen  text
 	TrustedProxies networks
 	MaxConnections number
+	ShutdownDelay  storage.Duration
 
 	// Tokens and sessions.
 	AccessTokenTTL     storage.Duration
@@ -121,6 +122,8 @@ func places() []setting {
 			value: func(s *Settings) pflag.Value { return &s.TrustedProxies }},
 		{name: "max-connections", def: "10000", help: "connections served at once",
 			value: func(s *Settings) pflag.Value { return &s.MaxConnections }},
+		{name: "shutdown-delay", def: "0s", help: "how long an ending server still serves while /readyz says no, for load balancers to turn away",
+			value: func(s *Settings) pflag.Value { return &s.ShutdownDelay }},
 	}
 }
 
