@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -36,6 +37,16 @@ type Settings struct {
 	SessionTTL         storage.Duration
 	RefreshRetryWindow storage.Duration
 	MaxSessions        number
+
+	// What follows from what happens.
+	OnPasswordChange     choice
+	OnPasswordReset      choice
+	OnRolesLost          choice
+	OnRolesGained        choice
+	OnLogout             choice
+	OnReuse              choice
+	OnClientSecretChange choice
+	OnClientNarrowed     choice
 
 	// Keys.
 	SigningAlg       choice
@@ -79,6 +90,11 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
+	return slices.Concat(places(), tokens(), reactions(), others())
+}
+
+// places are the settings of what is served, where, and how commands find it.
+func places() []setting {
 	return []setting{
 		{name: "config", everywhere: true, help: "the configuration file (YAML)",
 			value: func(s *Settings) pflag.Value { return &s.Config }},
@@ -109,7 +125,12 @@ func table() []setting {
 			value: func(s *Settings) pflag.Value { return &s.MaxConnections }},
 		{name: "shutdown-delay", def: "0s", help: "how long an ending server still serves while /readyz says no, for load balancers to turn away",
 			value: func(s *Settings) pflag.Value { return &s.ShutdownDelay }},
+	}
+}
 
+// tokens are the settings of tokens and sessions.
+func tokens() []setting {
+	return []setting{
 		{name: "access-token-ttl", def: "30m", help: "how long an access token is valid",
 			value: func(s *Settings) pflag.Value { return &s.AccessTokenTTL }},
 		{name: "refresh-token-ttl", def: "15d", help: "how long a session lives without being refreshed",
@@ -120,7 +141,12 @@ func table() []setting {
 			value: func(s *Settings) pflag.Value { return &s.RefreshRetryWindow }},
 		{name: "max-sessions", def: "100", help: "live sessions of one user at one client",
 			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
+	}
+}
 
+// others are the settings of keys, passwords, calls and logs.
+func others() []setting {
+	return []setting{
 		{name: "signing-alg", def: "RS256", help: "how access tokens are signed",
 			value: func(s *Settings) pflag.Value {
 				s.SigningAlg.of = []string{"RS256", "ES256", "PS256", "EdDSA"}
