@@ -28,6 +28,8 @@ type Config struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger
+	// Requests says which requests are logged.
+	Requests RequestLog
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 }
@@ -42,6 +44,7 @@ type Server struct {
 	admin   *Admin
 	metrics *Metrics
 	library *carrier
+	sampled sampler
 }
 
 // New puts the parts together, and tells admin where requests come from.
@@ -52,7 +55,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	}
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), grants: g, clients: auth,
-		docs: docs, admin: admin, metrics: newMetrics(g.Passwords, cfg.Lists),
+		docs: docs, admin: admin, metrics: newMetrics(g, cfg.Lists),
 	}
 	s.library = newLibrary(g)
 	admin.Source = s.sourceOf
@@ -78,8 +81,12 @@ func (s *Server) Handler() http.Handler {
 	at.Handle(statusPath+"/{list}", s.anyPage(http.HandlerFunc(s.statusList)))
 	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
+	r.Use(nameRoute)
 	return s.observe(r)
 }
+
+// OperatorDoor is [Admin.OperatorDoor], with its requests logged and counted.
+func (s *Server) OperatorDoor() http.Handler { return s.observe(s.admin.OperatorDoor()) }
 
 // MetricsHandler is the page for Prometheus, for a listener of its own.
 func (s *Server) MetricsHandler() http.Handler { return s.metrics.handler() }
