@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gorilla/mux"
 
@@ -45,6 +46,7 @@ type Server struct {
 	metrics *Metrics
 	library *carrier
 	sampled sampler
+	leaving atomic.Bool
 }
 
 // New puts the parts together, and tells admin where requests come from.

@@ -21,6 +21,9 @@ import (
 // more each second.
 const maxRetryWindow = storage.Duration(time.Minute)
 
+// maxShutdownDelay is more than any load balancer takes to notice.
+const maxShutdownDelay = storage.Duration(5 * time.Minute)
+
 // maxLife bounds how long a retired key has to stay in the ring, see
 // [keys.Config].
 var maxLife = map[string]storage.Duration{
@@ -92,6 +95,9 @@ func (s *Settings) duration(name string) *storage.Duration {
 // §3.2, RFC 9700 §2.6).
 func (s *Settings) checkServing(wrong *faults) {
 	add := func(name, format string, args ...any) { wrong.add(s.source(name), format, args...) }
+	if s.ShutdownDelay < 0 || s.ShutdownDelay > maxShutdownDelay {
+		wrong.add(s.source("shutdown-delay"), "%s is not from 0s to %s", s.ShutdownDelay, maxShutdownDelay)
+	}
 	if s.MaxConnections < 1 {
 		add("max-connections", "a server needs at least 1 connection")
 	}

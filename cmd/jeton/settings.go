@@ -28,6 +28,7 @@ type Settings struct {
 	MetricsListen  text
 	TrustedProxies networks
 	MaxConnections number
+	ShutdownDelay  storage.Duration
 
 	// Tokens and sessions.
 	AccessTokenTTL     storage.Duration
@@ -107,6 +108,8 @@ func table() []setting {
 			value: func(s *Settings) pflag.Value { return &s.TrustedProxies }},
 		{name: "max-connections", def: "10000", help: "connections served at once",
 			value: func(s *Settings) pflag.Value { return &s.MaxConnections }},
+		{name: "shutdown-delay", def: "0s", help: "how long an ending server still serves while /readyz says no, for load balancers to turn away",
+			value: func(s *Settings) pflag.Value { return &s.ShutdownDelay }},
 
 		{name: "access-token-ttl", def: "30m", help: "how long an access token is valid",
 			value: func(s *Settings) pflag.Value { return &s.AccessTokenTTL }},
