@@ -30,7 +30,7 @@ type Error struct {
 	Description string
 	Cause       error
 	// Outcome is what metrics call it where the code says too little: "reuse",
-	// "lost_write", "foreign_token".
+	// "lost_write", "foreign_token", "sunset", "fenced".
 	Outcome string
 	// Subject and Session are whom it was about, for the log only, where what
 	// was presented proves it.

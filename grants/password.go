@@ -24,7 +24,10 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 	if req.Username == "" || req.Password == "" {
 		return nil, fail(InvalidRequest, "username and password are required", nil)
 	}
-	scope, err := grantScope(req.Client.Value, req.Scope)
+	if err := s.fence(ctx, req); err != nil {
+		return nil, err
+	}
+	scope, err := passwordScope(req.Client.Value, req.Scope)
 	if err != nil {
 		return nil, err
 	}

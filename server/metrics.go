@@ -24,6 +24,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	acts     *prometheus.CounterVec
 	requests *prometheus.HistogramVec
+	sunsets  *prometheus.GaugeVec
 	panics   prometheus.Counter
 	inFlight atomic.Int64
 
@@ -49,11 +50,14 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 			Name: "jeton_http_request_seconds", Help: "Time to answer a request, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "status"}),
+		sunsets: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "jeton_password_grant_sunset_timestamp_seconds", Help: "When the password grant ends for a client that has asked for it since this process began.",
+		}, []string{"client_id"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "jeton_panics_total", Help: "Requests that ended in a panic. Each is a defect: report it with the log.",
 		}),
 	}
-	m.registry.MustRegister(m.acts, m.requests, m.panics, stateOf(m, g, published),
+	m.registry.MustRegister(m.acts, m.requests, m.sunsets, m.panics, stateOf(m, g, published),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

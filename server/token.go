@@ -69,6 +69,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, grants.Refuse(grants.UnsupportedGrantType, "this server does not offer that grant_type", nil))
 		return
 	}
+	if grantType == storage.GrantPassword {
+		s.announceSunset(w, client.Value)
+	}
 	data, resp, err := s.carry(r, f, grants.Request{
 		GrantType: grantType, Client: client, Scope: f.get("scope"),
 		Username: f.get("username"), Password: f.get("password"), RefreshToken: f.get("refresh_token"),
