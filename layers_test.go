@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"measure"},
 	{"storage", "outbound"}, // outbound knows nothing of Jeton; clients and webhooks call through it
 	{"storage/sqlite", "storage/redis", "storage/redis/redistest", "storage/storagetest", "keys"},
+	{"storage/chosen"},
 	{"events"},
 	{"events/status"},
 	{"events/lists"},
@@ -39,6 +40,9 @@ var alone = []string{"verify"}
 
 // backends are imported where one is chosen, and by tests.
 var backends = []string{"storage/sqlite", "storage/redis"}
+
+// forTests are imported by tests alone.
+var forTests = []string{"storage/storagetest", "storage/redis/redistest", "storage/chosen"}
 
 // library is fenced: only these files know it (docs/DIVERGENCES.md).
 const library = "github.com/go-oauth2/oauth2"
@@ -102,11 +106,11 @@ func (a arrow) fault() string {
 	case slices.Contains(alone, a.pkg) || slices.Contains(alone, to):
 		return "it stands alone"
 	case slices.Contains(backends, to):
-		if a.pkg != "cmd/jeton" && a.pkg != "bench" && !test {
+		if a.pkg != "cmd/jeton" && a.pkg != "bench" && a.pkg != "storage/chosen" && !test {
 			return "only cmd/jeton chooses a store"
 		}
 		return ""
-	case to == "storage/storagetest" || to == "storage/redis/redistest":
+	case slices.Contains(forTests, to):
 		if !test {
 			return "it is for tests"
 		}

@@ -15,7 +15,7 @@ import (
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 const (
@@ -38,7 +38,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := t.Context()
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: t.TempDir() + "/jeton.db"})
+	backend, err := chosen.Open(ctx, t.TempDir()+"/jeton.db", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jeton/events"
+	"jeton/storage/redis"
 )
 
 // serveCommand runs the server.
@@ -88,7 +89,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 	}
 	return v.run(ctx, n, func() {
 		url := issuerOf(s.Listen.String(), v.public.Addr(), v.cert != nil)
-		v.log.Info("serving", "issuer", n.grants.Settings.Issuer, "store", s.Store.String(), "version", thisBuild().Version)
+		v.log.Info("serving", "issuer", n.grants.Settings.Issuer, "store", redis.Redact(s.Store.String()), "version", thisBuild().Version)
 		if v.metrics != nil {
 			v.log.Info("serving metrics", "url", "http://"+v.metrics.Addr().String()+"/metrics")
 		}
@@ -187,11 +188,14 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 // administer opens the operator's door and begins the work that no request
 // asks for.
 func (v *service) administer(ctx context.Context, n *node, door http.Handler) error {
-	file, err := sqliteFile(v.settings.Store.String())
+	identity, err := v.settings.identity()
+	if err == nil {
+		err = v.settings.makeDataDir()
+	}
 	if err != nil {
 		return err
 	}
-	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), door, v.log)
+	socket, err := serveSocket(ctx, v.settings.socketPath(), identity, door, v.log)
 	if err != nil {
 		return err
 	}

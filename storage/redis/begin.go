@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -23,10 +24,19 @@ func (s *Store) begin(ctx context.Context) error {
 		return err
 	}
 	key := s.o.Prefix + ":store"
-	r, err := s.run(ctx, call{script: beginScript, keys: []string{key}, args: []any{rand.Text(), format, groupCount}})
+	if s.o.Existing {
+		if n, err := s.client.Exists(ctx, key).Result(); err != nil {
+			return unavailable(err)
+		} else if n == 0 {
+			return ErrNoStore
+		}
+	}
+	id := rand.Text()
+	r, err := s.run(ctx, call{script: beginScript, keys: []string{key}, args: []any{id, format, groupCount}})
 	if err != nil {
 		return unavailable(err)
 	}
+	s.fresh = text(r.value, 0) == id
 	s.id = text(r.value, 0)
 	is, errFormat := strconv.Atoi(text(r.value, 1))
 	groups, errGroups := strconv.Atoi(text(r.value, 2))
@@ -51,6 +61,12 @@ func (s *Store) begin(ctx context.Context) error {
 	_, err = s.clock(ctx)
 	return err
 }
+
+// ErrNoStore says that a store that should be there is not.
+var ErrNoStore = errors.New("there is no store")
+
+// Fresh reports whether the store was made when this one opened it.
+func (s *Store) Fresh() bool { return s.fresh }
 
 // mark makes the marker of each group, and then notes that all are made: from
 // then on one that is missing was lost.

@@ -36,6 +36,8 @@ type Options struct {
 	// Wait is the longest that a call waits for Redis before it fails with
 	// storage.ErrUnavailable. Zero is 5 s.
 	Wait time.Duration
+	// Existing opens only a store that is there: else the error is ErrNoStore.
+	Existing bool
 	// AllowEviction opens a Redis that removes keys when its memory is full.
 	AllowEviction bool
 	// Log is told what the store has noticed. nil is nobody.
@@ -49,6 +51,7 @@ type Store struct {
 	o       Options
 	client  redis.UniversalClient
 	id      string
+	fresh   bool
 	groups  []group
 	changes changes
 
