@@ -57,7 +57,7 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 	id := status.NewTokenID(place)
 	token, _, err := s.Keys.Sign(ctx, m.now, keys.UseSig, typAccess, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: s.audience(client, m.scope),
+			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: s.Settings.audience(client, m.scope),
 			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), ID: id,
 		},
 		ClientID: client.ID, Scope: scope, Status: s.statusOf(id),

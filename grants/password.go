@@ -150,7 +150,7 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 			return Response{}, err
 		}
 	}
-	return resp, s.checkEpochs(ctx, ses)
+	return resp, s.checkEpochs(ctx, ses, client.AccessEpoch)
 }
 
 // session is the record of the new session, its first tokens in it.
@@ -169,7 +169,7 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
 	}
 	s.newRefresh(&ses, client, now)
-	_, err := s.newAccess(ctx, &ses, client, l.user.Value.Roles, ses.Scope, now)
+	_, err := s.newAccess(ctx, &ses, client, l.user.Value, ses.Scope, now)
 	return ses, secret, err
 }
 
@@ -222,7 +222,7 @@ const mostTidied = 50
 // checkEpochs closes the gap that the caches leave: a session that was opened
 // under an epoch that ended meanwhile, after the sweep had passed, ends here,
 // before its tokens reach anyone.
-func (s *Service) checkEpochs(ctx context.Context, ses storage.Session) error {
+func (s *Service) checkEpochs(ctx context.Context, ses storage.Session, clientAccess uint64) error {
 	client, _, err := s.Store.Client(ctx, ses.ClientID)
 	if err != nil {
 		return err
@@ -235,12 +235,16 @@ func (s *Service) checkEpochs(ctx context.Context, ses storage.Session) error {
 	if err != nil {
 		return err
 	}
-	if client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch && system.Value.Epoch == ses.SystemEpoch {
+	if client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch &&
+		client.Value.AccessEpoch == clientAccess && system.Value.Epoch == ses.SystemEpoch {
 		return nil
 	}
 	reason := storage.ReasonClientDisabled
-	if system.Value.Epoch != ses.SystemEpoch {
+	switch {
+	case system.Value.Epoch != ses.SystemEpoch:
 		reason = storage.ReasonOperator
+	case client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch:
+		reason = storage.ReasonClientChanged
 	}
 	if _, err := s.endSession(ctx, ses.Subject, ses.ID, Ending{Reason: reason, By: "server"}); err != nil {
 		return err

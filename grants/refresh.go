@@ -42,6 +42,11 @@ func (refreshGrant) Authorize(ctx context.Context, s *Service, req Request) (Aut
 	if err := s.alive(ctx, p.session, p.user, p.now); err != nil {
 		return nil, refuseDead(err, badRefreshToken)
 	}
+	// The record that the client was authenticated with grows old while a request
+	// is decided again and again.
+	if p.req.Client, err = s.Store.CachedClient(ctx, p.claims.ClientID); err != nil {
+		return nil, err
+	}
 	ses := p.session.Value
 	switch gen := p.claims.Generation; {
 	case gen == ses.Generation && bytes.Equal(p.rotID, ses.RotID):
@@ -111,9 +116,17 @@ func (s *Service) retryAllowed(p presented) bool {
 func (s *Service) endForReuse(ctx context.Context, p presented, reason string) error {
 	ses := p.session.Value
 	// Who presents a spent token must not be able to stop this by hanging up.
-	ended, err := s.endSession(context.WithoutCancel(ctx), ses.Subject, ses.ID, Ending{
-		Reason: reason, By: "server", Source: p.req.Source.Address,
-	})
+	ctx = context.WithoutCancel(ctx)
+	e := Ending{Reason: reason, By: "server", Source: p.req.Source.Address}
+	var ended bool
+	var err error
+	if reason == storage.ReasonReuse && s.Settings.On.Reuse.To(OnReuse) == EndAllSessions {
+		var n int
+		n, err = s.endAllOf(ctx, ses, e)
+		ended = n > 0
+	} else {
+		ended, err = s.endSession(ctx, ses.Subject, ses.ID, e)
+	}
 	if err != nil {
 		return err
 	}
@@ -143,7 +156,7 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
 	ses.Device = r.req.Source.Device
 	s.newRefresh(&ses, client, r.now)
-	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value.Roles, r.scope, r.now)
+	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value, r.scope, r.now)
 	if err != nil {
 		return Response{}, err
 	}
@@ -224,14 +237,14 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	if r.streak >= mostForeignRetries {
 		return Response{}, s.endForReuse(ctx, r.presented, storage.ReasonReuse)
 	}
-	same := r.now.Before(ses.Access.Expires) && isLive(ses, ses.Access.ID) &&
+	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
 		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
-		slices.Equal(ses.Audience, s.audience(r.req.Client.Value, strings.Fields(ses.Scope)))
+		slices.Equal(ses.Audience, s.Settings.audience(r.req.Client.Value, strings.Fields(ses.Scope)))
 	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
 	var revoked []storage.Put
 	if !same {
 		var err error
-		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value.Roles, r.scope, r.now); err != nil {
+		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
 			return Response{}, err
 		}
 	}
