@@ -71,6 +71,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 		return err
 	}
 	defer v.closeListeners()
+	tuneMemory(a.environ)
 	if err := a.rehearseFirst(ctx, s); err != nil {
 		return err
 	}
