@@ -1,5 +1,5 @@
 // Package chosen opens the store that the tests run on: SQLite, or with
-// JETON_TEST_REDIS the Redis at that address. So the suites of the packages above
+// TEST_REDIS the Redis at that address. So the suites of the packages above
 // run on either, unchanged. It is imported by tests alone.
 package chosen
 
@@ -17,7 +17,7 @@ import (
 )
 
 // Variable names the Redis to run on.
-const Variable = "JETON_TEST_REDIS"
+const Variable = "TEST_REDIS"
 
 // Open opens the store of that path. On Redis each path is a prefix of its own,
 // so that two that open the same one share a store there too. now may be nil.
