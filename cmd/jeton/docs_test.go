@@ -83,7 +83,7 @@ func TestDocsNameEveryCommand(t *testing.T) {
 		})
 	}
 	walk((&app{}).rootCommand())
-	for _, m := range regexp.MustCompile("`jeton ((?:user|client|session|key|config|store) [a-z]+)").FindAllStringSubmatch(doc, -1) {
+	for _, m := range regexp.MustCompile("`jeton ((?:user|client|session|key|webhook|config|store) [a-z-]+)").FindAllStringSubmatch(doc, -1) {
 		cmd, _, err := (&app{}).rootCommand().Find(strings.Fields(m[1]))
 		if err != nil || cmd.CommandPath() != "jeton "+m[1] {
 			t.Errorf("jeton %s is described and is no command", m[1])
@@ -95,6 +95,7 @@ func TestDocsNameEveryMetricAndEvent(t *testing.T) {
 	doc := operating(t)
 	for _, c := range []struct{ file, pattern string }{
 		{filepath.Join("..", "..", "server", "metrics.go"), `"(jeton_[a-z_]+)"`},
+		{filepath.Join("..", "..", "server", "metrics_webhooks.go"), `"(jeton_[a-z_]+)"`},
 		{filepath.Join("..", "..", "events", "events.go"), `(?m)^\t[A-Z]\w+ += "([a-z_]+)"`},
 	} {
 		found := regexp.MustCompile(c.pattern).FindAllStringSubmatch(read(t, c.file), -1)

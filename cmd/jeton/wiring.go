@@ -22,5 +22,5 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return server.New(server.Config{Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists}, n.grants, auth, docs, n.accounts())
+	return server.New(server.Config{Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks}, n.grants, auth, docs, n.accounts())
 }
