@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
 	"slices"
 
+	"jeton/events"
 	"jeton/events/webhooks"
 )
 
@@ -62,7 +64,11 @@ func (s *Settings) checkWebhooks(wrong *faults) {
 		case e.name() == "":
 			wrong.add(e.where, "this webhook has no name")
 		case err != nil:
-			wrong.add(e.where, "webhook %s: %v", e.name(), err)
+			hint := ""
+			if unknown := new(webhooks.UnknownEventError); errors.As(err, &unknown) {
+				hint = suggest(unknown.Name, events.Types())
+			}
+			wrong.add(e.where, "webhook %s: %v%s", e.name(), err, hint)
 		case slices.Contains(names, w.Name):
 			wrong.add(e.where, "webhook %s stands there twice: give each a name of its own", w.Name)
 		}

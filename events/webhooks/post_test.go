@@ -265,16 +265,16 @@ func TestS15_DescriptionsAreChecked(t *testing.T) {
 	good := Webhook{Name: "siem", URL: "https://siem.example/in?k=v", Events: []string{"session_ended"}}
 	must(t, good.Check(nil))
 	for want, change := range map[string]func(*Webhook){
-		"the name":                      func(w *Webhook) { w.Name = "Si em" },
-		"no address":                    func(w *Webhook) { w.URL = "siem.example" },
-		"user name":                     func(w *Webhook) { w.URL = "https://u:p@siem.example" },
-		"fragment":                      func(w *Webhook) { w.URL = "https://siem.example/#x" },
-		"not https":                     func(w *Webhook) { w.URL = "http://siem.example" },
-		"not a public address":          func(w *Webhook) { w.URL = "https://10.0.0.1/in" },
-		"longer than 2048":              func(w *Webhook) { w.URL += strings.Repeat("x", 2048) },
-		`no event "session_end"; there`: func(w *Webhook) { w.Events = []string{"session_end"} },
-		"bearer token cannot be read":   func(w *Webhook) { w.BearerFile = "/nowhere" },
-		"longer than 1024":              func(w *Webhook) { w.Audience = strings.Repeat("x", 1025) },
+		"the name":                    func(w *Webhook) { w.Name = "Si em" },
+		"no address":                  func(w *Webhook) { w.URL = "siem.example" },
+		"user name":                   func(w *Webhook) { w.URL = "https://u:p@siem.example" },
+		"fragment":                    func(w *Webhook) { w.URL = "https://siem.example/#x" },
+		"not https":                   func(w *Webhook) { w.URL = "http://siem.example" },
+		"not a public address":        func(w *Webhook) { w.URL = "https://10.0.0.1/in" },
+		"longer than 2048":            func(w *Webhook) { w.URL += strings.Repeat("x", 2048) },
+		`no event "session_end"`:      func(w *Webhook) { w.Events = []string{"session_end"} },
+		"bearer token cannot be read": func(w *Webhook) { w.BearerFile = "/nowhere" },
+		"longer than 1024":            func(w *Webhook) { w.Audience = strings.Repeat("x", 1025) },
 	} {
 		w := good
 		if change(&w); w.Check(nil) == nil || !strings.Contains(w.Check(nil).Error(), want) {

@@ -61,7 +61,7 @@ func (w Webhook) Check(allow []netip.Prefix) error {
 	}
 	for _, e := range w.Events {
 		if !slices.Contains(events.Types(), e) {
-			return fmt.Errorf("there is no event %q; there are %s", e, strings.Join(events.Types(), ", "))
+			return &UnknownEventError{e}
 		}
 	}
 	if w.BearerFile != "" {
@@ -97,6 +97,11 @@ func checkURL(address string, rules outbound.Config) error {
 	}
 	return nil
 }
+
+// UnknownEventError says that a webhook wants events that never happen.
+type UnknownEventError struct{ Name string }
+
+func (e *UnknownEventError) Error() string { return fmt.Sprintf("there is no event %q", e.Name) }
 
 // audience is the `aud` of its SETs.
 func (w Webhook) audience() string {
