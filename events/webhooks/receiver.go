@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -166,7 +165,7 @@ func (r *receiver) tell(log *slog.Logger) {
 	r.unsaid = 0
 	r.mu.Unlock()
 	if n > 0 {
-		log.Error("events could not be delivered to a webhook: see jeton webhook dead-letters, then retry or drop them", "webhook", r.Name, "events", strconv.Itoa(n))
+		log.Error("events could not be delivered to a webhook: see jeton webhook dead-letters, then retry or drop them", "webhook", r.Name, "events", n)
 	}
 }
 

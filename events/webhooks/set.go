@@ -51,10 +51,10 @@ func uriOf(e storage.Event) string {
 	case events.SessionEnded:
 		return caep + "session-revoked"
 	case events.SessionsEnded:
-		if e.Subject != "" && e.ClientID == "" {
+		if e.Subject != "" && e.ClientID == "" && e.Kept == "" {
 			return caep + "session-revoked" // a subject without a session means all of them
 		}
-	case events.PasswordChanged:
+	case events.PasswordChanged, events.PasswordReset:
 		return caep + "credential-change"
 	case events.UserDisabled:
 		return risc + "account-disabled"
@@ -81,7 +81,13 @@ func payloadOf(e storage.Event) object {
 	if uriOf(e) == risc+"account-disabled" {
 		delete(p, "reason") // RISC knows two reasons of its own
 	}
-	if e.Type == events.PasswordChanged {
+	if !e.Occurred.IsZero() {
+		p["event_timestamp"] = e.Occurred.Unix()
+	}
+	if e.Kept != "" {
+		p["kept_sid"] = e.Kept
+	}
+	if uriOf(e) == caep+"credential-change" {
 		p["credential_type"], p["change_type"] = "password", "update"
 	}
 	return p

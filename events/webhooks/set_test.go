@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -95,6 +96,8 @@ func TestS13_S17_S19_S20_WhatEachEventSays(t *testing.T) {
 		{storage.Event{Type: events.SessionsEnded, ClientID: "web", Actor: "operator"}, ours + "sessions_ended", `{"format":"iss_sub","iss":"https://login.example","sub":"web"}`, "admin", ""},
 		{storage.Event{Type: events.SessionsEnded, Actor: "operator"}, ours + "sessions_ended", `{"format":"uri","uri":"https://login.example"}`, "admin", ""},
 		{storage.Event{Type: events.PasswordChanged, Subject: "u-alice", Actor: "operator"}, caep + "credential-change", alice, "admin", `"change_type":"update","credential_type":"password"`},
+		{storage.Event{Type: events.PasswordReset, Subject: "u-alice", Actor: "client:helpdesk", Occurred: time.Unix(7, 0)}, caep + "credential-change", alice, "admin", `"event_timestamp":7`},
+		{storage.Event{Type: events.SessionsEnded, Subject: "u-alice", Kept: "s1", Actor: "u-alice"}, ours + "sessions_ended", alice, "user", `"kept_sid":"s1"`},
 		{storage.Event{Type: events.RolesChanged, Subject: "u-alice", Actor: "u-bob", Note: "from [A] to [B]"}, ours + "roles_changed", alice, "admin", `"en":"from [A] to [B]"`},
 		{storage.Event{Type: events.UserDisabled, Subject: "u-alice", Actor: "u-alice"}, risc + "account-disabled", alice, "user", ""},
 		{storage.Event{Type: events.UserEnabled, Subject: "u-alice", Actor: "operator"}, risc + "account-enabled", alice, "admin", ""},
