@@ -100,6 +100,8 @@ type Response struct {
 	Scope        string
 	// Retry says that this was answered before.
 	Retry bool
+	// Subject and Session are whom the tokens are for, for the log.
+	Subject, Session string
 
 	rotated *rotated
 }

@@ -164,6 +164,7 @@ func (a *Admin) call(w http.ResponseWriter, r *http.Request, changes bool) (*cal
 	if !ok {
 		return nil, noCredentials
 	}
+	noteOf(r.Context()).actor = actor.String()
 	c := &call{w: w, r: r, ctx: r.Context(), vars: make(map[string]string)}
 	if changes {
 		// Once begun, a change is carried through though nobody waits for it.
