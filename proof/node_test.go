@@ -63,6 +63,13 @@ type place struct {
 func newPlace(t *testing.T, users int) *place {
 	t.Helper()
 	p := &place{t: t, dir: t.TempDir()}
+	p.fill(users)
+	return p
+}
+
+// fill makes the clients and users.
+func (p *place) fill(users int) {
+	p.t.Helper()
 	for client, window := range map[string]string{"strict": "0s", "lenient": "10s"} {
 		p.run(secret, "client", "add", client, "--grant", "password,refresh_token", "--scope", "read,write",
 			"--refresh-retry-window", window, "--secret-stdin")
@@ -71,7 +78,6 @@ func newPlace(t *testing.T, users int) *place {
 	for i := range users {
 		p.run(password, "user", "add", fmt.Sprintf("user%d", i), "--role", "ROLE_USER", "--password-stdin")
 	}
-	return p
 }
 
 func (p *place) command(args ...string) *exec.Cmd {

@@ -41,7 +41,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		})
 	default:
 		ready := map[string]any{"status": "ready"}
-		if weak := s.grants.Store.Weaknesses(); len(weak) > 0 {
+		if weak := s.grants.Store.Durability().Weaknesses; len(weak) > 0 {
 			ready["store_may_lose"] = weak
 		}
 		writeJSON(w, http.StatusOK, ready)

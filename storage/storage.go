@@ -148,6 +148,17 @@ type Page struct {
 	Next string
 }
 
+// Durability is what an acknowledged commit is worth.
+type Durability struct {
+	// Weaknesses says in words for the operator how the store may lose what it
+	// has acknowledged; none for a store that does not.
+	Weaknesses []string
+	// ReadsAhead: a read may see what is not yet as durable as a commit that was
+	// acknowledged, such as a change that ended with ErrUnconfirmed. Whoever tells
+	// somebody of it commits a change that writes nothing first.
+	ReadsAhead bool
+}
+
 // Backend is a database. Its methods are safe for concurrent use, by any
 // number of processes on one store.
 //
@@ -181,9 +192,9 @@ type Backend interface {
 	// It never replaces a check: it tells caches when to look again.
 	Changed() <-chan struct{}
 
-	// Weaknesses says in words for the operator how the store may lose what it
-	// has acknowledged, as it is set up; nil for a store that does not.
-	Weaknesses() []string
+	// Durability says what an acknowledged commit is worth, as the store is set
+	// up now.
+	Durability() Durability
 
 	// Sweep removes up to limit rows that have expired, and says how many.
 	Sweep(ctx context.Context, limit int) (int, error)

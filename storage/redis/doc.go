@@ -45,7 +45,7 @@
 // # Durability
 //
 // An acknowledged write is as durable as the Redis that took it is set up:
-// [Store.Weaknesses] says what may be lost. With Options.WaitReplicas a commit
+// [Store.Durability] says what may be lost. With Options.WaitReplicas a commit
 // is acknowledged when so many replicas have it too, and is [storage.ErrUnconfirmed]
 // otherwise. Reads never go to replicas.
 package redis

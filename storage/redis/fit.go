@@ -132,7 +132,7 @@ func (s *Store) found(servers []server) {
 			}
 		}
 	}
-	before := s.Weaknesses()
+	before := s.Durability().Weaknesses
 	s.weak.Store(&all)
 	for _, w := range all {
 		if !slices.Contains(before, w) {
@@ -141,12 +141,13 @@ func (s *Store) found(servers []server) {
 	}
 }
 
-// Weaknesses implements [storage.Backend].
-func (s *Store) Weaknesses() []string {
+// Durability implements [storage.Backend].
+func (s *Store) Durability() (d storage.Durability) {
 	if w := s.weak.Load(); w != nil {
-		return *w
+		d.Weaknesses = *w
 	}
-	return nil
+	d.ReadsAhead = s.o.WaitReplicas > 0
+	return d
 }
 
 // weaknesses are the ways in which a master may lose what it has acknowledged.

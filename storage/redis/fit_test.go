@@ -40,7 +40,7 @@ func TestUnfitServersAreRefused(t *testing.T) {
 		t.Error("a Redis that was refused was written to")
 	}
 	o.AllowEviction = true
-	if w := mustOpen(t, o).Weaknesses(); !strings.Contains(strings.Join(w, "\n"), "removes sessions") {
+	if w := mustOpen(t, o).Durability().Weaknesses; !strings.Contains(strings.Join(w, "\n"), "removes sessions") {
 		t.Errorf("nothing is said of eviction: %q", w)
 	}
 
@@ -88,7 +88,7 @@ func TestWeaknesses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := s.Weaknesses()
+		got := s.Durability().Weaknesses
 		s.Close()
 		if len(got) != len(c.want) {
 			t.Errorf("%s, waiting for %d: %q, want %q", c.set, c.wait, got, c.want)

@@ -186,8 +186,9 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return s.now().UTC(), nil
 }
 
-// Weaknesses implements [storage.Backend]: what was answered is on the disk.
-func (s *Store) Weaknesses() []string { return nil }
+// Durability implements [storage.Backend]: what was answered or read is on the
+// disk.
+func (s *Store) Durability() storage.Durability { return storage.Durability{} }
 
 var errClosed = fmt.Errorf("%w: it has been closed", storage.ErrUnavailable)
 

@@ -13,7 +13,7 @@ import (
 type Proxy struct {
 	Addr string
 
-	to       string
+	to       atomic.Pointer[string]
 	listener net.Listener
 	lose     atomic.Int64 // of a thousand replies
 	postpone atomic.Int64 // of a thousand requests
@@ -38,7 +38,8 @@ func Between(t testing.TB, to string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), to: to, listener: l, conns: make(map[net.Conn]bool)}
+	p := &Proxy{Addr: l.Addr().String(), listener: l, conns: make(map[net.Conn]bool)}
+	p.to.Store(&to)
 	p.all.Go(p.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -55,6 +56,12 @@ func (p *Proxy) Lose(perMille int64) { p.lose.Store(perMille) }
 // Postpone ends the connection at so many of a thousand requests, and delivers
 // them a while later all the same.
 func (p *Proxy) Postpone(perMille int64) { p.postpone.Store(perMille) }
+
+// Point leads to another server from now on, as a name does after a failover.
+func (p *Proxy) Point(to string) {
+	p.to.Store(&to)
+	p.Sever()
+}
 
 // Cut refuses all connections until it is called again.
 func (p *Proxy) Cut(off bool) {
@@ -94,7 +101,7 @@ func (p *Proxy) accept() {
 			client.Close()
 			continue
 		}
-		server, err := net.Dial("tcp", p.to)
+		server, err := net.Dial("tcp", *p.to.Load())
 		if err != nil {
 			client.Close()
 			continue
@@ -127,7 +134,7 @@ func (p *Proxy) requests(b []byte, server net.Conn) bool {
 		return true
 	}
 	p.Postponed.Add(1)
-	late, err := net.Dial("tcp", p.to)
+	late, err := net.Dial("tcp", *p.to.Load())
 	if err != nil {
 		return false
 	}

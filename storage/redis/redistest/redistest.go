@@ -207,3 +207,15 @@ func Until(t testing.TB, what string, so func() bool) {
 		}
 	}
 }
+
+// Offset is how far the server is in the stream that replicas follow.
+func (s *Server) Offset() int {
+	s.t.Helper()
+	_, after, _ := strings.Cut(fmt.Sprint(s.Do("info", "replication")), "master_repl_offset:")
+	text, _, _ := strings.Cut(after, "\r\n")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
