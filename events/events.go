@@ -50,6 +50,8 @@ const (
 	KeyRemoved  = "key_removed"
 
 	MasterKeyChanged = "master_key_changed"
+
+	StoreRestored = "store_restored"
 )
 
 // Kept is how long an event waits for subscribers that do not take it.
