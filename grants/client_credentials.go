@@ -57,12 +57,12 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 	id := status.NewTokenID(place)
 	token, _, err := s.Keys.Sign(ctx, m.now, keys.UseSig, typAccess, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: s.audience(client, m.scope),
+			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: s.Settings.audience(client, m.scope),
 			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), ID: id,
 		},
 		ClientID: client.ID, Scope: scope, Status: s.statusOf(id),
 	})
-	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope}, err
+	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope, Subject: client.ID}, err
 }
 
 // issueAfresh decides about a request again, on the client's record as it is:

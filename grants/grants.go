@@ -44,6 +44,8 @@ type Settings struct {
 	RefreshRetryWindow time.Duration
 	// MaxSessions is the most live sessions of one user through one client.
 	MaxSessions int
+	// On says what follows from what happens.
+	On Reactions
 }
 
 // AdminAudience is the `aud` of a token with [AdminScope], and of no other: an
@@ -97,6 +99,8 @@ type Response struct {
 	Scope        string
 	// Retry says that this was answered before.
 	Retry bool
+	// Subject and Session are whom the tokens are for, for the log.
+	Subject, Session string
 
 	rotated *rotated
 }

@@ -24,7 +24,10 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 	if req.Username == "" || req.Password == "" {
 		return nil, fail(InvalidRequest, "username and password are required", nil)
 	}
-	scope, err := grantScope(req.Client.Value, req.Scope)
+	if err := s.fence(ctx, req); err != nil {
+		return nil, err
+	}
+	scope, err := passwordScope(req.Client.Value, req.Scope)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +49,8 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 // the attempt is counted before the hash is computed.
 func (s *Service) throttled(ctx context.Context, req Request) (user storage.Record[storage.User], now time.Time, rehash string, err error) {
 	if s.Throttle == nil {
-		return s.checkPassword(ctx, req.Username, req.Password)
+		user, now, rehash, err = s.checkPassword(ctx, req.Username, req.Password)
+		return user, now, rehash, about(err, user.Value.Subject, "")
 	}
 	addr, _ := netip.ParseAddr(req.Source.Address)
 	ticket, err := s.Throttle.Try(throttle.Attempt{
@@ -58,6 +62,7 @@ func (s *Service) throttled(ctx context.Context, req Request) (user storage.Reco
 		return user, now, "", err
 	}
 	user, now, rehash, err = s.checkPassword(ctx, req.Username, req.Password)
+	err = about(err, user.Value.Subject, "")
 	var refused *Error
 	switch {
 	case err == nil:
@@ -150,7 +155,7 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 			return Response{}, err
 		}
 	}
-	return resp, s.checkEpochs(ctx, ses)
+	return resp, s.checkEpochs(ctx, ses, client.AccessEpoch)
 }
 
 // session is the record of the new session, its first tokens in it.
@@ -169,7 +174,7 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
 	}
 	s.newRefresh(&ses, client, now)
-	_, err := s.newAccess(ctx, &ses, client, l.user.Value.Roles, ses.Scope, now)
+	_, err := s.newAccess(ctx, &ses, client, l.user.Value, ses.Scope, now)
 	return ses, secret, err
 }
 
@@ -222,7 +227,7 @@ const mostTidied = 50
 // checkEpochs closes the gap that the caches leave: a session that was opened
 // under an epoch that ended meanwhile, after the sweep had passed, ends here,
 // before its tokens reach anyone.
-func (s *Service) checkEpochs(ctx context.Context, ses storage.Session) error {
+func (s *Service) checkEpochs(ctx context.Context, ses storage.Session, clientAccess uint64) error {
 	client, _, err := s.Store.Client(ctx, ses.ClientID)
 	if err != nil {
 		return err
@@ -235,12 +240,16 @@ func (s *Service) checkEpochs(ctx context.Context, ses storage.Session) error {
 	if err != nil {
 		return err
 	}
-	if client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch && system.Value.Epoch == ses.SystemEpoch {
+	if client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch &&
+		client.Value.AccessEpoch == clientAccess && system.Value.Epoch == ses.SystemEpoch {
 		return nil
 	}
 	reason := storage.ReasonClientDisabled
-	if system.Value.Epoch != ses.SystemEpoch {
+	switch {
+	case system.Value.Epoch != ses.SystemEpoch:
 		reason = storage.ReasonOperator
+	case client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch:
+		reason = storage.ReasonClientChanged
 	}
 	if _, err := s.endSession(ctx, ses.Subject, ses.ID, Ending{Reason: reason, By: "server"}); err != nil {
 		return err

@@ -78,12 +78,12 @@ func refreshScope(client storage.Client, granted, asked string) (string, error) 
 }
 
 // audience is whom the access tokens are for.
-func (s *Service) audience(client storage.Client, scope []string) []string {
+func (s Settings) audience(client storage.Client, scope []string) []string {
 	switch {
 	case slices.Contains(scope, AdminScope):
-		return []string{s.Settings.AdminAudience()}
+		return []string{s.AdminAudience()}
 	case len(client.Audience) > 0:
 		return client.Audience
 	}
-	return []string{s.Settings.Issuer}
+	return []string{s.Issuer}
 }
