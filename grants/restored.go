@@ -58,7 +58,7 @@ func (s *Service) Forget(ctx context.Context, f Forgotten) error {
 		}
 		_, err = s.Store.Commit(ctx, storage.Change{
 			Partition: storage.SystemPartition, Checks: []storage.Check{rec.Check(storage.SystemKey)},
-			Puts: append(puts, storage.Put{Key: storage.SystemKey, Value: storage.Encode(system)}),
+			Puts:    append(puts, storage.Put{Key: storage.SystemKey, Value: storage.Encode(system)}),
 			Deletes: []storage.Key{publishing},
 		})
 		return err
