@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,12 +27,9 @@ func readMeta(c *conn, schema int) (meta, error) {
 	if schema < markedSchema {
 		query = "SELECT sequence, written, '', '', '', 0 FROM meta"
 	}
-	err := c.query(func(v []driver.Value) error {
-		sequence, _ := v[0].(int64)
-		m.sequence = uint64(sequence)
-		m.written, _ = v[1].(int64)
-		m.instance, m.lineage, m.expects = text(v[2]), text(v[3]), text(v[4])
-		m.backup, _ = v[5].(int64)
+	err := c.query(func(r *result) error {
+		m.sequence, m.written, m.backup = uint64(r.int(0)), r.int(1), r.int(5)
+		m.instance, m.lineage, m.expects = r.text(2), r.text(3), r.text(4)
 		return nil
 	}, query)
 	return m, err
