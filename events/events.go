@@ -55,6 +55,7 @@ const (
 
 	MasterKeyChanged = "master_key_changed"
 
+	StoreRestored      = "store_restored"
 	DeadLettersDropped = "dead_letters_dropped" // by hand
 )
 

@@ -83,8 +83,11 @@ func (p *place) fill(users int) {
 func (p *place) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(binary, args...)
 	cmd.Env = append(os.Environ(), "JETON_SIGNING_ALG=ES256", "JETON_ISSUER="+issuer, "JETON_METRICS_LISTEN=off",
-		"JETON_STORE="+p.store(), "JETON_REDIS_PREFIX="+chosen.Prefix(p.dir),
-		"JETON_MASTER_KEY="+base64.StdEncoding.EncodeToString(make([]byte, 32)), "JETON_ADMIN_SOCKET="+filepath.Join(p.dir, "admin.sock"))
+		"JETON_STORE="+p.store(), "JETON_ADMIN_SOCKET="+filepath.Join(p.dir, "admin.sock"))
+	if !strings.HasPrefix(p.store(), "sqlite:") {
+		cmd.Env = append(cmd.Env, "JETON_REDIS_PREFIX="+chosen.Prefix(p.dir),
+			"JETON_MASTER_KEY="+base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	}
 	cmd.Env = append(cmd.Env, p.env...)
 	return cmd
 }

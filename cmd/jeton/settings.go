@@ -18,6 +18,7 @@ type Settings struct {
 	Store         text
 	MasterKeyFile path
 	AdminSocket   path
+	MarkFile      path
 	JSON          yesno
 
 	// How a store on Redis is reached and written to.
@@ -128,6 +129,8 @@ func places() []setting {
 			value: func(s *Settings) pflag.Value { return &s.RedisWaitReplicas }},
 		{name: "redis-allow-eviction", def: "false", everywhere: true, help: "use a Redis that removes keys when its memory is full",
 			value: func(s *Settings) pflag.Value { return &s.RedisAllowEviction }},
+		{name: "mark-file", everywhere: true, help: "where it is kept how far the store has come, so that an old copy is not taken for it (default: beside the SQLite file, with .mark)",
+			value: func(s *Settings) pflag.Value { return &s.MarkFile }},
 		{name: "json", def: "false", everywhere: true, help: "answer in JSON",
 			value: func(s *Settings) pflag.Value { return &s.JSON }},
 

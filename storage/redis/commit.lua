@@ -11,6 +11,8 @@ local version, base, partition = ARGV[3], ARGV[4], ARGV[5]
 local clock = microseconds()
 local now = storeTime(ARGV[1], clock)
 
+-- No gone(marker): once a script has tried a write, Redis lets it go on without
+-- memory. The counter is the first.
 if redis.call('EXISTS', marker) == 0 then return {'gone'} end
 if clock > tonumber(ARGV[2]) then return {'late', clock} end
 if redis.call('EXISTS', fence) == 1 then return {'fenced'} end

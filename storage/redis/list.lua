@@ -32,7 +32,7 @@ end
 
 local parts = {}
 for i = 1, #KEYS, 2 do
-  if redis.call('EXISTS', KEYS[i]) == 0 then return {'gone'} end
+  if gone(KEYS[i]) then return {'gone'} end
   parts[#parts + 1] = part(KEYS[i + 1], ARGV[4 + i], ARGV[5 + i])
 end
 return {'ok', microseconds(), parts}

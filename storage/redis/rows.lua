@@ -51,3 +51,11 @@ local function cut(text, n)
   end
   return string.sub(text, at)
 end
+
+-- gone reports whether the marker of the store is missing. The write that it
+-- tries changes nothing; a replica refuses it, and a master that is cut off from
+-- the replicas it needs: neither is to be read from.
+local function gone(marker)
+  redis.call('PERSIST', marker)
+  return redis.call('EXISTS', marker) == 0
+end

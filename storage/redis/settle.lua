@@ -3,7 +3,7 @@
 --
 -- KEYS: marker, fence, rows that it puts...
 -- ARGV: version, how long the fence stands
-if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end
+if gone(KEYS[1]) then return {'gone'} end
 for i = 3, #KEYS do
   local row = parse(redis.call('GET', KEYS[i]))
   if row and row.version == ARGV[1] then return {'written'} end

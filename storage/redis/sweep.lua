@@ -2,7 +2,7 @@
 --
 -- KEYS: marker, queue of the sweeper
 -- ARGV: store time or '', most, start of row keys, of index keys, of partition indexes
-if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end
+if gone(KEYS[1]) then return {'gone'} end
 local now = storeTime(ARGV[1], microseconds())
 local names = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[2])
 local rows = {}

@@ -17,6 +17,7 @@ type Proxy struct {
 	listener net.Listener
 	lose     atomic.Int64 // of a thousand replies
 	postpone atomic.Int64 // of a thousand requests
+	delay    atomic.Int64 // of each request
 	cut      atomic.Bool
 
 	// Lost and Postponed count what happened.
@@ -56,6 +57,9 @@ func (p *Proxy) Lose(perMille int64) { p.lose.Store(perMille) }
 // Postpone ends the connection at so many of a thousand requests, and delivers
 // them a while later all the same.
 func (p *Proxy) Postpone(perMille int64) { p.postpone.Store(perMille) }
+
+// Delay holds each request up.
+func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
 // Point leads to another server from now on, as a name does after a failover.
 func (p *Proxy) Point(to string) {
@@ -130,6 +134,9 @@ func (p *Proxy) carry(from, to net.Conn, act func(b []byte, to net.Conn) bool) {
 }
 
 func (p *Proxy) requests(b []byte, server net.Conn) bool {
+	if d := time.Duration(p.delay.Load()); d > 0 {
+		time.Sleep(d)
+	}
 	if len(b) < 200 || rand.Int64N(1000) >= p.postpone.Load() { // a greeting is short
 		return true
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +33,13 @@ type Server struct {
 	cmd  *exec.Cmd
 	out  *bytes.Buffer
 }
+
+// The client library of the tests would write to stderr by itself.
+var quiet sync.Once
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 // Missing says why no test with a redis-server can run here, or nothing.
 func Missing() string {
@@ -65,6 +73,7 @@ func Start(t testing.TB, args ...string) *Server {
 // New describes a redis-server that does not run yet.
 func New(t testing.TB, port int, args ...string) *Server {
 	t.Helper()
+	quiet.Do(func() { redis.SetLogger(silence{}) })
 	s := &Server{t: t, Port: port, Addr: "127.0.0.1:" + strconv.Itoa(port), dir: t.TempDir(), args: args}
 	s.Client = redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true})
 	t.Cleanup(func() {
