@@ -20,7 +20,7 @@ import (
 // from layers below its own, which is what lets each be read, tested and
 // replaced without knowing who stands on it.
 var layers = [][]string{
-	{"measure"},
+	{"measure", "leaktest"},
 	{"storage", "outbound"}, // outbound knows nothing of Jeton; clients and webhooks call through it
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
@@ -74,6 +74,7 @@ func TestImportsThatTurn(t *testing.T) {
 		{"server/server.go", "server", "jeton/storage/sqlite"},
 		{"server/server.go", "server", "jeton/storage/storagetest"},
 		{"server/server.go", "server", "jeton/verify"},
+		{"server/server.go", "server", "jeton/leaktest"},
 		{"verify/verify.go", "verify", "jeton/keys"},
 		{"server/server.go", "server", "jeton/util"},
 		{"util/util.go", "util", "jeton/storage"},
@@ -105,7 +106,7 @@ func (a arrow) fault() string {
 			return "only cmd/jeton chooses a store"
 		}
 		return ""
-	case to == "storage/storagetest":
+	case to == "storage/storagetest", to == "leaktest":
 		if !test {
 			return "it is for tests"
 		}

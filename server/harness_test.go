@@ -94,6 +94,7 @@ type syncBuffer struct {
 func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	watch.Wrote("log", p)
 	return s.b.Write(p)
 }
 
@@ -175,7 +176,14 @@ func bare(t testing.TB, o options) *node {
 	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
-	t.Cleanup(func() { n.lists.Close(); web.Close(); places.Close(); ring.Close(); n.store.Close() })
+	t.Cleanup(func() {
+		n.watchEnd()
+		n.lists.Close()
+		web.Close()
+		places.Close()
+		ring.Close()
+		n.store.Close()
+	})
 	return n
 }
 
@@ -219,6 +227,7 @@ func (n *node) do(method, path, contentType, body string, change ...func(*http.R
 	for _, c := range change {
 		c(r)
 	}
+	watchRequest(r, body)
 	resp, err := n.http.Do(r)
 	if err != nil {
 		n.t.Fatal(err)
@@ -228,6 +237,7 @@ func (n *node) do(method, path, contentType, body string, change ...func(*http.R
 	if a.body, err = io.ReadAll(resp.Body); err != nil {
 		n.t.Fatal(err)
 	}
+	watchAnswer(a.StatusCode, a.body)
 	json.Unmarshal(a.body, &a.json)
 	return a
 }
@@ -309,8 +319,10 @@ func (n *node) operatorCall(method, path, body string) *httptest.ResponseRecorde
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	watchRequest(r, body)
 	w := httptest.NewRecorder()
 	n.operate.ServeHTTP(w, r)
+	watchAnswer(w.Code, w.Body.Bytes())
 	return w
 }
 

@@ -27,9 +27,11 @@ func (n *node) asked(t *testing.T, method, path string, f url.Values, change ...
 	for _, c := range change {
 		c(r)
 	}
+	watchRequest(r, f.Encode())
 	before := len(n.lines(0))
 	w := httptest.NewRecorder()
 	n.handler.ServeHTTP(w, r)
+	watchAnswer(w.Code, w.Body.Bytes())
 	var requests []map[string]any
 	for _, line := range n.lines(before) {
 		// Others' may come late, after their answers.
