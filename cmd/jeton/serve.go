@@ -70,6 +70,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 		return err
 	}
 	defer v.closeListeners()
+	tuneMemory(a.environ)
 	if err := a.rehearseFirst(ctx, s); err != nil {
 		return err
 	}
