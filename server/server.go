@@ -18,6 +18,7 @@ import (
 	"jeton/clients"
 	"jeton/events/lists"
 	"jeton/grants"
+	"jeton/traces"
 	wellknown "jeton/well-known"
 )
 
@@ -31,6 +32,8 @@ type Config struct {
 	Log            *slog.Logger
 	// Requests says which requests are logged.
 	Requests RequestLog
+	// Traces sends spans of requests; nil sends none.
+	Traces *traces.Tracer
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 }
