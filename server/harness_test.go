@@ -28,6 +28,7 @@ import (
 	"jeton/storage"
 	"jeton/storage/sqlite"
 	"jeton/throttle"
+	"jeton/traces"
 	wellknown "jeton/well-known"
 )
 
@@ -67,6 +68,7 @@ type options struct {
 	throttle bool // most tests fail on purpose, and are not to be slowed
 	scopes   []string
 	webhooks []webhooks.Webhook
+	traces   *traces.Tracer // default one of all tests
 }
 
 // node is a whole server on a real store, reached over HTTP.
@@ -139,6 +141,9 @@ func bare(t testing.TB, o options) *node {
 	}
 	n.url = web.URL + mustURL(t, o.issuer).Path
 	n.http = web.Client()
+	if o.traces == nil {
+		o.traces = shared.tracer
+	}
 	n.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if o.alg == "" {
 		o.alg = keys.ES256
@@ -175,7 +180,7 @@ func bare(t testing.TB, o options) *node {
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, Requests: server.RequestLog{All: true, QuietOneIn: 3}}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	watch.Secret("password", password)
 	watch.Secret("client secret", appSecret)
 	watch.Secret("client secret", apiSecret)
-	os.Exit(leaktest.Run(m, &watch))
+	os.Exit(leaktest.Run(traced{m}, &watch))
 }
 
 // secretMembers are parameters and members of JSON that hold secrets.

@@ -70,7 +70,7 @@ func TestRequestLine(t *testing.T) {
 	if took := line["took_us"].(float64); took < line["kdf_us"].(float64)+line["sign_us"].(float64) {
 		t.Errorf("the parts took longer than the whole: %v", line)
 	}
-	for _, name := range []string{"error", "cause", "actor", "trace_id", "one_in"} {
+	for _, name := range []string{"error", "cause", "actor", "one_in"} {
 		if v, ok := line[name]; ok {
 			t.Errorf("%s is there: %v", name, v)
 		}
