@@ -74,7 +74,9 @@ class List {
   }
 
   async #follow(first) {
-    for (let failures = 0, waits = false; !this.#stopped; waits = true) {
+    // One that waits says nothing until it ends. So it has to be known before it
+    // that the list is as it was: at first, and after a failure.
+    for (let failures = 0, waits = false; !this.#stopped; waits = failures === 0) {
       const begun = Date.now()
       let pause
       try {
