@@ -22,6 +22,7 @@ import (
 	"jeton/storage"
 	"jeton/storage/sqlite"
 	"jeton/throttle"
+	"jeton/traces"
 )
 
 // node is everything that serves and administers one store, without any way to
@@ -34,29 +35,35 @@ type node struct {
 	throttle *throttle.Throttle
 	grants   *grants.Service
 	webhooks *webhooks.Dispatcher
+	traces   *traces.Tracer // nil unless they are asked for
 	log      *slog.Logger
 }
 
 // openNode opens the store and what stands on it. What it cannot open it leaves
 // as it was.
 func openNode(ctx context.Context, s *Settings, issuer string, log *slog.Logger) (*node, error) {
-	n := &node{log: log}
 	file, err := sqliteFile(s.Store.String())
 	if err != nil {
 		return nil, err
 	}
 	fresh := storeIdentity(file) == ""
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: file})
-	if err != nil {
-		return nil, storeError(file, err)
+	n, err := openNodeOn(ctx, s, issuer, log, sqlite.Options{Path: file, Mark: s.MarkFile.String(), Log: log})
+	if err == nil && fresh {
+		log.Info("began a new store", "file", file)
 	}
-	n.store = storage.New(backend)
+	return n, err
+}
+
+// openNodeOn is openNode on a file that need not be the store of the settings.
+func openNodeOn(ctx context.Context, s *Settings, issuer string, log *slog.Logger, o sqlite.Options) (*node, error) {
+	backend, err := sqlite.Open(ctx, o)
+	if err != nil {
+		return nil, storeError(o.Path, err)
+	}
+	n := &node{log: log, store: storage.New(backend)}
 	if err := n.build(ctx, s, issuer); err != nil {
 		n.close()
 		return nil, err
-	}
-	if fresh {
-		n.log.Info("began a new store", "file", file)
 	}
 	return n, nil
 }
@@ -141,8 +148,16 @@ func (n *node) accounts() *server.Admin {
 // admin is the door of the operator.
 func (n *node) admin() http.Handler { return n.accounts().OperatorDoor() }
 
+// tracesTime bounds how long the last spans hold up the end.
+const tracesTime = 3 * time.Second
+
 // close ends the background work and lets go of the store.
 func (n *node) close() {
+	if n.traces != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tracesTime)
+		n.traces.Close(ctx) // what it could not send has been logged
+		cancel()
+	}
 	if n.throttle != nil {
 		if err := n.throttle.Close(); err != nil {
 			n.log.Warn("the latest failed sign-ins were not written down; they count again from what was", "cause", err)

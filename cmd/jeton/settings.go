@@ -18,6 +18,7 @@ type Settings struct {
 	Store         text
 	MasterKeyFile path
 	AdminSocket   path
+	MarkFile      path
 	JSON          yesno
 
 	// Who is served, and where.
@@ -67,6 +68,9 @@ type Settings struct {
 	LogRequests   choice
 	LogQuiet      number
 
+	TracesEndpoint text
+	TracesOneIn    number
+
 	// Clients and Users are what the file asks to be made sure of.
 	Clients []entry
 	Users   []entry
@@ -110,6 +114,8 @@ func places() []setting {
 			value: func(s *Settings) pflag.Value { return &s.MasterKeyFile }},
 		{name: "admin-socket", everywhere: true, help: "where commands reach the server (default: admin.sock beside the SQLite file)",
 			value: func(s *Settings) pflag.Value { return &s.AdminSocket }},
+		{name: "mark-file", everywhere: true, help: "where it is kept how far the store has come, so that an old copy is not taken for it (default: beside the SQLite file, with .mark)",
+			value: func(s *Settings) pflag.Value { return &s.MarkFile }},
 		{name: "json", def: "false", everywhere: true, help: "answer in JSON",
 			value: func(s *Settings) pflag.Value { return &s.JSON }},
 
@@ -187,6 +193,10 @@ func others() []setting {
 			value: func(s *Settings) pflag.Value { s.LogRequests.of = []string{"all", "failed"}; return &s.LogRequests }},
 		{name: "log-quiet", def: "100", help: "log one in so many successful answers of key set, documents, status lists and health; 0 for none",
 			value: func(s *Settings) pflag.Value { return &s.LogQuiet }},
+		{name: "traces-endpoint", help: "the OpenTelemetry collector (OTLP over HTTP) that traces go to, such as http://127.0.0.1:4318",
+			value: func(s *Settings) pflag.Value { return &s.TracesEndpoint }},
+		{name: "traces-one-in", def: "100", help: "trace one in so many requests that no caller has put into a trace; 0 for none",
+			value: func(s *Settings) pflag.Value { return &s.TracesOneIn }},
 	}
 }
 
