@@ -23,6 +23,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	acts     *prometheus.CounterVec
 	requests *prometheus.HistogramVec
+	reports  *prometheus.CounterVec
 	panics   prometheus.Counter
 }
 
@@ -37,6 +38,10 @@ func newMetrics(pw *passwords.Passwords, published *lists.Publisher) *Metrics {
 			Name: "jeton_http_request_seconds", Help: "Time to answer a request, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "status"}),
+		reports: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jeton_reports_total",
+			Help: "Events that applications told of: client_id, type (of the report, or global_revocation), outcome (ok, repeated, or an error code).",
+		}, []string{"client_id", "type", "outcome"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "jeton_panics_total", Help: "Requests that ended in a panic. Each is a defect: report it with the log.",
 		}),
@@ -44,7 +49,7 @@ func newMetrics(pw *passwords.Passwords, published *lists.Publisher) *Metrics {
 	gauge := func(name, help string, value func(running, waiting int) int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(pw.Load())) })
 	}
-	m.registry.MustRegister(m.acts, m.requests, m.panics,
+	m.registry.MustRegister(m.acts, m.reports, m.requests, m.panics,
 		gauge("jeton_kdf_running", "Passwords that are being hashed now.", func(running, _ int) int { return running }),
 		gauge("jeton_kdf_waiting", "Sign-ins that wait for their password to be hashed; after 2 s they get 503.", func(_, waiting int) int { return waiting }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "jeton_status_waiting", Help: "Requests that wait for a change of a status list."},

@@ -57,7 +57,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 		docs: docs, admin: admin, metrics: newMetrics(g.Passwords, cfg.Lists),
 	}
 	s.library = newLibrary(g)
-	admin.Source = s.sourceOf
+	admin.Source, admin.reports = s.sourceOf, s.metrics.reports
 	return s, nil
 }
 

@@ -47,6 +47,9 @@ type Settings struct {
 	OnReuse              choice
 	OnClientSecretChange choice
 	OnClientNarrowed     choice
+	OnAccountDisabled    choice
+	OnAccountCompromised choice
+	OnClientCompromised  choice
 
 	// Keys.
 	SigningAlg choice
