@@ -146,7 +146,7 @@ func bare(t testing.TB, o options) *node {
 	n.store = storage.New(backend)
 	master, err := keys.NewMasterKey(make([]byte, 32))
 	must(t, err)
-	ring, err := keys.Open(t.Context(), n.store, master, keys.Config{Alg: o.alg, Now: n.clock.Now, Settle: time.Millisecond})
+	ring, err := keys.Open(t.Context(), n.store, master, keys.Config{Alg: o.alg, Now: n.clock.Now, Settle: time.Millisecond, PromotionWait: time.Hour})
 	must(t, err)
 	pw, err := passwords.New(passwords.Config{})
 	must(t, err)

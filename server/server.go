@@ -68,7 +68,7 @@ func (s *Server) Handler() http.Handler {
 	r.NotFoundHandler = http.HandlerFunc(notFound)
 
 	for _, doc := range s.docs {
-		r.Handle(doc.Path, doc.Handler)
+		r.Handle(doc.Path, s.noteReader(doc))
 	}
 	at := r.PathPrefix(s.base).Subrouter()
 	at.Handle("/token", s.browser(http.HandlerFunc(s.token)))
@@ -81,6 +81,21 @@ func (s *Server) Handler() http.Handler {
 	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
 	return s.observe(r)
+}
+
+// noteReader tells the ring who fetches the key set: a new key waits for those
+// who are known to come back.
+func (s *Server) noteReader(doc wellknown.Route) http.Handler {
+	if doc.Path != s.base+wellknown.KeySetPath {
+		return doc.Handler
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		set := s.grants.Keys.KeySet() // before the answer, which then holds no fewer keys
+		doc.Handler.ServeHTTP(w, r)
+		if r.Method == http.MethodGet {
+			s.grants.Keys.Fetched(set, s.sourceOf(r).Address, r.UserAgent())
+		}
+	})
 }
 
 // MetricsHandler is the page for Prometheus, for a listener of its own.

@@ -272,6 +272,9 @@ type SigningKey struct {
 	Activates time.Time `json:"activates,omitzero"`
 	// Removes is when a retired key leaves the ring; zero while it is needed.
 	Removes time.Time `json:"removes,omitzero"`
+	// Gated says that Activates is the latest: it signs once all verifiers that
+	// are known have fetched it.
+	Gated bool `json:"gated,omitzero"`
 }
 
 // Event is a fact that others may need to know. It is written by the commit
@@ -312,4 +315,6 @@ const (
 	KindReport  = "report"
 	KindSystem  = "system"
 	KindLease   = "lease"
+
+	KindKeyReaders = "keyreaders" // who fetches the key set from one process
 )

@@ -59,12 +59,13 @@ func ClientKey(id string) Key   { return Key{KindClient, id} }
 
 // The names of the indexes. Each lists its rows in the order given.
 const (
-	IndexUsers    = "users"    // users by normalised name
-	IndexClients  = "clients"  // clients by id
-	IndexSessions = "sessions" // sessions by sid
-	IndexOutbox   = "outbox"   // events by time
-	IndexKeys     = "keys"     // the key ring and its keys
-	IndexOrigins  = "origins"  // clients by "origin id" of each CORS origin
+	IndexUsers      = "users"      // users by normalised name
+	IndexClients    = "clients"    // clients by id
+	IndexSessions   = "sessions"   // sessions by sid
+	IndexOutbox     = "outbox"     // events by time
+	IndexKeys       = "keys"       // the key ring and its keys
+	IndexKeyReaders = "keyreaders" // who fetches the key set
+	IndexOrigins    = "origins"    // clients by "origin id" of each CORS origin
 )
 
 // ClientIndex are the index entries of a client's row.

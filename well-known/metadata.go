@@ -83,7 +83,8 @@ type Discovery struct {
 	IDTokenSigningAlgorithms []string `json:"id_token_signing_alg_values_supported"`
 }
 
-const jwksPath = "/.well-known/jwks.json"
+// KeySetPath is where the key set is, below the issuer.
+const KeySetPath = "/.well-known/jwks.json"
 
 func (c Config) metadata() Metadata {
 	return Metadata{
@@ -91,7 +92,7 @@ func (c Config) metadata() Metadata {
 		TokenEndpoint:         c.url(c.Token.Path),
 		RevocationEndpoint:    c.url(c.Revocation.Path),
 		IntrospectionEndpoint: c.url(c.Introspection.Path),
-		JWKSURI:               c.url(jwksPath),
+		JWKSURI:               c.url(KeySetPath),
 
 		ScopesSupported:        c.Scopes,
 		ResponseTypesSupported: []string{},

@@ -69,7 +69,7 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		return err
 	}
 	n.ring, err = keys.Open(ctx, n.store, master, keys.Config{
-		Alg: s.SigningAlg.word, RSABits: int(s.RSABits), Log: n.log,
+		Alg: s.SigningAlg.word, RSABits: int(s.RSABits), Log: n.log, PromotionWait: time.Duration(s.KeyPromotionWait),
 		MaxAccessTTL: time.Duration(maxLife["access-token-ttl"]), MaxSessionTTL: time.Duration(maxLife["session-ttl"]),
 	})
 	if err != nil {

@@ -52,8 +52,9 @@ type Settings struct {
 	OnClientCompromised  choice
 
 	// Keys.
-	SigningAlg choice
-	RSABits    number
+	SigningAlg       choice
+	RSABits          number
+	KeyPromotionWait storage.Duration
 
 	// Passwords.
 	PasswordMinLength number
@@ -156,6 +157,8 @@ func others() []setting {
 			}},
 		{name: "rsa-bits", def: "2048", help: "size of new RSA keys: 2048, 3072 or 4096",
 			value: func(s *Settings) pflag.Value { return &s.RSABits }},
+		{name: "key-promotion-wait", def: "1h", help: "how long a rotation waits for verifiers that fetch the key set and have not fetched the next key, 0s for not at all",
+			value: func(s *Settings) pflag.Value { return &s.KeyPromotionWait }},
 
 		{name: "password-min-length", def: "15", help: "characters of a new password; below 15 (never below 8) only with a second factor",
 			value: func(s *Settings) pflag.Value { return &s.PasswordMinLength }},
