@@ -62,7 +62,7 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 		},
 		ClientID: client.ID, Scope: scope, Status: s.statusOf(id),
 	})
-	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope}, err
+	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope, Subject: client.ID}, err
 }
 
 // issueAfresh decides about a request again, on the client's record as it is:

@@ -67,7 +67,8 @@ type Service struct {
 	// token is worth is judged by the store's time.
 	Now func() time.Time
 
-	memo accessMemo
+	memo     accessMemo
+	verified verified
 }
 
 // Request is what a client asks of the token endpoint, after the client was
@@ -99,6 +100,8 @@ type Response struct {
 	Scope        string
 	// Retry says that this was answered before.
 	Retry bool
+	// Subject and Session are whom the tokens are for, for the log.
+	Subject, Session string
 
 	rotated *rotated
 }

@@ -24,7 +24,10 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 	if req.Username == "" || req.Password == "" {
 		return nil, fail(InvalidRequest, "username and password are required", nil)
 	}
-	scope, err := grantScope(req.Client.Value, req.Scope)
+	if err := s.fence(ctx, req); err != nil {
+		return nil, err
+	}
+	scope, err := passwordScope(req.Client.Value, req.Scope)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +49,8 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 // the attempt is counted before the hash is computed.
 func (s *Service) throttled(ctx context.Context, req Request) (user storage.Record[storage.User], now time.Time, rehash string, err error) {
 	if s.Throttle == nil {
-		return s.checkPassword(ctx, req.Username, req.Password)
+		user, now, rehash, err = s.checkPassword(ctx, req.Username, req.Password)
+		return user, now, rehash, about(err, user.Value.Subject, "")
 	}
 	addr, _ := netip.ParseAddr(req.Source.Address)
 	ticket, err := s.Throttle.Try(throttle.Attempt{
@@ -58,6 +62,7 @@ func (s *Service) throttled(ctx context.Context, req Request) (user storage.Reco
 		return user, now, "", err
 	}
 	user, now, rehash, err = s.checkPassword(ctx, req.Username, req.Password)
+	err = about(err, user.Value.Subject, "")
 	var refused *Error
 	switch {
 	case err == nil:

@@ -39,11 +39,18 @@ func (refreshGrant) Authorize(ctx context.Context, s *Service, req Request) (Aut
 	if err != nil {
 		return nil, err
 	}
+	a, err := s.decide(ctx, p)
+	return a, about(err, p.session.Value.Subject, p.session.Value.ID)
+}
+
+// decide is what becomes of a genuine refresh token.
+func (s *Service) decide(ctx context.Context, p presented) (Authorization, error) {
 	if err := s.alive(ctx, p.session, p.user, p.now); err != nil {
 		return nil, refuseDead(err, badRefreshToken)
 	}
 	// The record that the client was authenticated with grows old while a request
 	// is decided again and again.
+	var err error
 	if p.req.Client, err = s.Store.CachedClient(ctx, p.claims.ClientID); err != nil {
 		return nil, err
 	}
@@ -233,7 +240,7 @@ func foreignRetries(p presented) int {
 func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	ses := r.session.Value
 	if r.streak >= mostForeignRetries {
-		return Response{}, s.endForReuse(ctx, r.presented, storage.ReasonReuse)
+		return Response{}, about(s.endForReuse(ctx, r.presented, storage.ReasonReuse), ses.Subject, ses.ID)
 	}
 	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
 		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
@@ -281,7 +288,7 @@ func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []by
 	}
 	return Response{
 		AccessToken: access, ExpiresIn: ses.Access.Expires.Sub(seconds(now)),
-		RefreshToken: refresh, Scope: ses.Access.Scope,
+		RefreshToken: refresh, Scope: ses.Access.Scope, Subject: ses.Subject, Session: ses.ID,
 	}, nil
 }
 

@@ -108,9 +108,13 @@ type Ring struct {
 	master *MasterKey
 	config Config
 	snap   atomic.Pointer[snapshot]
+	// Signing is what signatures have taken.
+	Signing Signing
 	// loads numbers the looks at the store, so that a slow one does not
 	// overwrite what a later one saw.
 	loads atomic.Uint64
+	// headers are those of the ring's own tokens: text to [ownHeader].
+	headers sync.Map
 
 	readers *readers
 

@@ -102,7 +102,7 @@ func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*sn
 	k := s.keys[chosen]
 	if them := unaware(known, k); k.Gated && len(them) > 0 {
 		r.config.Log.Info("the next key waits for verifiers that have not fetched it", "use", use, "kid", k.ID,
-			"verifiers", len(them), "among them", names(them), "until", k.Activates)
+			"verifiers", len(them), "among_them", names(them), "until", k.Activates)
 	}
 	return s.info(k, s.now), nil
 }

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/mux"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"jeton/accounts"
 	"jeton/grants"
@@ -25,7 +24,7 @@ type Admin struct {
 	// Source says where a request came from, for events; nil says nothing.
 	Source func(*http.Request) grants.Source
 
-	reports *prometheus.CounterVec // of the metrics of a [Server], nil elsewhere
+	metrics *Metrics // of a [Server], nil elsewhere
 }
 
 // Actor is who administers.
@@ -186,6 +185,7 @@ func (a *Admin) call(w http.ResponseWriter, r *http.Request, changes bool) (*cal
 	if !ok {
 		return nil, noCredentials
 	}
+	noteOf(r.Context()).actor = actor.String()
 	c := &call{w: w, r: r, ctx: r.Context(), actor: actor, vars: make(map[string]string)}
 	if changes {
 		// Once begun, a change is carried through though nobody waits for it.

@@ -58,9 +58,6 @@ func (a *Admin) takeReport(c *call, body *reported) (accounts.Reported, error) {
 }
 
 func (a *Admin) countReport(c *call, kind string, repeated bool, err error) {
-	if a.reports == nil {
-		return
-	}
 	outcome := "ok"
 	switch {
 	case err != nil:
@@ -68,7 +65,15 @@ func (a *Admin) countReport(c *call, kind string, repeated bool, err error) {
 	case repeated:
 		outcome = "repeated"
 	}
-	a.reports.WithLabelValues(c.actor.clientID(), kind, outcome).Inc()
+	noteOf(c.ctx).outcome = outcome
+	if a.metrics == nil {
+		return
+	}
+	id := c.actor.clientID()
+	if id != "" {
+		id = a.metrics.labelOf(id)
+	}
+	a.metrics.reports.WithLabelValues(id, kind, outcome).Inc()
 }
 
 // globalRevocationPath is where the endpoint of

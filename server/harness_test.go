@@ -151,7 +151,7 @@ func bare(t testing.TB, o options) *node {
 	pw, err := passwords.New(passwords.Config{})
 	must(t, err)
 	places := status.New(n.store, status.Config{})
-	logger := slog.New(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(server.WithRequestID(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	n.grants = &grants.Service{
 		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100},
 		Store:    n.store, Keys: ring, Master: master, Places: places, Passwords: pw, Log: logger, Now: n.clock.Now,
@@ -172,7 +172,7 @@ func bare(t testing.TB, o options) *node {
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() { n.lists.Close(); web.Close(); places.Close(); ring.Close(); n.store.Close() })

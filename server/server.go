@@ -29,6 +29,8 @@ type Config struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger
+	// Requests says which requests are logged.
+	Requests RequestLog
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 }
@@ -43,6 +45,7 @@ type Server struct {
 	admin   *Admin
 	metrics *Metrics
 	library *carrier
+	sampled sampler
 	leaving atomic.Bool
 }
 
@@ -54,10 +57,10 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	}
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), grants: g, clients: auth,
-		docs: docs, admin: admin, metrics: newMetrics(g.Passwords, cfg.Lists),
+		docs: docs, admin: admin, metrics: newMetrics(g, cfg.Lists),
 	}
 	s.library = newLibrary(g)
-	admin.Source, admin.reports = s.sourceOf, s.metrics.reports
+	admin.Source, admin.metrics = s.sourceOf, s.metrics
 	return s, nil
 }
 
@@ -80,8 +83,12 @@ func (s *Server) Handler() http.Handler {
 	at.Handle(statusPath+"/{list}", s.anyPage(http.HandlerFunc(s.statusList)))
 	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
+	r.Use(nameRoute)
 	return s.observe(r)
 }
+
+// OperatorDoor is [Admin.OperatorDoor], with its requests logged and counted.
+func (s *Server) OperatorDoor() http.Handler { return s.observe(s.admin.OperatorDoor()) }
 
 // noteReader tells the ring who fetches the key set: a new key waits for those
 // who are known to come back.

@@ -62,6 +62,13 @@ type Client struct {
 	Scopes   []string `json:"scopes,omitempty"`
 	Audience []string `json:"audience,omitempty"`
 
+	// PasswordNetworks are the address ranges from which the client may use the
+	// password grant, PasswordScopes the most that such a login gets, and
+	// PasswordSunset is when the grant ends for it. Empty ones fence nothing in.
+	PasswordNetworks []string  `json:"password_grant_networks,omitempty"`
+	PasswordScopes   []string  `json:"password_grant_scopes,omitempty"`
+	PasswordSunset   time.Time `json:"password_grant_sunset,omitzero"`
+
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	CORSOrigins  []string `json:"cors_origins,omitempty"`
 

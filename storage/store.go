@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"jeton/measure"
 )
 
 // CacheAge bounds how stale [Store.CachedClient] and [Store.CachedSystem] may
@@ -91,6 +93,8 @@ func IndexRevoked(list uint32) string { return fmt.Sprintf("revoked/%08x", list)
 // request needs.
 type Store struct {
 	Backend
+	Timings Timings
+
 	clients *cache[Record[Client]]
 	system  *cache[Record[System]]
 
@@ -109,10 +113,13 @@ func New(b Backend) *Store {
 	}
 }
 
-// Commit is Backend.Commit; it also drops what the caches of this process hold
+// Commit is Backend.Commit, measured; it also drops what the caches of this process hold
 // of the partition, so that a process sees its own changes at once.
 func (s *Store) Commit(ctx context.Context, c Change) (uint64, error) {
+	timer := measure.Begin(ctx, measure.StoreCommit, &s.Timings.Commit.Took)
 	v, err := s.Backend.Commit(ctx, c)
+	timer.End()
+	s.Timings.Commit.count(err)
 	switch {
 	case c.Partition == SystemPartition:
 		s.system.drop(string(c.Partition))

@@ -70,6 +70,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 		return err
 	}
 	defer v.closeListeners()
+	tuneMemory(a.environ)
 	if err := a.rehearseFirst(ctx, s); err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 		v.background.Go(func() { v.cert.follow(work, reload) })
 		gone = nil // a hangup ends only what has no files to read again
 	}
-	if err := v.administer(work, n); err != nil {
+	if err := v.administer(work, n, srv.OperatorDoor()); err != nil {
 		return err
 	}
 	public := publicServer(srv.Handler(), v.log)
@@ -186,12 +187,12 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 
 // administer opens the operator's door and begins the work that no request
 // asks for.
-func (v *service) administer(ctx context.Context, n *node) error {
+func (v *service) administer(ctx context.Context, n *node, door http.Handler) error {
 	file, err := sqliteFile(v.settings.Store.String())
 	if err != nil {
 		return err
 	}
-	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), n.admin(), v.log)
+	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), door, v.log)
 	if err != nil {
 		return err
 	}

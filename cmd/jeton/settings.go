@@ -67,6 +67,8 @@ type Settings struct {
 	OutboundAllow networks
 	LogFormat     choice
 	LogLevel      choice
+	LogRequests   choice
+	LogQuiet      number
 
 	// Clients and Users are what the file asks to be made sure of.
 	Clients []entry
@@ -180,6 +182,10 @@ func others() []setting {
 				s.LogLevel.of = []string{"debug", "info", "warn", "error"}
 				return &s.LogLevel
 			}},
+		{name: "log-requests", def: "all", help: "which requests are logged at the level info",
+			value: func(s *Settings) pflag.Value { s.LogRequests.of = []string{"all", "failed"}; return &s.LogRequests }},
+		{name: "log-quiet", def: "100", help: "log one in so many successful answers of key set, documents, status lists and health; 0 for none",
+			value: func(s *Settings) pflag.Value { return &s.LogQuiet }},
 	}
 }
 

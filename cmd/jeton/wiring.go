@@ -22,5 +22,17 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return server.New(server.Config{Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists}, n.grants, auth, docs, n.accounts())
+	srv, err := server.New(server.Config{
+		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists,
+		Requests: server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
+	}, n.grants, auth, docs, n.accounts())
+	if err != nil {
+		return nil, err
+	}
+	file, err := sqliteFile(s.Store.String())
+	if err != nil {
+		return nil, err
+	}
+	srv.Registry().MustRegister(buildMetric(thisBuild()), fileMetric{file})
+	return srv, nil
 }
