@@ -20,12 +20,12 @@ import (
 // from layers below its own, which is what lets each be read, tested and
 // replaced without knowing who stands on it.
 var layers = [][]string{
-	{"measure"},
+	{"measure", "fixedjson"},
 	{"storage", "outbound"}, // outbound knows nothing of Jeton; clients and webhooks call through it
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
 	{"events/status"},
-	{"events/lists"},
+	{"events/lists", "events/webhooks"},
 	{"clients", "passwords", "throttle"},
 	{"grants", "well-known"},
 	{"accounts"},

@@ -32,6 +32,9 @@ func Decode[T any](row Row) (Record[T], error) {
 	if row.Version == 0 {
 		return rec, nil
 	}
+	if fast, ok := any(&rec.Value).(textReader); ok && fast.readText(row.Value) {
+		return rec, nil
+	}
 	if err := json.Unmarshal(row.Value, &rec.Value); err != nil {
 		return rec, fmt.Errorf("storage: the %s %q cannot be read, was it written by a newer version? %w", row.Kind, row.ID, err)
 	}
@@ -41,6 +44,9 @@ func Decode[T any](row Row) (Record[T], error) {
 // Encode is the value of a row. The records hold nothing that cannot be
 // encoded.
 func Encode(v any) []byte {
+	if s, ok := v.(Session); ok {
+		return s.appendText(make([]byte, 0, 1024))
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("storage: %T does not encode: %v", v, err))
@@ -68,6 +74,7 @@ const (
 	IndexKeys       = "keys"       // the key ring and its keys
 	IndexKeyReaders = "keyreaders" // who fetches the key set
 	IndexOrigins    = "origins"    // clients by "origin id" of each CORS origin
+	IndexWebhooks   = "webhooks"   // the states of webhooks by name
 )
 
 // ClientIndex are the index entries of a client's row.
@@ -88,6 +95,12 @@ func IndexLive(clientID string) string { return "live/" + clientID }
 
 // IndexRevoked lists the revoked places of one status list by index.
 func IndexRevoked(list uint32) string { return fmt.Sprintf("revoked/%08x", list) }
+
+// IndexPending lists what a webhook has to be told, by when it is due.
+func IndexPending(webhook string) string { return "pending/" + webhook }
+
+// IndexDead lists the dead letters of a webhook by the id of the event.
+func IndexDead(webhook string) string { return "dead/" + webhook }
 
 // Store is a [Backend] with types on its rows, and the two caches that every
 // request needs.
