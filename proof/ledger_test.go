@@ -42,16 +42,6 @@ func payload(t *testing.T, token string) []byte {
 	return raw
 }
 
-func claim(t *testing.T, token, name string) string {
-	t.Helper()
-	var claims map[string]any
-	if err := json.Unmarshal(payload(t, token), &claims); err != nil {
-		t.Fatal(err)
-	}
-	s, _ := claims[name].(string)
-	return s
-}
-
 // checkLists asks for every list once, and looks for the bit of each token.
 func (l *ledger) checkLists(t *testing.T, n *node) {
 	t.Helper()
