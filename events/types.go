@@ -12,5 +12,5 @@ var types = []string{
 	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,
 	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,
 	Logout, AccountDisabled, AccountCompromised, ClientCompromised,
-	DeadLettersDropped,
+	StoreRestored, DeadLettersDropped,
 }
