@@ -158,6 +158,8 @@ type answer struct {
 	Access string `json:"access_token"`
 	Token  string `json:"refresh_token"`
 	Active bool   `json:"active"`
+	// ExpiresIn is in seconds.
+	ExpiresIn int `json:"expires_in"`
 }
 
 func (n *node) post(path, client string, form ...string) answer {
