@@ -17,6 +17,7 @@ import (
 
 	"jeton/clients"
 	"jeton/events/lists"
+	"jeton/events/webhooks"
 	"jeton/grants"
 	wellknown "jeton/well-known"
 )
@@ -33,6 +34,8 @@ type Config struct {
 	Requests RequestLog
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
+	// Webhooks delivers events, nil where nothing is delivered.
+	Webhooks *webhooks.Dispatcher
 }
 
 // Server answers OAuth requests.
@@ -58,6 +61,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), grants: g, clients: auth,
 		docs: docs, admin: admin, metrics: newMetrics(g, cfg.Lists),
+	}
+	if cfg.Webhooks != nil {
+		s.metrics.registry.MustRegister(newWebhookMetrics(cfg.Webhooks))
 	}
 	s.library = newLibrary(g)
 	admin.Source = s.sourceOf

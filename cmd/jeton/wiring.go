@@ -23,7 +23,7 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 		return nil, err
 	}
 	srv, err := server.New(server.Config{
-		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists,
+		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
 		Requests: server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 	}, n.grants, auth, docs, n.accounts())
 	if err != nil {
