@@ -54,6 +54,7 @@ const (
 
 	MasterKeyChanged = "master_key_changed"
 
+	StoreRestored      = "store_restored"
 	DeadLettersDropped = "dead_letters_dropped" // by hand
 )
 
