@@ -20,8 +20,8 @@ import (
 // from layers below its own, which is what lets each be read, tested and
 // replaced without knowing who stands on it.
 var layers = [][]string{
-	{"measure", "fixedjson"},
-	{"storage", "storage/mark", "outbound"}, // outbound knows nothing of Jeton; clients and webhooks call through it
+	{"measure", "leaktest", "fixedjson"},
+	{"storage", "storage/mark", "outbound", "traces"}, // the latter two know nothing of Jeton; calls to others go through outbound
 	{"storage/sqlite", "storage/redis", "storage/redis/redistest", "storage/storagetest", "keys"},
 	{"storage/chosen"},
 	{"events"},
@@ -45,7 +45,7 @@ var programs = []string{"proof", "bench", "examples/"}
 var backends = []string{"storage/sqlite", "storage/redis"}
 
 // forTests are imported by tests alone.
-var forTests = []string{"storage/storagetest", "storage/redis/redistest", "storage/chosen"}
+var forTests = []string{"storage/storagetest", "storage/redis/redistest", "storage/chosen", "leaktest"}
 
 // library is fenced: only these files know it (docs/DIVERGENCES.md).
 const library = "github.com/go-oauth2/oauth2"
@@ -82,6 +82,7 @@ func TestImportsThatTurn(t *testing.T) {
 		{"server/server.go", "server", "jeton/storage/storagetest"},
 		{"server/server.go", "server", "jeton/storage/redis/redistest"},
 		{"server/server.go", "server", "jeton/verify"},
+		{"server/server.go", "server", "jeton/leaktest"},
 		{"verify/verify.go", "verify", "jeton/keys"},
 		{"verify/verify_test.go", "verify", "jeton/storage/sqlite"},
 		{"examples/api/main.go", "examples/api", "jeton/keys"},

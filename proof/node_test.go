@@ -16,8 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"jeton/leaktest"
 	"jeton/storage/chosen"
 )
+
+// watch looks at what all servers log, for the secrets and tokens of all tests.
+var watch leaktest.Watch
 
 // binary is the command under test, built once.
 var binary string
@@ -28,6 +32,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	watch.Secret("password", password)
+	watch.Secret("client secret", secret)
 	binary = filepath.Join(dir, "jeton")
 	// As the image is built (see TestImage).
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "jeton/cmd/jeton")
@@ -35,7 +41,7 @@ func TestMain(m *testing.M) {
 	build.Stderr = os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {
-		code = m.Run()
+		code = leaktest.Run(m, &watch)
 	}
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -117,12 +123,13 @@ type node struct {
 	metrics string
 	cmd     *exec.Cmd
 	http    *http.Client
+	said    chan struct{} // closed when all that the server said was read
 }
 
 func (p *place) start() *node { return p.startWith(func(*exec.Cmd) {}) }
 
-// startWith starts a server whose command was changed.
-func (p *place) startWith(change func(*exec.Cmd)) *node {
+// startWith starts a server whose command was changed, and copies its log.
+func (p *place) startWith(change func(*exec.Cmd), logs ...io.Writer) *node {
 	p.t.Helper()
 	cmd := p.command("serve", "--listen", "127.0.0.1:0")
 	change(cmd)
@@ -133,11 +140,12 @@ func (p *place) startWith(change func(*exec.Cmd)) *node {
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	n := &node{t: p.t, cmd: cmd, http: &http.Client{
+	n := &node{t: p.t, cmd: cmd, said: make(chan struct{}), http: &http.Client{
 		Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}}
 	p.t.Cleanup(n.kill)
-	lines := bufio.NewScanner(stderr)
+	text := io.TeeReader(stderr, io.MultiWriter(append(logs, watch.Writer("log", io.Discard))...))
+	lines := bufio.NewScanner(text)
 	var said []string
 	for lines.Scan() {
 		said = append(said, lines.Text())
@@ -146,10 +154,14 @@ func (p *place) startWith(change func(*exec.Cmd)) *node {
 		}
 		if at, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
 			n.url = at
-			go io.Copy(io.Discard, stderr)
+			go func() {
+				io.Copy(io.Discard, text)
+				close(n.said)
+			}()
 			return n
 		}
 	}
+	close(n.said)
 	p.t.Fatalf("the server did not start:\n%s", strings.Join(said, "\n"))
 	return nil
 }
@@ -157,6 +169,7 @@ func (p *place) startWith(change func(*exec.Cmd)) *node {
 // kill is kill -9.
 func (n *node) kill() {
 	n.cmd.Process.Kill()
+	<-n.said // Wait closes what it is read from
 	n.cmd.Wait()
 	n.http.CloseIdleConnections()
 }
@@ -168,6 +181,8 @@ type answer struct {
 	Access string `json:"access_token"`
 	Token  string `json:"refresh_token"`
 	Active bool   `json:"active"`
+	// ExpiresIn is in seconds.
+	ExpiresIn int `json:"expires_in"`
 }
 
 func (n *node) post(path, client string, form ...string) answer {
@@ -182,6 +197,7 @@ func (n *node) post(path, client string, form ...string) answer {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth(client, secret)
+	watch.Secret("credentials", strings.TrimPrefix(r.Header.Get("Authorization"), "Basic "))
 	resp, err := n.http.Do(r)
 	if err != nil {
 		return answer{}
@@ -192,6 +208,8 @@ func (n *node) post(path, client string, form ...string) answer {
 	if err != nil || (len(body) > 0 && json.Unmarshal(body, &a) != nil) {
 		return answer{}
 	}
+	watch.Secret("access token", a.Access)
+	watch.Secret("refresh token", a.Token)
 	return a
 }
 

@@ -19,6 +19,7 @@ import (
 	"jeton/events/lists"
 	"jeton/events/webhooks"
 	"jeton/grants"
+	"jeton/traces"
 	wellknown "jeton/well-known"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	Log            *slog.Logger
 	// Requests says which requests are logged.
 	Requests RequestLog
+	// Traces sends spans of requests; nil sends none.
+	Traces *traces.Tracer
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 	// Webhooks delivers events, nil where nothing is delivered.
@@ -66,7 +69,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 		s.metrics.registry.MustRegister(newWebhookMetrics(cfg.Webhooks))
 	}
 	s.library = newLibrary(g)
-	admin.Source = s.sourceOf
+	admin.Source, admin.metrics = s.sourceOf, s.metrics
 	return s, nil
 }
 

@@ -50,7 +50,7 @@ func TestARevokedTokenIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-func TestListsArePolledByTTL(t *testing.T) {
+func TestL13_ListsArePolledByTTL(t *testing.T) {
 	for what, change := range map[string]func(is *issuer, o *Options){
 		"asked to":                   func(is *issuer, o *Options) { o.NoWait = true },
 		"an issuer that cannot wait": func(is *issuer, o *Options) { is.waits = false },
@@ -266,6 +266,51 @@ func TestTheServerIsAway(t *testing.T) {
 	}
 }
 
+// After an outage the first request does not wait, or a list that has not
+// changed would be too old for most of a minute more.
+func TestAListThatHasNotChangedIsFreshSoonAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := newIssuer(t)
+		v := is.verifier(t, nil)
+		token := access(t, 7, nil)
+		v.accepts(t, "before", token)
+		is.set(func() { is.down = errDown })
+		sleep(10 * time.Minute)
+		v.refuse(t, "away", token, ErrUnavailable)
+		is.set(func() { is.down = nil })
+		sleep(2 * backoffMost)
+		v.accepts(t, "again", token)
+		if age := v.Stats().Lists[0].Age(); age > 2*backoffMost {
+			t.Errorf("it is %v old", age)
+		}
+	})
+}
+
+// A proxy that lets nobody wait for 50 s costs some requests, and no freshness.
+func TestAProxyThatEndsWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := newIssuer(t)
+		is.cut = 30 * time.Second
+		v := is.verifier(t, nil)
+		token := access(t, 7, nil)
+		v.accepts(t, "before", token)
+		n := is.count(list1)
+		for range 20 {
+			sleep(31 * time.Second)
+			v.accepts(t, "through the proxy", token)
+			if age := v.Stats().Lists[0].Age(); age > is.cut+time.Second {
+				t.Errorf("it is %v old", age)
+			}
+		}
+		if n = is.count(list1) - n; n > 50 {
+			t.Errorf("%d requests in 10 min", n)
+		}
+		is.revoke(list1, 7)
+		sleep(time.Second)
+		v.refuse(t, "through the proxy", token, ErrRevoked)
+	})
+}
+
 func TestWhenStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := newIssuer(t)
@@ -392,7 +437,7 @@ func TestNobodyWaitsLongerThanTheyWant(t *testing.T) {
 		is.set(func() {
 			is.publish(auth+"/status/2", make([]byte, 8))
 			is.spoil = func(r *http.Request, _ *http.Response) {
-				if strings.HasSuffix(r.URL.Path, "2") {
+				if strings.HasSuffix(r.URL.Path, "2") || r.URL.String() == jwks {
 					is.mu.Unlock()
 					<-r.Context().Done() // an issuer that hangs
 					is.mu.Lock()
@@ -408,6 +453,11 @@ func TestNobodyWaitsLongerThanTheyWant(t *testing.T) {
 		}
 		v.refuse(t, "hangs", token, ErrUnavailable)
 		if d := time.Since(begun); d != time.Second+firstTime {
+			t.Errorf("after %v", d)
+		}
+		begun = time.Now()
+		v.refuse(t, "a key", header(t, `{"alg":"ES256","kid":"x","typ":"at+jwt"}`), ErrUnavailable)
+		if d := time.Since(begun); d != firstTime {
 			t.Errorf("after %v", d)
 		}
 	})

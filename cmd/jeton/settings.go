@@ -56,6 +56,9 @@ type Settings struct {
 	OnReuse              choice
 	OnClientSecretChange choice
 	OnClientNarrowed     choice
+	OnAccountDisabled    choice
+	OnAccountCompromised choice
+	OnClientCompromised  choice
 
 	// Keys.
 	SigningAlg       choice
@@ -76,6 +79,9 @@ type Settings struct {
 	LogRequests   choice
 	LogQuiet      number
 
+	TracesEndpoint text
+	TracesOneIn    number
+
 	// Clients and Users are what the file asks to be made sure of.
 	Clients []entry
 	Users   []entry
@@ -85,6 +91,8 @@ type Settings struct {
 	// origin says, by name, where a setting came from: "--listen",
 	// "JETON_LISTEN", "jeton.yaml:3", or nothing for a default.
 	origin map[string]string
+	// flags are what was typed, to read everything again by.
+	flags *pflag.FlagSet
 	// masterKey is JETON_MASTER_KEY.
 	masterKey string
 }
@@ -208,6 +216,10 @@ func others() []setting {
 			value: func(s *Settings) pflag.Value { s.LogRequests.of = []string{"all", "failed"}; return &s.LogRequests }},
 		{name: "log-quiet", def: "100", help: "log one in so many successful answers of key set, documents, status lists and health; 0 for none",
 			value: func(s *Settings) pflag.Value { return &s.LogQuiet }},
+		{name: "traces-endpoint", help: "the OpenTelemetry collector (OTLP over HTTP) that traces go to, such as http://127.0.0.1:4318",
+			value: func(s *Settings) pflag.Value { return &s.TracesEndpoint }},
+		{name: "traces-one-in", def: "100", help: "trace one in so many requests that no caller has put into a trace; 0 for none",
+			value: func(s *Settings) pflag.Value { return &s.TracesOneIn }},
 	}
 }
 
