@@ -35,7 +35,7 @@ var (
 	large       = flag.Int("large", 1_000_000, "sessions of one more table, for ES256; 0 for none")
 	quick       = flag.Bool("quick", false, "RS256 alone, 1,000 sessions, one round")
 	storeURL    = flag.String("store", "", "an empty store to use, as for jeton --store (default: a SQLite file in a temporary folder)")
-	profile     = flag.String("profile", "", "a directory for CPU and allocation profiles of each act, such as RS256-refresh.cpu")
+	profile     = flag.String("profile", "", "a directory for CPU and allocation profiles of each act, such as RS256-1000-refresh.cpu")
 	only        = flag.String("only", "", "measure only the acts whose name begins so")
 	bareListen  = flag.Bool("bare", false, "be the bare handler (bench starts itself so)")
 )

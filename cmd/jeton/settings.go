@@ -48,6 +48,9 @@ type Settings struct {
 	OnReuse              choice
 	OnClientSecretChange choice
 	OnClientNarrowed     choice
+	OnAccountDisabled    choice
+	OnAccountCompromised choice
+	OnClientCompromised  choice
 
 	// Keys.
 	SigningAlg       choice
