@@ -8,6 +8,7 @@
 //	go run ./bench -quick -profile DIR   and a CPU profile of each act
 //	go run ./bench refusal               from /revoke until two APIs refuse, in some two minutes
 //	go run ./bench lists                 status lists of a million tokens
+//	go run ./bench waiters               10,000 requests that wait for one list
 //
 // It builds the jeton command, runs it as a process of its own on a store in a
 // temporary folder (or on the one that -store names, which must be empty), and
@@ -45,9 +46,9 @@ func main() {
 		serveBare()
 		return
 	}
-	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists}[flag.Arg(0)]
+	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists, "waiters": waiters}[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "bench: %q is neither refusal nor lists\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "bench: %q is none of refusal, lists and waiters\n", flag.Arg(0))
 		os.Exit(2)
 	}
 	if err := act(); err != nil {
