@@ -7,9 +7,10 @@ import "slices"
 func Types() []string { return slices.Clone(types) }
 
 var types = []string{
-	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, PasswordChanged, PasswordReset,
+	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, LostWrite, PasswordChanged, PasswordReset,
 	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged,
 	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,
 	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,
+	Logout, AccountDisabled, AccountCompromised, ClientCompromised,
 	StoreRestored, DeadLettersDropped,
 }

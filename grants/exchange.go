@@ -56,8 +56,8 @@ func (exchangeGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 	switch {
 	case subject.SessionID == "":
 		return nil, badExchange("the subject_token is a client's own: only tokens of users can be exchanged", nil)
-	case slices.Contains(strings.Fields(subject.Scope), AdminScope):
-		return nil, badExchange("a token with the scope jeton:admin cannot be exchanged", nil)
+	case slices.ContainsFunc(strings.Fields(subject.Scope), forAdministration):
+		return nil, badExchange("a token for the administration cannot be exchanged", nil)
 	case subject.ClientID != client.ID && !meantFor(client, subject.Audience):
 		return nil, badExchange("the subject_token was neither issued to this client nor meant for it", nil)
 	}
@@ -133,7 +133,7 @@ func (s *Service) actor(ctx context.Context, req Request, subject Access) (*Acto
 // exchangeScope is what both the subject token and the client have of what was
 // asked for: neither a stronger client nor a stronger token adds anything.
 func exchangeScope(client storage.Client, of, asked string) (string, error) {
-	both := slices.DeleteFunc(strings.Fields(of), func(s string) bool { return !slices.Contains(client.Scopes, s) || s == AdminScope })
+	both := slices.DeleteFunc(strings.Fields(of), func(s string) bool { return !slices.Contains(client.Scopes, s) || forAdministration(s) })
 	if asked == "" {
 		if of != "" && len(both) == 0 {
 			return "", fail(InvalidScope, "the client has none of the scopes of the subject_token", nil)

@@ -18,8 +18,10 @@ func Published(issuer string, scopes []string) wellknown.Config {
 		Revocation:    wellknown.Endpoint{Path: "/revoke", AuthMethods: all},
 		Introspection: wellknown.Endpoint{Path: "/introspect", AuthMethods: confidential},
 		StatusLists:   statusPath,
-		Grants:        grants.Types(),
-		AssertionAlgs: keys.AssertionAlgs(),
-		Scopes:        scopes,
+		// By a bearer token of the scope that [grants.EventsScope] is.
+		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{"Bearer"}},
+		Grants:           grants.Types(),
+		AssertionAlgs:    keys.AssertionAlgs(),
+		Scopes:           scopes,
 	}
 }

@@ -194,10 +194,14 @@ type Session struct {
 }
 
 // IssuedRefresh is what a refresh token says beside the session's own facts.
+// AccessID and AccessExpires are of the access token that was first answered
+// with it.
 type IssuedRefresh struct {
-	KeyID   string    `json:"kid"`
-	Issued  time.Time `json:"iat"`
-	Expires time.Time `json:"exp"`
+	KeyID         string    `json:"kid"`
+	Issued        time.Time `json:"iat"`
+	Expires       time.Time `json:"exp"`
+	AccessID      string    `json:"at_jti,omitempty"`
+	AccessExpires time.Time `json:"at_exp,omitzero"`
 }
 
 // IssuedAccess is what an access token says beside the session's own facts.
@@ -243,6 +247,7 @@ const (
 	ReasonRevoked         = "revoked"          // by its client, RFC 7009
 	ReasonOperator        = "operator"         // by hand
 	ReasonReuse           = "reuse"            // a spent refresh token came back
+	ReasonLogout          = "logout"           // an application told of it
 	ReasonPasswordChanged = "password_changed" // by the user
 	ReasonPasswordReset   = "password_reset"   // by somebody else
 	ReasonRolesChanged    = "roles_changed"    //
@@ -255,6 +260,9 @@ const (
 	ReasonClientDeleted   = "client_deleted"
 	ReasonStoreRestored   = "store_restored" // a backup was put back that does not know what became of it
 	ReasonSecretChanged   = "client_secret_changed"
+	ReasonCompromised     = "account_compromised" // an application told of it
+	ReasonLeaked          = "client_compromised"  // likewise
+	ReasonGlobal          = "global_revocation"   // asked for by Global Token Revocation
 )
 
 // RevokedIndex is the row of one revoked access token: the place in a status

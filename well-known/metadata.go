@@ -21,6 +21,9 @@ type Config struct {
 	Token         Endpoint
 	Revocation    Endpoint
 	Introspection Endpoint
+	// GlobalRevocation is of draft-parecki-oauth-global-token-revocation §5; its
+	// methods may be access token types too.
+	GlobalRevocation Endpoint
 
 	// StatusLists is the path that lists the status lists, if there is one.
 	StatusLists string
@@ -63,6 +66,9 @@ type Metadata struct {
 	IntrospectionEndpointAuthMethods []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionEndpointAuthAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 
+	GlobalRevocationEndpoint            string   `json:"global_token_revocation_endpoint,omitempty"`
+	GlobalRevocationEndpointAuthMethods []string `json:"global_token_revocation_endpoint_auth_methods_supported,omitempty"`
+
 	// StatusListAggregation is of Token Status List §9.
 	StatusListAggregation string `json:"status_list_aggregation_endpoint,omitempty"`
 	ServiceDocumentation  string `json:"service_documentation,omitempty"`
@@ -98,6 +104,9 @@ func (c Config) metadata() Metadata {
 		RevocationEndpointAuthAlgs:       c.algs(c.Revocation),
 		IntrospectionEndpointAuthMethods: c.Introspection.AuthMethods,
 		IntrospectionEndpointAuthAlgs:    c.algs(c.Introspection),
+
+		GlobalRevocationEndpoint:            c.url(c.GlobalRevocation.Path),
+		GlobalRevocationEndpointAuthMethods: c.GlobalRevocation.AuthMethods,
 
 		StatusListAggregation: c.url(c.StatusLists),
 		ServiceDocumentation:  c.ServiceDocumentation,
@@ -152,7 +161,7 @@ func (c Config) basePath() (string, error) {
 // check refuses facts that contradict each other.
 func (c Config) check() error {
 	var faults []error
-	for _, e := range []Endpoint{c.Token, c.Revocation, c.Introspection} {
+	for _, e := range []Endpoint{c.Token, c.Revocation, c.Introspection, c.GlobalRevocation} {
 		switch {
 		case e.Path == "" && len(e.AuthMethods) > 0:
 			faults = append(faults, errors.New("an endpoint without a path has authentication methods"))
