@@ -21,6 +21,9 @@ const (
 	UnsupportedGrantType Code = "unsupported_grant_type"
 	InvalidToken         Code = "invalid_token"
 	InsufficientScope    Code = "insufficient_scope"
+
+	// Of RFC 8693 §2.2.2.
+	InvalidTarget Code = "invalid_target"
 )
 
 // Error is a refusal: a code and words for the caller, and a cause for the log

@@ -81,6 +81,7 @@ type Request struct {
 	Username     string
 	Password     string
 	RefreshToken string
+	Exchange     Exchange
 	Source       Source
 }
 
@@ -98,6 +99,8 @@ type Response struct {
 	ExpiresIn    time.Duration
 	RefreshToken string
 	Scope        string
+	// IssuedTokenType is of RFC 8693 §2.2.1, for an exchange.
+	IssuedTokenType string
 	// Retry says that this was answered before.
 	Retry bool
 	// Subject and Session are whom the tokens are for, for the log.
@@ -130,11 +133,12 @@ var byType = map[string]Grant{
 	storage.GrantPassword:          passwordGrant{},
 	storage.GrantRefreshToken:      refreshGrant{},
 	storage.GrantClientCredentials: clientCredentialsGrant{},
+	storage.GrantTokenExchange:     exchangeGrant{},
 }
 
 // Types lists the grant types of the token endpoint.
 func Types() []string {
-	return []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials}
+	return []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange}
 }
 
 // Authorize decides about a request and changes nothing.

@@ -34,6 +34,7 @@ var statusOf = map[grants.Code]int{
 	grants.UnsupportedGrantType: http.StatusBadRequest,
 	grants.InvalidToken:         http.StatusUnauthorized,
 	grants.InsufficientScope:    http.StatusForbidden,
+	grants.InvalidTarget:        http.StatusBadRequest,
 }
 
 // retryAfter is what a 503 asks clients to wait, in seconds.

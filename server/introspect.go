@@ -23,6 +23,7 @@ type introspection struct {
 	Roles     []string `json:"roles,omitempty"`
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+	Actor     any      `json:"act,omitempty"`
 }
 
 // introspect is POST /introspect (RFC 7662 §2).
@@ -62,6 +63,9 @@ func (s *Server) describe(a grants.Access) introspection {
 	}
 	if !a.AuthTime.IsZero() {
 		out.AuthTime = a.AuthTime.Unix()
+	}
+	if a.Actor != nil {
+		out.Actor = a.Actor
 	}
 	return out
 }

@@ -77,7 +77,7 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 	const metadata = `{"issuer":"https://login.example/tenant","token_endpoint":"https://login.example/tenant/token","revocation_endpoint":"https://login.example/tenant/revoke",
 		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status",
 		"global_token_revocation_endpoint":"https://login.example/tenant/admin/v1/global-token-revocation","global_token_revocation_endpoint_auth_methods_supported":["Bearer"],"scopes_supported":["read","write"],
-		"response_types_supported":[],"grant_types_supported":["password","refresh_token","client_credentials"],
+		"response_types_supported":[],"grant_types_supported":["password","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange"],
 		"token_endpoint_auth_methods_supported":` + all + `,"token_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"revocation_endpoint_auth_methods_supported":` + all + `,"revocation_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"introspection_endpoint_auth_methods_supported":` + confidential + `,"introspection_endpoint_auth_signing_alg_values_supported":` + algs
@@ -257,6 +257,8 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 		"password":           a,
 		"refresh_token":      d.send("token_endpoint", form("grant_type", "refresh_token", "refresh_token", a.str("refresh_token")), app),
 		"client_credentials": d.send("token_endpoint", form("grant_type", "client_credentials"), app),
+		storage.GrantTokenExchange: d.send("token_endpoint", form("grant_type", storage.GrantTokenExchange,
+			"subject_token", a.str("access_token"), "subject_token_type", accessType), app),
 	}
 	for _, grant := range d.list("grant_types_supported") {
 		if b, ok := tried[grant]; !ok || b.StatusCode != 200 {
@@ -264,7 +266,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 		}
 	}
 	for _, grant := range []string{
-		"authorization_code", "implicit", "Password", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange",
+		"authorization_code", "implicit", "Password", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
 		"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:saml2-bearer", "urn:openid:params:grant-type:ciba", "__implicit", "\u00e9",
 	} {
 		d.send("token_endpoint", form("grant_type", grant, "code", "x", "device_code", "x", "assertion", "x", "subject_token", "x", "redirect_uri", "https://x.example"), app).want(t, 400, "unsupported_grant_type")
