@@ -32,6 +32,10 @@ const (
 	ResponseLost    = "response_lost" // a rotation's answer reached nobody
 	PasswordChanged = "password_changed"
 
+	SignedIn       = "signed_in" // at the pages, in a browser
+	SignedOut      = "signed_out"
+	ConsentGranted = "consent_granted"
+
 	UserCreated  = "user_created"
 	UserDisabled = "user_disabled"
 	UserEnabled  = "user_enabled"

@@ -44,6 +44,12 @@ type Settings struct {
 	RefreshRetryWindow time.Duration
 	// MaxSessions is the most live sessions of one user through one client.
 	MaxSessions int
+	// SignInIdle and SignInTTL are how long a browser stays signed in at the
+	// pages: unused, and at most.
+	SignInIdle time.Duration
+	SignInTTL  time.Duration
+	// RequirePush refuses authorization requests that were not pushed.
+	RequirePush bool
 }
 
 // AdminAudience is the `aud` of a token with [AdminScope], and of no other: an
@@ -74,11 +80,15 @@ type Request struct {
 	GrantType string
 	Client    storage.Record[storage.Client]
 	// Scope is the scope parameter as sent, empty when absent.
-	Scope        string
+	Scope string
+	// Resource are the resource parameters as sent (RFC 8707 §2.2).
+	Resource     []string
 	Username     string
 	Password     string
 	RefreshToken string
-	Source       Source
+	// Code, RedirectURI and Verifier are of RFC 6749 §4.1.3 and RFC 7636 §4.5.
+	Code, RedirectURI, Verifier string
+	Source                      Source
 }
 
 // Source is where a request came from.
@@ -95,6 +105,8 @@ type Response struct {
 	ExpiresIn    time.Duration
 	RefreshToken string
 	Scope        string
+	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
+	IDToken string
 	// Retry says that this was answered before.
 	Retry bool
 
@@ -125,11 +137,12 @@ var byType = map[string]Grant{
 	storage.GrantPassword:          passwordGrant{},
 	storage.GrantRefreshToken:      refreshGrant{},
 	storage.GrantClientCredentials: clientCredentialsGrant{},
+	storage.GrantAuthorizationCode: codeGrant{},
 }
 
 // Types lists the grant types of the token endpoint.
 func Types() []string {
-	return []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials}
+	return []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantPassword}
 }
 
 // Authorize decides about a request and changes nothing.

@@ -76,14 +76,3 @@ func refreshScope(client storage.Client, granted, asked string) (string, error) 
 	}
 	return strings.Join(scope, " "), nil
 }
-
-// audience is whom the access tokens are for.
-func (s *Service) audience(client storage.Client, scope []string) []string {
-	switch {
-	case slices.Contains(scope, AdminScope):
-		return []string{s.Settings.AdminAudience()}
-	case len(client.Audience) > 0:
-		return client.Audience
-	}
-	return []string{s.Settings.Issuer}
-}

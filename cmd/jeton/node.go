@@ -91,6 +91,9 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			SessionTTL:         time.Duration(s.SessionTTL),
 			RefreshRetryWindow: time.Duration(s.RefreshRetryWindow),
 			MaxSessions:        int(s.MaxSessions),
+			SignInIdle:         time.Duration(s.SignInIdleTTL),
+			SignInTTL:          time.Duration(s.SignInTTL),
+			RequirePush:        bool(s.RequirePAR),
 		},
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle, Log: n.log, Now: time.Now,
 	}

@@ -36,6 +36,13 @@ type Settings struct {
 	RefreshRetryWindow storage.Duration
 	MaxSessions        number
 
+	// Signing in at the pages.
+	SignInIdleTTL storage.Duration
+	SignInTTL     storage.Duration
+	ServiceName   text
+	ScopeWords    wording
+	RequirePAR    yesno
+
 	// Keys.
 	SigningAlg choice
 	RSABits    number
@@ -116,6 +123,17 @@ func table() []setting {
 			value: func(s *Settings) pflag.Value { return &s.RefreshRetryWindow }},
 		{name: "max-sessions", def: "100", help: "live sessions of one user at one client",
 			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
+
+		{name: "signin-idle-ttl", def: "2h", help: "how long a browser stays signed in at the pages without being used",
+			value: func(s *Settings) pflag.Value { return &s.SignInIdleTTL }},
+		{name: "signin-ttl", def: "12h", help: "how long a browser stays signed in at the pages at most",
+			value: func(s *Settings) pflag.Value { return &s.SignInTTL }},
+		{name: "service-name", def: "Jeton", help: "what the pages call this server",
+			value: func(s *Settings) pflag.Value { return &s.ServiceName }},
+		{name: "scope-words", help: "what scopes mean, for people: read=Read your notes; write=Change them",
+			value: func(s *Settings) pflag.Value { return &s.ScopeWords }},
+		{name: "require-par", def: "false", help: "refuse authorization requests that were not pushed (RFC 9126)",
+			value: func(s *Settings) pflag.Value { return &s.RequirePAR }},
 
 		{name: "signing-alg", def: "RS256", help: "how access tokens are signed",
 			value: func(s *Settings) pflag.Value {

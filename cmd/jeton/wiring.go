@@ -1,7 +1,11 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"jeton/clients"
+	"jeton/grants"
 	"jeton/keys"
 	"jeton/outbound"
 	"jeton/server"
@@ -18,9 +22,24 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs, err := wellknown.Routes(server.Published(issuer, nil), n.ring)
+	docs, err := wellknown.Routes(server.Published(issuer, scopesSupported(s), bool(s.RequirePAR)), n.ring)
 	if err != nil {
 		return nil, err
 	}
-	return server.New(server.Config{Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists}, n.grants, auth, docs, n.accounts())
+	return server.New(server.Config{
+		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists,
+		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
+	}, n.grants, auth, docs, n.accounts())
+}
+
+// scopesSupported are the scopes that mean something to the server itself, and
+// those that the operator has put into words.
+func scopesSupported(s *Settings) []string {
+	scopes := grants.OpenIDScopes()
+	for _, scope := range slices.Sorted(maps.Keys(s.ScopeWords)) {
+		if !slices.Contains(scopes, scope) && scope != grants.AdminScope {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
 }

@@ -1,0 +1,39 @@
+package grants
+
+import (
+	"slices"
+
+	"jeton/storage"
+)
+
+// audience is whom an access token is for: of the APIs that were granted, or
+// without such a choice of all of the client's, those that are asked for now
+// (RFC 8707 §2). One that the client has lost since is not among them.
+func (s *Service) audience(client storage.Client, scope, granted, asked []string) ([]string, error) {
+	may := client.Audience
+	switch {
+	case slices.Contains(scope, AdminScope):
+		may, granted = []string{s.Settings.AdminAudience()}, nil
+	case len(may) == 0:
+		may = []string{s.Settings.Issuer}
+	}
+	if len(granted) > 0 {
+		may = slices.DeleteFunc(slices.Clone(granted), func(a string) bool { return !slices.Contains(may, a) })
+	}
+	if len(may) == 0 {
+		return nil, fail(InvalidTarget, "the client has lost every resource of this grant", nil)
+	}
+	if len(asked) == 0 {
+		return may, nil
+	}
+	var out []string
+	for _, a := range asked {
+		if !slices.Contains(may, a) {
+			return nil, fail(InvalidTarget, "the resource is not one that the client may ask tokens for", nil)
+		}
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
