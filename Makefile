@@ -48,7 +48,7 @@ vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file://
 race: ## All tests of this module, under the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /proof$$)
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./proof # runs the command, which go test does not know to compare
-	go test -count=1 -run '^TestPromises4And6$$' ./server # in full: the detector's run is a short one
+	CGO_ENABLED=0 go test -trimpath -count=1 -run '^TestPromises4And6$$' ./server # in full: the detector's run is a short one
 
 # Uncached, since the command they run is not among what go test compares; and
 # with CI set, so that nothing is left out.

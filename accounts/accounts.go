@@ -33,6 +33,8 @@ type Act struct {
 	By string
 	// Note is the reason given in words, Source the address it came from.
 	Note, Source string
+	// Session is the one through which a user acts, empty for all others.
+	Session string
 	// Operator is set for who reached the machine (its socket, its store), not
 	// merely the network. Only an operator touches clients that administer: a
 	// stolen administrator's token must not be able to outlive itself.
@@ -40,7 +42,12 @@ type Act struct {
 }
 
 func (a Act) ending(reason string) *grants.Ending {
-	return &grants.Ending{Reason: reason, By: a.By, Note: a.Note, Source: a.Source}
+	e := a.endingOf(reason)
+	return &e
+}
+
+func (a Act) endingOf(reason string) grants.Ending {
+	return grants.Ending{Reason: reason, By: a.By, Note: a.Note, Source: a.Source}
 }
 
 // InvalidError lists all that is wrong with what was asked for. Nothing has

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"jeton/clients"
 	"jeton/grants"
@@ -61,6 +62,12 @@ type ClientSettings struct {
 	SessionTTL     Setting[storage.Duration]  `json:"session_ttl,omitzero"`
 	RetryWindow    Setting[*storage.Duration] `json:"refresh_retry_window,omitzero"`
 	MaxSessions    Setting[int]               `json:"max_sessions,omitzero"`
+
+	PasswordNetworks Setting[[]string] `json:"password_grant_networks,omitzero"`
+	PasswordScope    Setting[string]   `json:"password_grant_scope,omitzero"`
+	// PasswordSunset is a date, of which it is the beginning (UTC), or a moment
+	// (RFC 3339).
+	PasswordSunset Setting[string] `json:"password_grant_sunset,omitzero"`
 }
 
 func put[T any](s Setting[T], to *T) {
@@ -90,6 +97,13 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.SessionTTL, &c.SessionTTL)
 	put(s.RetryWindow, &c.RefreshRetryWindow)
 	put(s.MaxSessions, &c.MaxSessions)
+	put(s.PasswordNetworks, &c.PasswordNetworks)
+	if s.PasswordScope.Set {
+		c.PasswordScopes = strings.Fields(s.PasswordScope.Value)
+	}
+	if s.PasswordSunset.Set {
+		c.PasswordSunset, _ = parseSunset(s.PasswordSunset.Value)
+	}
 	s.applyAuth(c)
 }
 
@@ -133,6 +147,18 @@ func (s ClientSettings) applyAuth(c *storage.Client) {
 	}
 }
 
+// parseSunset reads a date or a moment, and nothing for none.
+func parseSunset(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		t, err = time.Parse(time.RFC3339, text)
+	}
+	return t.UTC().Truncate(time.Second), err
+}
+
 // check finds all that is wrong with a client after s was applied.
 func (s ClientSettings) check(c storage.Client, adminAudience string) error {
 	var wrong faults
@@ -141,6 +167,12 @@ func (s ClientSettings) check(c storage.Client, adminAudience string) error {
 	}
 	if s.Scope.Set && s.Scope.Value != strings.Join(c.Scopes, " ") {
 		wrong.add("scope: write scope tokens with one space between, and none around")
+	}
+	if s.PasswordScope.Set && s.PasswordScope.Value != strings.Join(c.PasswordScopes, " ") {
+		wrong.add("password_grant_scope: write scope tokens with one space between, and none around")
+	}
+	if _, err := parseSunset(s.PasswordSunset.Value); err != nil {
+		wrong.add("password_grant_sunset: %q is neither a date such as 2027-01-31 nor a moment such as 2027-01-31T12:00:00Z", s.PasswordSunset.Value)
 	}
 	if slices.Contains(c.Audience, adminAudience) {
 		wrong.add("audience: %s is that of tokens with the scope %s, which have it by themselves, and of no other", adminAudience, grants.AdminScope)

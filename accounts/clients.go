@@ -118,10 +118,34 @@ func (c *Clients) freeID(ctx context.Context, id string) error {
 }
 
 // Set changes the settings that are set and leaves the others. Every node goes
-// by it within a second. A client that comes to authenticate with a secret and
-// has none gets one, which is returned.
+// by it within a second. Where scopes or audiences are lost, it is a setting what
+// becomes of the tokens that have them. A client that comes to authenticate with
+// a secret and has none gets one, which is returned.
 func (c *Clients) Set(ctx context.Context, id string, s ClientSettings, act Act) (client storage.Client, secret string, err error) {
-	client, err = c.change(ctx, id, events.ClientChanged, nil, act, func(client *storage.Client) error {
+	for range mostTries {
+		was, err := c.Find(ctx, id)
+		if err != nil {
+			return storage.Client{}, "", err
+		}
+		client, secret, err = c.set(ctx, was, s, act)
+		if !errors.Is(err, errMoved) {
+			return client, secret, err
+		}
+	}
+	return storage.Client{}, "", errContended
+}
+
+// set is Set for a client that is still as it was: what follows hangs on what
+// it loses.
+func (c *Clients) set(ctx context.Context, was storage.Client, s ClientSettings, act Act) (client storage.Client, secret string, err error) {
+	will := was
+	s.apply(&will)
+	settings := c.Grants.Settings
+	end := settings.On.ToClient(settings, was, will).Ending(act.endingOf(storage.ReasonClientChanged))
+	client, err = c.change(ctx, was.ID, events.ClientChanged, end, act, func(client *storage.Client) error {
+		if !slices.Equal(client.Scopes, was.Scopes) || !slices.Equal(client.Audience, was.Audience) {
+			return errMoved
+		}
 		before := protected(*client)
 		s.apply(client)
 		secret = ""
@@ -140,9 +164,11 @@ func (c *Clients) Set(ctx context.Context, id string, s ClientSettings, act Act)
 }
 
 // NewSecret replaces the client's secret; the old one stops working within a
-// second, sessions go on. The secret is returned where it was made here.
+// second. Sessions go on, unless set otherwise. The secret is returned where it
+// was made here.
 func (c *Clients) NewSecret(ctx context.Context, id, given string, act Act) (client storage.Client, secret string, err error) {
-	client, err = c.change(ctx, id, events.ClientSecretChanged, nil, act, func(client *storage.Client) (err error) {
+	end := c.Grants.Settings.On.ClientSecretChange.To(grants.OnClientSecretChange).Ending(act.endingOf(storage.ReasonSecretChanged))
+	client, err = c.change(ctx, id, events.ClientSecretChanged, end, act, func(client *storage.Client) (err error) {
 		if err := guard(act, protected(*client)); err != nil {
 			return err
 		}

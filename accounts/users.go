@@ -80,8 +80,9 @@ func (u *Users) List(ctx context.Context, prefix, after string, limit int) ([]st
 	return users, page.Next, nil
 }
 
-// SetPassword gives the user a new password and ends all sessions, whoever
-// holds them: a password is set anew because the old one is not trusted.
+// SetPassword gives the user a new password. What it ends is a setting: by
+// default all sessions, for whoever holds them, where somebody else sets it
+// anew, and all others where the users themselves do.
 func (u *Users) SetPassword(ctx context.Context, name, password string, act Act) (storage.User, error) {
 	user, err := u.Find(ctx, name)
 	if err != nil {
@@ -91,9 +92,22 @@ func (u *Users) SetPassword(ctx context.Context, name, password string, act Act)
 	if err != nil {
 		return storage.User{}, err
 	}
-	return u.change(ctx, user.Subject, events.PasswordChanged, act.ending(storage.ReasonPasswordChanged), act, func(user *storage.User) {
+	what, end := u.passwordEnds(act, user.Subject)
+	return u.change(ctx, user.Subject, what, end, act, func(user *storage.User) {
 		user.PasswordHash, user.PasswordChanged = hash, user.Updated
 	})
+}
+
+// passwordEnds tells a change of one's own password from a reset by another,
+// and what each ends.
+func (u *Users) passwordEnds(act Act, sub string) (what string, end *grants.Ending) {
+	on := u.Grants.Settings.On
+	if act.By != sub {
+		return events.PasswordReset, on.PasswordReset.To(grants.OnPasswordReset).Ending(act.endingOf(storage.ReasonPasswordReset))
+	}
+	e := act.endingOf(storage.ReasonPasswordChanged)
+	e.Except = act.Session
+	return events.PasswordChanged, on.PasswordChange.To(grants.OnPasswordChange).Ending(e)
 }
 
 // hash judges and hashes a new password.
@@ -109,8 +123,9 @@ func (u *Users) hash(ctx context.Context, username, password string) (string, er
 // errMoved says that the record is no longer what the caller looked at.
 var errMoved = errors.New("accounts: the record has moved")
 
-// SetRoles replaces the roles of the user. Tokens minted from now on carry
-// them; sessions go on.
+// SetRoles replaces the roles of the user. Tokens minted from now on carry them.
+// What becomes of those of before is a setting: by default sessions go on, and
+// where a role was lost their access tokens are revoked at once.
 func (u *Users) SetRoles(ctx context.Context, name string, roles []string, act Act) (storage.User, error) {
 	roles, wrong := checkRoles(roles)
 	if err := wrong.err(); err != nil {
@@ -128,13 +143,16 @@ func (u *Users) SetRoles(ctx context.Context, name string, roles []string, act A
 		event := events.New(events.RolesChanged, now)
 		event.Subject, event.Actor, event.Source = user.Subject, act.By, act.Source
 		event.Note = "from [" + strings.Join(user.Roles, " ") + "] to [" + strings.Join(roles, " ") + "]"
+		e := act.endingOf(storage.ReasonRolesChanged)
+		e.Note = event.Note
+		end := u.Grants.Settings.On.ToRoles(user.Roles, roles).Ending(e)
 		changed, err := u.Grants.ChangeUser(ctx, user.Subject, func(fresh *storage.User) error {
 			if Deleted(*fresh) || !slices.Equal(fresh.Roles, user.Roles) {
 				return errMoved // the event would tell of the wrong old roles
 			}
 			fresh.Roles, fresh.Updated = roles, now
 			return nil
-		}, nil, event)
+		}, end, event)
 		if !errors.Is(err, errMoved) {
 			return changed, err
 		}

@@ -112,11 +112,13 @@ func (u *Users) check(n NewUser) (name string, roles []string, err error) {
 // validSubject holds for 255 ASCII characters (OpenID Connect Core §2).
 func validSubject(sub string) bool { return printable(sub, 255, "") }
 
-// newSubject is 128 random bits, so it was never used and nobody can have
-// registered a client under it beforehand.
+// newSubject is 127 random bits, so it was never used and nobody can have
+// registered a client under it beforehand. It never begins with a dash, which
+// on a command line is a flag.
 func newSubject() string {
 	var b [16]byte
 	rand.Read(b[:])
+	b[0] &= 0x7f
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 

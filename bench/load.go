@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -15,7 +16,6 @@ type request struct {
 	url    string
 	body   string
 	client string
-	secret string
 }
 
 // act is something to ask for again and again.
@@ -24,6 +24,9 @@ type act struct {
 	// workers is how many ask at once, as many as there are connections unless
 	// set.
 	workers int
+	// signs says that an answer costs a signature, once that one round is
+	// enough.
+	signs, once bool
 	// next makes the next request of a worker; false ends the worker.
 	next func(worker int) (request, bool)
 	// got looks at an answer of the worker's.
@@ -32,11 +35,11 @@ type act struct {
 
 // result is what a measurement brought.
 type result struct {
-	done, failed int
-	first        string
-	took         time.Duration
-	spent        time.Duration
-	times        []time.Duration
+	done  int
+	took  time.Duration
+	spent time.Duration
+	times []time.Duration
+	err   error
 }
 
 func (r result) rate() float64 { return float64(r.done) / r.took.Seconds() }
@@ -44,15 +47,9 @@ func (r result) rate() float64 { return float64(r.done) / r.took.Seconds() }
 // cpu is the server's CPU time a request, in microseconds.
 func (r result) cpu() float64 { return float64(r.spent.Microseconds()) / float64(max(r.done, 1)) }
 
-func (r result) percentile(p int) time.Duration {
-	if len(r.times) == 0 {
-		return 0
-	}
-	return r.times[min(len(r.times)*p/100, len(r.times)-1)].Round(10 * time.Microsecond)
-}
-
-// measure loads a server with an act for the set time.
-func measure(p *process, a act) result {
+// measure loads a server with an act for the set time. A request that fails
+// ends it: the rates of a server that refuses mean nothing.
+func measure(p *process, a act) (result, error) {
 	load := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: *concurrency, DisableCompression: true}, Timeout: time.Minute}
 	defer load.CloseIdleConnections()
 	workers := *concurrency
@@ -68,15 +65,14 @@ func measure(p *process, a act) result {
 	wg.Wait()
 	total := result{took: time.Since(begun), spent: p.cpu() - before}
 	for _, r := range results {
-		total.done += r.done
-		total.failed += r.failed
-		total.times = append(total.times, r.times...)
-		if total.first == "" {
-			total.first = r.first
+		if r.err != nil {
+			return total, fmt.Errorf("%s: %w", a.name, r.err)
 		}
+		total.done += r.done
+		total.times = append(total.times, r.times...)
 	}
 	slices.Sort(total.times)
-	return total
+	return total, nil
 }
 
 func work(load *http.Client, a act, worker int, until time.Time) (r result) {
@@ -86,19 +82,13 @@ func work(load *http.Client, a act, worker int, until time.Time) (r result) {
 			return r
 		}
 		begun := time.Now()
-		body, status, err := q.send(load)
+		body, err := q.send(load)
 		took := time.Since(begun)
-		if err == nil && a.got != nil && status == 200 {
+		if err == nil && a.got != nil {
 			err = a.got(worker, body)
 		}
-		if err != nil || status != 200 {
-			r.failed++
-			if r.first == "" {
-				r.first = http.StatusText(status) + " " + string(body)
-				if err != nil {
-					r.first = err.Error()
-				}
-			}
+		if err != nil {
+			r.err = err
 			return r
 		}
 		r.done++
@@ -107,26 +97,29 @@ func work(load *http.Client, a act, worker int, until time.Time) (r result) {
 	return r
 }
 
-func (q request) send(load *http.Client) (body []byte, status int, err error) {
+func (q request) send(load *http.Client) ([]byte, error) {
 	method := q.method
 	if method == "" {
 		method = http.MethodPost
 	}
 	r, err := http.NewRequest(method, q.url, strings.NewReader(q.body))
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if q.body != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if q.client != "" {
-		r.SetBasicAuth(q.client, q.secret)
+		r.SetBasicAuth(q.client, secret)
 	}
 	resp, err := load.Do(r)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(resp.Body)
-	return body, resp.StatusCode, err
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, body)
+	}
+	return body, err
 }

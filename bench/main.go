@@ -2,13 +2,15 @@
 // bare HTTP handler in the same run: machines differ and are noisy, ratios
 // travel.
 //
-//	go run ./bench                          one table for RS256
-//	go run ./bench -alg RS256,ES256,EdDSA   one for each
-//	go run ./bench -sessions 1000,1000000   with that many sessions in the store
+//	go run ./bench                       what docs/BENCHMARKS.md shows, in some eight minutes
+//	go run ./bench -quick                RS256 alone, in half a minute
+//	go run ./bench -alg ES256 -sessions 1000,1000000
+//	go run ./bench -quick -profile DIR   and a CPU profile of each act
 //
 // It builds the jeton command, runs it as a process of its own on a store in a
-// temporary folder, and loads it over loopback. CPU is that of the server
-// process alone, from /proc, so it needs Linux.
+// temporary folder (or on the one that -store names, which must be empty), and
+// loads it over loopback. CPU is that of the server process alone, from /proc,
+// so it needs Linux. What it prints is Markdown.
 package main
 
 import (
@@ -18,15 +20,20 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
 var (
-	duration    = flag.Duration("duration", 4*time.Second, "how long each act is measured")
+	duration    = flag.Duration("duration", 1500*time.Millisecond, "how long each act is measured in a round")
+	rounds      = flag.Int("rounds", 3, "how often everything is measured; the median counts")
 	concurrency = flag.Int("concurrency", 32, "how many connections ask at once")
-	algs        = flag.String("alg", "RS256", "signing algorithms, comma-separated")
-	sessions    = flag.String("sessions", "0", "sessions that the store holds beside, comma-separated")
+	algs        = flag.String("alg", "RS256,ES256,EdDSA", "signing algorithms, comma-separated")
+	sessions    = flag.String("sessions", "1000", "sessions in the store, comma-separated")
+	large       = flag.Int("large", 1_000_000, "sessions of one more table, for ES256; 0 for none")
+	quick       = flag.Bool("quick", false, "RS256 alone, 1,000 sessions, one round")
+	storeURL    = flag.String("store", "", "an empty store to use, as for jeton --store (default: a SQLite file in a temporary folder)")
+	profile     = flag.String("profile", "", "a directory for CPU and allocation profiles of each act, such as RS256-refresh.cpu")
+	only        = flag.String("only", "", "measure only the acts whose name begins so")
 	bareListen  = flag.Bool("bare", false, "be the bare handler (bench starts itself so)")
 )
 
@@ -42,7 +49,41 @@ func main() {
 	}
 }
 
+// setup is what one table is measured on.
+type setup struct {
+	alg      string
+	sessions int
+}
+
+func setups() ([]setup, error) {
+	if *quick {
+		*rounds = 1
+		return []setup{{"RS256", 1000}}, nil
+	}
+	var all []setup
+	for _, alg := range strings.Split(*algs, ",") {
+		for _, text := range strings.Split(*sessions, ",") {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < *concurrency {
+				return nil, fmt.Errorf("-sessions %q is not a number from %d on", text, *concurrency)
+			}
+			all = append(all, setup{alg, n})
+		}
+	}
+	if *large > 0 && *storeURL == "" {
+		all = append(all, setup{"ES256", *large})
+	}
+	if *storeURL != "" && len(all) > 1 {
+		return nil, fmt.Errorf("a store of your own is measured with one algorithm and one number of sessions: set -alg and -sessions")
+	}
+	return all, nil
+}
+
 func run() error {
+	all, err := setups()
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "jeton-bench-")
 	if err != nil {
 		return err
@@ -52,65 +93,28 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s %s/%s, %d cores, %d connections, %v each\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), *concurrency, *duration)
-	for _, alg := range strings.Split(*algs, ",") {
-		for _, text := range strings.Split(*sessions, ",") {
-			n, err := strconv.Atoi(text)
-			if err != nil {
-				return fmt.Errorf("-sessions %q is not a number", text)
-			}
-			if err := table(dir, binary, alg, n); err != nil {
-				return fmt.Errorf("%s with %d sessions: %w", alg, n, err)
-			}
+	fmt.Printf("%s, %s on %s/%s, %d cores, load before %s; %d connections, median of %d rounds of %v each.\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), loadAverage(),
+		*concurrency, *rounds, *duration)
+	var done []table
+	for _, s := range all {
+		t, err := measureTable(dir, binary, s)
+		if err != nil {
+			return fmt.Errorf("%s with %d sessions: %w", s.alg, s.sessions, err)
 		}
+		t.print()
+		done = append(done, t)
 	}
+	printGoals(done)
 	return nil
 }
 
-// table measures everything with one algorithm and one size of store.
-func table(dir, binary, alg string, n int) error {
-	raw, err := rawSignature(alg)
+// loadAverage tells whether the machine was idle.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
-		return err
+		return "unknown"
 	}
-	bare, err := startBare()
-	if err != nil {
-		return err
-	}
-	base := measure(bare, bareAct(bare))
-	bare.stop()
-
-	p, err := newPlace(dir, binary, alg, n)
-	if err != nil {
-		return err
-	}
-	s, err := p.start()
-	if err != nil {
-		return err
-	}
-	defer s.stop()
-	idle := s.resident()
-
-	fmt.Printf("\n%s, %d other sessions; ready in %v; resident %d MB idle\n", alg, n, s.ready.Round(time.Millisecond), idle>>20)
-	if n > 0 {
-		fmt.Printf("%d bytes on disk a session, made at %.0f sessions/s\n", p.perSession, p.seedRate)
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "act\trequests/s\tp50\tp99\tCPU µs\t÷ bare rate\t÷ raw signature CPU\t")
-	fmt.Fprintf(w, "raw %s signature, 1 core\t%.0f\t\t\t%.0f\t\t1\t\n", alg, 1e6/raw, raw)
-	row(w, "bare handler", base, base, raw)
-	for _, a := range s.acts() {
-		r := measure(s.process, a)
-		if r.failed > 0 {
-			return fmt.Errorf("%s: %d of %d requests failed, the first with %s", a.name, r.failed, r.failed+r.done, r.first)
-		}
-		row(w, a.name, r, base, raw)
-	}
-	w.Flush()
-	fmt.Printf("resident %d MB loaded\n", s.resident()>>20)
-	return nil
-}
-
-func row(w *tabwriter.Writer, name string, r, base result, raw float64) {
-	fmt.Fprintf(w, "%s\t%.0f\t%v\t%v\t%.0f\t%.2f\t%.2f\t\n", name, r.rate(), r.percentile(50), r.percentile(99), r.cpu(), r.rate()/base.rate(), r.cpu()/raw)
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }

@@ -77,7 +77,15 @@ func (p *process) resident() int64 {
 // build makes the command under test.
 func build(dir string) (string, error) {
 	binary := filepath.Join(dir, "jeton")
-	out, err := exec.Command("go", "build", "-o", binary, "jeton/cmd/jeton").CombinedOutput()
+	args := []string{"build", "-o", binary}
+	if *profile != "" {
+		overlay, err := writeOverlay(dir)
+		if err != nil {
+			return "", err
+		}
+		args = append(args, "-overlay", overlay)
+	}
+	out, err := exec.Command("go", append(args, "jeton/cmd/jeton")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the command: %w\n%s", err, out)
 	}

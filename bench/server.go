@@ -1,148 +1,24 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
-	"strings"
-	"sync"
-	"time"
-
-	"jeton/storage"
-	"jeton/storage/sqlite"
 )
-
-const (
-	secret   = "bench-secret-bench-secret-bench-secret"
-	password = "wonderland-wonderland"
-)
-
-// place is a store with a client and a user in it.
-type place struct {
-	binary, dir, alg string
-	perSession       int64
-	seedRate         float64
-}
-
-func newPlace(dir, binary, alg string, sessions int) (*place, error) {
-	dir, err := os.MkdirTemp(dir, "store-")
-	if err != nil {
-		return nil, err
-	}
-	p := &place{binary: binary, dir: dir, alg: alg}
-	if err := p.run(secret, "client", "add", "bench", "--grant", "password,refresh_token,client_credentials", "--scope", "read,write", "--secret-stdin"); err != nil {
-		return nil, err
-	}
-	if err := p.run(password, "user", "add", "alice", "--role", "ROLE_USER", "--password-stdin"); err != nil {
-		return nil, err
-	}
-	if sessions > 0 {
-		err = p.seed(sessions)
-	}
-	return p, err
-}
-
-func (p *place) file() string { return filepath.Join(p.dir, "jeton.db") }
-
-func (p *place) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(p.binary, args...)
-	cmd.Env = append(os.Environ(), "JETON_STORE=sqlite:"+p.file(), "JETON_SIGNING_ALG="+p.alg, "JETON_METRICS_LISTEN=off", "JETON_LOG_LEVEL=warn")
-	return cmd
-}
-
-func (p *place) run(stdin string, args ...string) error {
-	cmd := p.command(args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("jeton %s: %w: %s", strings.Join(args, " "), err, out)
-	}
-	return nil
-}
-
-// seed fills the store with sessions of other users: copies of a real one under
-// other names, written as the server writes them.
-func (p *place) seed(n int) error {
-	s, err := p.start()
-	if err != nil {
-		return err
-	}
-	_, err = s.login()
-	s.stop()
-	if err != nil {
-		return err
-	}
-	ctx := context.Background()
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: p.file()})
-	if err != nil {
-		return err
-	}
-	store := storage.New(backend)
-	defer store.Close()
-	page, err := store.List(ctx, storage.Query{Index: storage.IndexSessions, Limit: 1})
-	if err != nil {
-		return err
-	}
-	before := size(p.file())
-	begun := time.Now()
-	const writers = 256
-	var wg sync.WaitGroup
-	errs := make(chan error, writers)
-	for w := range writers {
-		wg.Go(func() {
-			for i := w; i < n; i += writers {
-				if err := copySession(ctx, store, page.Rows[0], i); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	p.seedRate = float64(n) / time.Since(begun).Seconds()
-	p.perSession = (size(p.file()) - before) / int64(n)
-	close(errs)
-	return <-errs
-}
-
-func copySession(ctx context.Context, store *storage.Store, row storage.Row, i int) error {
-	ses, err := storage.Decode[storage.Session](row)
-	if err != nil {
-		return err
-	}
-	v := ses.Value
-	v.ID, v.Subject = fmt.Sprintf("bench-%016x-sid", i), fmt.Sprintf("bench-%012x-user", i/4)
-	_, err = store.Commit(ctx, storage.Change{Partition: storage.UserPartition(v.Subject), Puts: []storage.Put{{
-		Key: storage.SessionKey(v.ID), Value: storage.Encode(v), Expires: row.Expires,
-		Index: []storage.Entry{{Name: storage.IndexSessions, Sort: v.ID}, {Name: storage.IndexClientSessions(v.ClientID), Sort: v.ID}},
-	}}})
-	return err
-}
-
-func size(file string) int64 {
-	var n int64
-	for _, f := range []string{file, file + "-wal"} {
-		if info, err := os.Stat(f); err == nil {
-			n += info.Size()
-		}
-	}
-	return n
-}
 
 // server is a running jeton.
 type server struct {
 	*process
-	http http.Client
+	place *place
+	http  http.Client
 }
 
 func (p *place) start() (*server, error) {
-	proc, err := start(p.command("serve", "--listen", "127.0.0.1:0"))
-	return &server{process: proc}, err
+	proc, err := start(p.command("serve", "--listen", "127.0.0.1:0", "--issuer", issuer))
+	return &server{process: proc, place: p}, err
 }
 
 // tokens is a token response.
@@ -151,86 +27,146 @@ type tokens struct {
 	Refresh string `json:"refresh_token"`
 }
 
-func (s *server) form(path string, pairs ...string) request {
+func (s *server) form(client, path string, pairs ...string) request {
 	f := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		f.Set(pairs[i], pairs[i+1])
 	}
-	return request{url: s.url + path, body: f.Encode(), client: "bench", secret: secret}
+	return request{url: s.url + path, body: f.Encode(), client: client}
+}
+
+func (s *server) refresh(client, token string) request {
+	return s.form(client, "/token", "grant_type", "refresh_token", "refresh_token", token)
 }
 
 func (s *server) tokens(q request) (t tokens, err error) {
-	body, status, err := q.send(&s.http)
+	body, err := q.send(&s.http)
 	if err != nil {
 		return t, err
-	}
-	if status != 200 {
-		return t, fmt.Errorf("%d: %s", status, body)
 	}
 	return t, json.Unmarshal(body, &t)
 }
 
-func (s *server) login() (tokens, error) { return s.tokens(s.loginForm()) }
-
-func (s *server) loginForm() request {
-	return s.form("/token", "grant_type", "password", "username", "alice", "password", password)
+func (s *server) login() request {
+	return s.form(clientApp, "/token", "grant_type", "password", "username", "alice", "password", password)
 }
 
+// The acts that goals are set for.
+const (
+	actRefresh    = "refresh"
+	actClient     = "client_credentials"
+	actIntrospect = "introspect"
+	actRevoke     = "revoke"
+	actJWKS       = "JWKS"
+)
+
+// mostAsked is how many tokens are introspected, in turn.
+const mostAsked = 2000
+
 // acts are what is measured, in order.
-func (s *server) acts() []act {
-	sessions := make([]tokens, *concurrency)
-	for i := range sessions {
-		var err error
-		if sessions[i], err = s.login(); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: login:", err)
-			os.Exit(1)
-		}
+func (s *server) acts() ([]act, error) {
+	workers := make([]*worker, *concurrency)
+	for i := range workers {
+		workers[i] = &worker{s: s, n: i, refresh: make(map[int]string)}
 	}
-	// One live token a worker is revoked only once, so they are made first.
-	spare := make([][]string, *concurrency)
+	live, err := s.live(min(mostAsked, s.place.sessions/2))
 	return []act{
 		{
-			name: "refresh",
-			next: func(i int) (request, bool) {
-				return s.form("/token", "grant_type", "refresh_token", "refresh_token", sessions[i].Refresh), true
-			},
-			got: func(i int, body []byte) error { return json.Unmarshal(body, &sessions[i]) },
+			name: actRefresh, signs: true,
+			next: func(i int) (request, bool) { return workers[i].nextRefresh() },
+			got:  func(i int, body []byte) error { return workers[i].refreshed(body) },
 		},
 		{
-			name: "client_credentials",
-			next: func(int) (request, bool) { return s.form("/token", "grant_type", "client_credentials"), true },
+			name: actClient, signs: true,
+			next: func(int) (request, bool) {
+				return s.form(clientApp, "/token", "grant_type", "client_credentials"), true
+			},
 			got: func(i int, body []byte) error {
 				var t tokens
 				err := json.Unmarshal(body, &t)
-				spare[i] = append(spare[i], t.Access)
+				workers[i].spare = append(workers[i].spare, t.Access)
 				return err
 			},
 		},
 		{
-			name: "introspect",
-			next: func(i int) (request, bool) { return s.form("/introspect", "token", sessions[i].Access), true },
-		},
-		{
-			name: "revoke",
-			next: func(i int) (request, bool) {
-				if len(spare[i]) == 0 {
-					return request{}, false
-				}
-				token := spare[i][0]
-				spare[i] = spare[i][1:]
-				return s.form("/revoke", "token", token), true
+			name: actIntrospect,
+			next: func(int) (request, bool) {
+				return s.form(clientApp, "/introspect", "token", live[rand.IntN(len(live))]), true
 			},
 		},
 		{
-			name: "JWKS",
+			name: actRevoke,
+			next: func(i int) (request, bool) {
+				token, ok := workers[i].nextSpare()
+				return s.form(clientApp, "/revoke", "token", token), ok
+			},
+		},
+		{
+			name: actJWKS,
 			next: func(int) (request, bool) {
 				return request{method: http.MethodGet, url: s.url + "/.well-known/jwks.json"}, true
 			},
 		},
 		{
 			// More at once would only wait in the queue, and some in vain.
-			name: "password (argon2id in it)", workers: runtime.NumCPU(),
-			next: func(int) (request, bool) { return s.loginForm(), true },
+			name: "password, its hash included", workers: runtime.NumCPU(), once: true,
+			next: func(int) (request, bool) { return s.login(), true },
 		},
+	}, err
+}
+
+// live are access tokens of as many sessions.
+func (s *server) live(n int) ([]string, error) {
+	all := make([]string, n)
+	for i := range all {
+		token, err := s.place.refreshToken(appSession(i * (s.place.sessions / 2 / n)))
+		if err != nil {
+			return nil, err
+		}
+		t, err := s.tokens(s.refresh(clientApp, token))
+		if err != nil {
+			return nil, err
+		}
+		all[i] = t.Access
 	}
+	return all, nil
+}
+
+// worker is one of those who ask.
+type worker struct {
+	s *server
+	n int
+	// refresh are the refresh tokens of the sessions that were refreshed.
+	refresh map[int]string
+	session int
+	spare   []string // access tokens to revoke
+}
+
+// nextRefresh refreshes one of the worker's own sessions, any one of them: two
+// workers on one session would be reuse.
+func (w *worker) nextRefresh() (request, bool) {
+	w.session = fastSession(rand.IntN(w.s.place.sessions/2 / *concurrency)**concurrency + w.n)
+	token, ok := w.refresh[w.session]
+	if !ok {
+		var err error
+		if token, err = w.s.place.refreshToken(w.session); err != nil {
+			panic(fmt.Sprintf("bench: a refresh token is not made: %v", err)) // of our own making
+		}
+	}
+	return w.s.refresh(clientFast, token), true
+}
+
+func (w *worker) refreshed(body []byte) error {
+	var t tokens
+	err := json.Unmarshal(body, &t)
+	w.refresh[w.session] = t.Refresh
+	return err
+}
+
+func (w *worker) nextSpare() (token string, ok bool) {
+	if len(w.spare) == 0 {
+		return "", false
+	}
+	token, w.spare = w.spare[len(w.spare)-1], w.spare[:len(w.spare)-1]
+	return token, true
 }

@@ -50,6 +50,7 @@ func Validate(c storage.Client) error {
 	checkMethod(c, &wrong)
 	checkURIs(c, &wrong)
 	checkLifetimes(c, &wrong)
+	checkFences(c, &wrong)
 	if len(wrong) > 0 {
 		return &MetadataError{wrong}
 	}

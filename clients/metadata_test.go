@@ -95,6 +95,11 @@ func TestMetadata(t *testing.T) {
 		{"retry window 60s", func(c *storage.Client) { c.RefreshRetryWindow = duration(time.Minute) }, ""},
 		{"retry window 61s", func(c *storage.Client) { c.RefreshRetryWindow = duration(61 * time.Second) }, "refresh_retry_window"},
 		{"retry window negative", func(c *storage.Client) { c.RefreshRetryWindow = duration(-1) }, "refresh_retry_window"},
+		{"fences", func(c *storage.Client) {
+			c.PasswordNetworks, c.PasswordScopes = []string{"10.0.0.0/8", "::1"}, []string{"read"}
+		}, ""},
+		{"network", func(c *storage.Client) { c.PasswordNetworks = []string{"10.0.0.1/8"} }, "password_grant_networks"},
+		{"password scope", func(c *storage.Client) { c.PasswordScopes = []string{"delete"} }, "password_grant_scope"},
 		{"sessions", func(c *storage.Client) { c.MaxSessions = -1 }, "max_sessions"},
 		{"too many values", func(c *storage.Client) { c.Audience = slices.Repeat([]string{"a"}, 101) }, "more than 100"},
 	} {

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"jeton/storage"
 )
@@ -18,10 +19,13 @@ func Audit(h slog.Handler) Subscriber {
 			{"sub", e.Subject},
 			{"client_id", e.ClientID},
 			{"sid", e.Session},
+			{"kept_sid", e.Kept},
 			{"actor", e.Actor},
 			{"reason", e.Reason},
 			{"note", e.Note},
 			{"source", e.Source},
+			{"report", e.Report},
+			{"occurred_at", occurred(e)},
 		} {
 			if a.value != "" {
 				line.AddAttrs(slog.String(a.name, a.value))
@@ -29,4 +33,11 @@ func Audit(h slog.Handler) Subscriber {
 		}
 		return h.Handle(ctx, line)
 	}
+}
+
+func occurred(e storage.Event) string {
+	if e.Occurred.IsZero() {
+		return ""
+	}
+	return e.Occurred.UTC().Format(time.RFC3339)
 }

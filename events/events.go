@@ -29,8 +29,10 @@ const (
 	SessionEnded    = "session_ended"
 	SessionsEnded   = "sessions_ended" // all of a user, of a client, or (neither) of everyone
 	TokenRevoked    = "token_revoked"
-	ResponseLost    = "response_lost" // a rotation's answer reached nobody
-	PasswordChanged = "password_changed"
+	TokensRevoked   = "tokens_revoked"   // all access tokens of a user or of a client; sessions go on
+	ResponseLost    = "response_lost"    // a rotation's answer reached nobody
+	PasswordChanged = "password_changed" // by the user
+	PasswordReset   = "password_reset"   // by somebody else
 
 	SignedIn       = "signed_in" // at the pages, in a browser
 	SignedOut      = "signed_out"

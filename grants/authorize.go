@@ -166,7 +166,7 @@ func (s *Service) checkWish(a AuthorizeRequest, sent url.Values) (AuthorizeReque
 		return a, err
 	}
 	a.Resource = sent["resource"]
-	if _, err := s.audience(client, a.Scope, nil, a.Resource); err != nil {
+	if _, err := s.Settings.resources(client, a.Scope, nil, a.Resource); err != nil {
 		return a, err
 	}
 	a.Challenge, a.Nonce = sent.Get("code_challenge"), sent.Get("nonce")

@@ -37,11 +37,16 @@ func (s *Service) changeUser(ctx context.Context, sub string, change func(*stora
 			return err
 		}
 		u.Updated = now
+		commit := storage.Change{Partition: p, Checks: []storage.Check{rec.Check(storage.UserKey(sub))}}
 		if end != nil {
-			u.Epoch++
-			task.Epoch = u.Epoch
+			task.Epoch = bump(&u.Epoch, &u.AccessEpoch, *end)
+			task.Ending.Except = end.Except
+			if err := s.keep(ctx, &commit, rec.Value, u, &task.Ending); err != nil {
+				return err
+			}
 		}
-		_, err = s.Store.Commit(ctx, changing(p, rec.Check(storage.UserKey(sub)), storage.Put{Key: storage.UserKey(sub), Value: storage.Encode(u)}, task, facts, now))
+		follow(&commit, storage.Put{Key: storage.UserKey(sub), Value: storage.Encode(u)}, task, facts, now)
+		_, err = s.Store.Commit(ctx, commit)
 		return err
 	})
 	if err != nil || task == nil {
@@ -80,12 +85,11 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 		}
 		c.Updated = now
 		if end != nil {
-			c.Epoch++
-			task.Epoch = c.Epoch
+			task.Epoch = bump(&c.Epoch, &c.AccessEpoch, *end)
 		}
-		commit := changing(p, rec.Check(storage.ClientKey(clientID)),
-			storage.Put{Key: storage.ClientKey(clientID), Value: storage.Encode(c), Index: storage.ClientIndex(c)}, task, facts, now)
-		if c.Epoch != was.Epoch || c.Disabled != was.Disabled {
+		commit := storage.Change{Partition: p, Checks: []storage.Check{rec.Check(storage.ClientKey(clientID))}}
+		follow(&commit, storage.Put{Key: storage.ClientKey(clientID), Value: storage.Encode(c), Index: storage.ClientIndex(c)}, task, facts, now)
+		if end != nil || c.Disabled != was.Disabled {
 			commit.Puts = append(commit.Puts, status.ClientPut(clientID, now))
 		}
 		_, err = s.Store.Commit(ctx, commit)
@@ -98,14 +102,44 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 	return c, ended, err
 }
 
-// changing is the commit of a changed record with what follows from it.
-func changing(p storage.Partition, check storage.Check, put storage.Put, task *pending, facts []storage.Event, now time.Time) storage.Change {
-	c := storage.Change{Partition: p, Checks: []storage.Check{check}, Puts: []storage.Put{put}}
+// bump begins a new epoch, of sessions or of access tokens alone.
+func bump(sessions, access *uint64, e Ending) uint64 {
+	if e.AccessOnly {
+		*access++
+		return *access
+	}
+	*sessions++
+	return *sessions
+}
+
+// keep lets the session that an ending excepts go on under the epoch that begins
+// with it. One that is over is not brought back.
+func (s *Service) keep(ctx context.Context, c *storage.Change, before, after storage.User, e *Ending) error {
+	if e.Except == "" {
+		return nil
+	}
+	rec, _, _, err := s.Store.SessionAndUser(ctx, before.Subject, e.Except)
+	if err != nil {
+		return err
+	}
+	ses := rec.Value
+	if !rec.Exists() || ses.Ended != nil || ses.UserEpoch != before.Epoch {
+		e.Except = ""
+		return nil
+	}
+	ses.UserEpoch = after.Epoch
+	c.Checks = append(c.Checks, rec.Check(storage.SessionKey(ses.ID)))
+	c.Puts = append(c.Puts, sessionPut(ses, nil))
+	return nil
+}
+
+// follow adds a changed record to its commit, with what follows from it.
+func follow(c *storage.Change, put storage.Put, task *pending, facts []storage.Event, now time.Time) {
+	c.Puts = append(c.Puts, put)
 	for _, e := range facts {
 		c.Puts = append(c.Puts, events.Put(e))
 	}
 	if task != nil {
 		c.Puts = append(c.Puts, task.put(), task.event(now))
 	}
-	return c
 }

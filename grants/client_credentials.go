@@ -24,7 +24,7 @@ func (clientCredentialsGrant) Authorize(ctx context.Context, s *Service, req Req
 	if err != nil {
 		return nil, err
 	}
-	audience, err := s.audience(req.Client.Value, scope, nil, req.Resource)
+	audience, err := s.Settings.resources(req.Client.Value, scope, nil, req.Resource)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 		},
 		ClientID: client.ID, Scope: scope, Status: s.statusOf(id),
 	})
-	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope}, err
+	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope, Subject: client.ID}, err
 }
 
 // issueAfresh decides about a request again, on the client's record as it is:

@@ -86,7 +86,11 @@ func (s *Service) redeem(ctx context.Context, r redemption) (Authorization, erro
 		code.UserEpoch != r.user.Value.Epoch, code.ClientEpoch != client.Epoch, code.SystemEpoch != system.Value.Epoch:
 		return nil, badCode("what it stands for was revoked meanwhile")
 	}
-	audience, err := s.audience(client, strings.Fields(code.Scope), code.Resource, r.req.Resource)
+	scope, err := refreshScope(client, code.Scope, "") // without what the client has lost since
+	if err != nil {
+		return nil, err
+	}
+	audience, err := s.Settings.resources(client, strings.Fields(scope), code.Resource, r.req.Resource)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +98,7 @@ func (s *Service) redeem(ctx context.Context, r redemption) (Authorization, erro
 	return login{
 		req: r.req, user: r.user, now: r.now, code: &check, nonce: code.Nonce,
 		begin: storage.Session{
-			ID: r.handle.sessionID(), Scope: code.Scope, Audience: audience, Resource: code.Resource,
+			ID: r.handle.sessionID(), Scope: scope, Audience: audience, Resource: code.Resource,
 			AMR: code.AMR, ACR: code.ACR, Browser: code.Browser, AuthTime: code.AuthTime, SystemEpoch: code.SystemEpoch,
 		},
 	}, nil
@@ -133,7 +137,7 @@ func (s *Service) replayed(ctx context.Context, h handle, req Request) error {
 	if err != nil {
 		return err
 	}
-	refusal := badCode("used before")
+	refusal := about(badCode("used before"), h.sub, h.sessionID())
 	if refused, ok := errors.AsType[*Error](refusal); ok && ended {
 		refused.Outcome = storage.ReasonCodeReplay
 	}

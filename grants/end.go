@@ -18,6 +18,11 @@ type Ending struct {
 	By     string `json:"by,omitempty"`
 	Note   string `json:"note,omitempty"`
 	Source string `json:"source,omitempty"`
+	// Except is a session that goes on where all of its user end.
+	Except string `json:"except,omitempty"`
+	// AccessOnly ends access tokens alone: their sessions go on, and the next
+	// refresh of each mints a token by what is true then.
+	AccessOnly bool `json:"access_only,omitempty"`
 }
 
 // Selection names sessions: one, those of a user, those of a client, those of a
@@ -85,6 +90,27 @@ func (s *Service) endOne(ctx context.Context, sel Selection, e Ending) (int, err
 	return 0, err
 }
 
+// errOver says that a session has ended with others of its user already.
+var errOver = errors.New("grants: the session is over")
+
+// endAllOf ends all sessions of the user of a session for what happened in it,
+// unless it is over: who logged in since then begins something new.
+func (s *Service) endAllOf(ctx context.Context, ses storage.Session, e Ending) (int, error) {
+	if e.Note == "" {
+		e.Note = "in session " + ses.ID
+	}
+	_, n, err := s.changeUser(ctx, ses.Subject, func(u *storage.User) error {
+		if u.Epoch != ses.UserEpoch {
+			return errOver
+		}
+		return nil
+	}, &e, nil)
+	if errors.Is(err, errOver) {
+		return 0, nil
+	}
+	return n, err
+}
+
 func (s *Service) endUser(ctx context.Context, sub string, e Ending) (int, error) {
 	_, n, err := s.changeUser(ctx, sub, func(*storage.User) error { return nil }, &e, nil)
 	return n, err
@@ -129,6 +155,8 @@ type pending struct {
 // reaches reports whether a session is one that the ending ended.
 func (p pending) reaches(ses storage.Session) bool {
 	switch {
+	case p.Ending.AccessOnly:
+		return true // endAccessOf looks at both epochs that count
 	case p.Selection.All:
 		return ses.SystemEpoch < p.Epoch
 	case p.Selection.ClientID != "":
@@ -145,8 +173,12 @@ func (p pending) put() storage.Put {
 
 // event tells that the first step is done: from here on all of them are dead.
 func (p pending) event(now time.Time) storage.Put {
-	e := events.New(events.SessionsEnded, now)
-	e.Subject, e.ClientID = p.Selection.Subject, p.Selection.ClientID
+	what := events.SessionsEnded
+	if p.Ending.AccessOnly {
+		what = events.TokensRevoked
+	}
+	e := events.New(what, now)
+	e.Subject, e.ClientID, e.Kept = p.Selection.Subject, p.Selection.ClientID, p.Ending.Except
 	e.Actor, e.Reason, e.Note, e.Source = p.Ending.By, p.Ending.Reason, p.Ending.Note, p.Ending.Source
 	return events.Put(e)
 }
@@ -237,7 +269,12 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 		if err != nil || ses.Value.Ended != nil || !reaches(ses.Value) || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
 			return err
 		}
-		ended, err := s.endSession(ctx, ses.Value.Subject, ses.Value.ID, e)
+		var ended bool
+		if e.AccessOnly {
+			ended, err = s.endAccessOf(ctx, ses.Value.Subject, ses.Value.ID)
+		} else {
+			ended, err = s.endSession(ctx, ses.Value.Subject, ses.Value.ID, e)
+		}
 		if ended {
 			n++
 		}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"testing"
 
+	"jeton/events/status"
 	"jeton/grants"
 	"jeton/storage"
 )
 
 // cutOff does the first step of an ending, and dies while it waits to do the
 // second.
-func (w *world) cutOff(sel grants.Selection) {
+func (w *world) cutOff(sel grants.Selection, e grants.Ending) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -19,7 +20,7 @@ func (w *world) cutOff(sel grants.Selection) {
 			<-changed
 		}
 	}()
-	if _, err := w.End(ctx, sel, grants.Ending{Reason: storage.ReasonOperator}); err == nil {
+	if _, err := w.End(ctx, sel, e); err == nil {
 		w.t.Fatal("the ending was not cut off")
 	}
 }
@@ -34,7 +35,7 @@ func TestEndingThatWasCutOffIsFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	sid := sessions.Rows[0].ID
-	w.cutOff(grants.Selection{ClientID: "app"})
+	w.cutOff(grants.Selection{ClientID: "app"}, grants.Ending{Reason: storage.ReasonOperator})
 	if w.live(a.AccessToken) {
 		t.Fatal("the first step must end the session by itself")
 	}
@@ -51,5 +52,33 @@ func TestEndingThatWasCutOffIsFinished(t *testing.T) {
 	left, err := w.Store.List(t.Context(), storage.Query{Index: "endings", Limit: 1})
 	if err != nil || len(left.Rows) != 0 {
 		t.Fatalf("the note of the ending is still there: %v %v", left.Rows, err)
+	}
+}
+
+// Likewise for access tokens alone: they are dead from the first step on, the
+// session lives, and the second step revokes their places.
+func TestRevokingAccessTokensThatWasCutOffIsFinished(t *testing.T) {
+	w := newWorld(t, nil)
+	a, untouched := w.login(), w.login()
+	w.cutOff(grants.Selection{ClientID: "app"}, grants.Ending{Reason: storage.ReasonClientChanged, AccessOnly: true})
+	if w.live(a.AccessToken) || w.live(untouched.AccessToken) {
+		t.Fatal("the first step must revoke the access tokens by itself")
+	}
+	// One refreshes before the second step, which then leaves its new token alone.
+	b := w.must(a.RefreshToken)
+	if !w.live(b.AccessToken) || w.live(a.AccessToken) {
+		t.Fatal("a refresh brings a token that lives, and none of before back")
+	}
+	if err := w.ResumeEndings(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !w.live(b.AccessToken) || len(w.index("endings")) != 0 {
+		t.Fatal("the ending was not finished, or reached too far")
+	}
+	if n := len(w.index(status.IndexRecent)); n != 3 { // two tokens and the client's blocks
+		t.Errorf("%d places are revoked", n)
+	}
+	if w.must(untouched.RefreshToken).AccessToken == "" {
+		t.Error("the session ended")
 	}
 }

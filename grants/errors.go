@@ -43,8 +43,11 @@ type Error struct {
 	Description string
 	Cause       error
 	// Outcome is what metrics call it where the code says too little: "reuse",
-	// "lost_write", "foreign_token".
+	// "lost_write", "foreign_token", "sunset", "fenced".
 	Outcome string
+	// Subject and Session are whom it was about, for the log only, where what
+	// was presented proves it.
+	Subject, Session string
 }
 
 func (e *Error) Error() string {
@@ -96,6 +99,14 @@ func refuseDead(err error, refuse func(error) error) error {
 		errors.Is(err, keys.ErrMalformed), errors.Is(err, keys.ErrType),
 		errors.Is(err, keys.ErrUnknownKey), errors.Is(err, keys.ErrSignature):
 		return refuse(err)
+	}
+	return err
+}
+
+// about notes in a refusal whom it was about.
+func about(err error, sub, sid string) error {
+	if refused, ok := errors.AsType[*Error](err); ok {
+		refused.Subject, refused.Session = sub, sid
 	}
 	return err
 }

@@ -50,6 +50,8 @@ type Settings struct {
 	SignInTTL  time.Duration
 	// RequirePush refuses authorization requests that were not pushed.
 	RequirePush bool
+	// On says what follows from what happens.
+	On Reactions
 }
 
 // AdminAudience is the `aud` of a token with [AdminScope], and of no other: an
@@ -109,6 +111,8 @@ type Response struct {
 	IDToken string
 	// Retry says that this was answered before.
 	Retry bool
+	// Subject and Session are whom the tokens are for, for the log.
+	Subject, Session string
 
 	rotated *rotated
 }

@@ -29,6 +29,7 @@ func (h handle) id() string {
 // the code, and neither does the row's id say anything of it.
 func (h handle) sessionID() string {
 	sum := sha256.Sum256(append([]byte("session of code "), h.secret...))
+	sum[0] &= 0x7f // as in newID
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 

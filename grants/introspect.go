@@ -68,7 +68,11 @@ func (s *Service) verifySession(ctx context.Context, c accessClaims) (storage.Us
 	if err := s.alive(ctx, ses, user, now); err != nil {
 		return user.Value, now, err
 	}
-	if !isLive(ses.Value, c.ID) {
+	client, err := s.Store.CachedClient(ctx, ses.Value.ClientID)
+	if err != nil {
+		return user.Value, now, err
+	}
+	if !isLive(ses.Value, accessEpoch(user.Value, client.Value), c.ID) {
 		return user.Value, now, dead("revoked, or pushed out by newer ones")
 	}
 	return user.Value, now, nil

@@ -42,7 +42,7 @@ func TestEndingLeavesLaterSessionsAlone(t *testing.T) {
 			w := newWorld(t, nil)
 			before := w.login()
 			if sel.Subject == "" { // the first step alone: sessions are dead, none has been visited
-				w.cutOff(sel)
+				w.cutOff(sel, grants.Ending{Reason: storage.ReasonOperator})
 			} else if _, err := w.End(t.Context(), sel, grants.Ending{Reason: storage.ReasonOperator}); err != nil {
 				t.Fatal(err)
 			}

@@ -24,11 +24,14 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 	if req.Username == "" || req.Password == "" {
 		return nil, fail(InvalidRequest, "username and password are required", nil)
 	}
-	scope, err := grantScope(req.Client.Value, req.Scope)
+	if err := s.fence(ctx, req); err != nil {
+		return nil, err
+	}
+	scope, err := passwordScope(req.Client.Value, req.Scope)
 	if err != nil {
 		return nil, err
 	}
-	audience, err := s.audience(req.Client.Value, scope, nil, req.Resource)
+	audience, err := s.Settings.resources(req.Client.Value, scope, nil, req.Resource)
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +61,15 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 // the attempt is counted before the hash is computed.
 func (s *Service) throttled(ctx context.Context, password string, attempt throttle.Attempt) (user storage.Record[storage.User], now time.Time, rehash string, err error) {
 	if s.Throttle == nil {
-		return s.checkPassword(ctx, attempt.User, password)
+		user, now, rehash, err = s.checkPassword(ctx, attempt.User, password)
+		return user, now, rehash, about(err, user.Value.Subject, "")
 	}
 	ticket, err := s.Throttle.Try(attempt)
 	if err != nil {
 		return user, now, "", err
 	}
 	user, now, rehash, err = s.checkPassword(ctx, attempt.User, password)
+	err = about(err, user.Value.Subject, "")
 	var refused *Error
 	switch {
 	case err == nil:
@@ -169,7 +174,7 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 			return Response{}, err
 		}
 	}
-	return resp, s.checkEpochs(ctx, ses)
+	return resp, s.checkEpochs(ctx, ses, client.AccessEpoch)
 }
 
 // session is the record of the new session, its first tokens in it.
@@ -185,7 +190,7 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
 	}
 	s.newRefresh(&ses, client, now)
-	_, err := s.newAccess(ctx, &ses, client, l.user.Value.Roles, ses.Scope, now)
+	_, err := s.newAccess(ctx, &ses, client, l.user.Value, ses.Scope, now)
 	return ses, secret, err
 }
 
@@ -238,7 +243,7 @@ const mostTidied = 50
 // checkEpochs closes the gap that the caches leave: a session that was opened
 // under an epoch that ended meanwhile, after the sweep had passed, ends here,
 // before its tokens reach anyone.
-func (s *Service) checkEpochs(ctx context.Context, ses storage.Session) error {
+func (s *Service) checkEpochs(ctx context.Context, ses storage.Session, clientAccess uint64) error {
 	client, _, err := s.Store.Client(ctx, ses.ClientID)
 	if err != nil {
 		return err
@@ -251,12 +256,16 @@ func (s *Service) checkEpochs(ctx context.Context, ses storage.Session) error {
 	if err != nil {
 		return err
 	}
-	if client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch && system.Value.Epoch == ses.SystemEpoch {
+	if client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch &&
+		client.Value.AccessEpoch == clientAccess && system.Value.Epoch == ses.SystemEpoch {
 		return nil
 	}
 	reason := storage.ReasonClientDisabled
-	if system.Value.Epoch != ses.SystemEpoch {
+	switch {
+	case system.Value.Epoch != ses.SystemEpoch:
 		reason = storage.ReasonOperator
+	case client.Exists() && !client.Value.Disabled && client.Value.Epoch == ses.ClientEpoch:
+		reason = storage.ReasonClientChanged
 	}
 	if _, err := s.endSession(ctx, ses.Subject, ses.ID, Ending{Reason: reason, By: "server"}); err != nil {
 		return err

@@ -39,8 +39,20 @@ func (refreshGrant) Authorize(ctx context.Context, s *Service, req Request) (Aut
 	if err != nil {
 		return nil, err
 	}
+	a, err := s.decide(ctx, p)
+	return a, about(err, p.session.Value.Subject, p.session.Value.ID)
+}
+
+// decide is what becomes of a genuine refresh token.
+func (s *Service) decide(ctx context.Context, p presented) (Authorization, error) {
 	if err := s.alive(ctx, p.session, p.user, p.now); err != nil {
 		return nil, refuseDead(err, badRefreshToken)
+	}
+	// The record that the client was authenticated with grows old while a request
+	// is decided again and again.
+	var err error
+	if p.req.Client, err = s.Store.CachedClient(ctx, p.claims.ClientID); err != nil {
+		return nil, err
 	}
 	ses := p.session.Value
 	switch gen := p.claims.Generation; {
@@ -111,9 +123,17 @@ func (s *Service) retryAllowed(p presented) bool {
 func (s *Service) endForReuse(ctx context.Context, p presented, reason string) error {
 	ses := p.session.Value
 	// Who presents a spent token must not be able to stop this by hanging up.
-	ended, err := s.endSession(context.WithoutCancel(ctx), ses.Subject, ses.ID, Ending{
-		Reason: reason, By: "server", Source: p.req.Source.Address,
-	})
+	ctx = context.WithoutCancel(ctx)
+	e := Ending{Reason: reason, By: "server", Source: p.req.Source.Address}
+	var ended bool
+	var err error
+	if reason == storage.ReasonReuse && s.Settings.On.Reuse.To(OnReuse) == EndAllSessions {
+		var n int
+		n, err = s.endAllOf(ctx, ses, e)
+		ended = n > 0
+	} else {
+		ended, err = s.endSession(ctx, ses.Subject, ses.ID, e)
+	}
 	if err != nil {
 		return err
 	}
@@ -141,7 +161,7 @@ func (s *Service) narrowed(p presented) (scope string, audience []string, err er
 	if scope, err = refreshScope(client, ses.Scope, p.req.Scope); err != nil {
 		return "", nil, err
 	}
-	audience, err = s.audience(client, strings.Fields(ses.Scope), ses.Resource, p.req.Resource)
+	audience, err = s.Settings.resources(client, strings.Fields(ses.Scope), ses.Resource, p.req.Resource)
 	return scope, audience, err
 }
 
@@ -154,7 +174,7 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
 	ses.Device, ses.Audience = r.req.Source.Device, r.audience
 	s.newRefresh(&ses, client, r.now)
-	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value.Roles, r.scope, r.now)
+	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value, r.scope, r.now)
 	if err != nil {
 		return Response{}, err
 	}
@@ -234,9 +254,9 @@ func foreignRetries(p presented) int {
 func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	ses := r.session.Value
 	if r.streak >= mostForeignRetries {
-		return Response{}, s.endForReuse(ctx, r.presented, storage.ReasonReuse)
+		return Response{}, about(s.endForReuse(ctx, r.presented, storage.ReasonReuse), ses.Subject, ses.ID)
 	}
-	same := r.now.Before(ses.Access.Expires) && isLive(ses, ses.Access.ID) &&
+	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
 		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
 		slices.Equal(ses.Audience, r.audience)
 	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
@@ -244,7 +264,7 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	if !same {
 		var err error
 		ses.Audience = r.audience
-		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value.Roles, r.scope, r.now); err != nil {
+		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
 			return Response{}, err
 		}
 	}
@@ -283,7 +303,7 @@ func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []by
 	}
 	return Response{
 		AccessToken: access, ExpiresIn: ses.Access.Expires.Sub(seconds(now)),
-		RefreshToken: refresh, Scope: ses.Access.Scope,
+		RefreshToken: refresh, Scope: ses.Access.Scope, Subject: ses.Subject, Session: ses.ID,
 	}, nil
 }
 

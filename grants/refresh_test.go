@@ -222,14 +222,14 @@ func TestRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := w.client("app").Value
-	if err := w.Revoke(t.Context(), app, a.AccessToken, grants.Source{}); err != nil {
+	if _, err := w.Revoke(t.Context(), app, a.AccessToken, grants.Source{}); err != nil {
 		t.Fatal(err)
 	}
 	if w.live(a.AccessToken) || !w.live(b.AccessToken) {
 		t.Fatal("revoking one access token must leave its siblings alone")
 	}
 	// V17: a spent refresh token, revoked by its owner, ends the session.
-	if err := w.Revoke(t.Context(), app, a.RefreshToken, grants.Source{}); err != nil {
+	if _, err := w.Revoke(t.Context(), app, a.RefreshToken, grants.Source{}); err != nil {
 		t.Fatal(err)
 	}
 	if w.live(b.AccessToken) {

@@ -6,19 +6,25 @@ import (
 	"jeton/storage"
 )
 
-// audience is whom an access token is for: of the APIs that were granted, or
-// without such a choice of all of the client's, those that are asked for now
-// (RFC 8707 §2). One that the client has lost since is not among them.
-func (s *Service) audience(client storage.Client, scope, granted, asked []string) ([]string, error) {
-	may := client.Audience
+// audience is whom the access tokens of a client are for, as it is registered.
+func (s Settings) audience(client storage.Client, scope []string) []string {
 	switch {
 	case slices.Contains(scope, AdminScope):
-		may, granted = []string{s.Settings.AdminAudience()}, nil
-	case len(may) == 0:
-		may = []string{s.Settings.Issuer}
+		return []string{s.AdminAudience()}
+	case len(client.Audience) > 0:
+		return client.Audience
 	}
+	return []string{s.Issuer}
+}
+
+// resources are whom one access token is for: of the APIs that were granted, or
+// without such a choice of all of the client's, those that are asked for now
+// (RFC 8707 §2). One that the client has lost since is not among them.
+func (s Settings) resources(client storage.Client, scope, granted, asked []string) ([]string, error) {
+	may := s.audience(client, scope)
 	if len(granted) > 0 {
-		may = slices.DeleteFunc(slices.Clone(granted), func(a string) bool { return !slices.Contains(may, a) })
+		now := may
+		may = slices.DeleteFunc(slices.Clone(granted), func(a string) bool { return !slices.Contains(now, a) })
 	}
 	if len(may) == 0 {
 		return nil, fail(InvalidTarget, "the client has lost every resource of this grant", nil)

@@ -106,7 +106,7 @@ func TestR11_UndeliveredInStrictMode(t *testing.T) {
 		w := newWorld(t, nil)
 		a := w.login()
 		b := w.must(a.RefreshToken)
-		if err := w.Revoke(t.Context(), w.client("app").Value, b.RefreshToken, grants.Source{}); err != nil {
+		if _, err := w.Revoke(t.Context(), w.client("app").Value, b.RefreshToken, grants.Source{}); err != nil {
 			t.Fatal(err)
 		}
 		w.Undelivered(b)
@@ -169,7 +169,7 @@ func TestR9_RetryTellsTheTruthOfNow(t *testing.T) {
 	t.Run("access token revoked", func(t *testing.T) {
 		a := w.login()
 		b := w.must(a.RefreshToken)
-		if err := w.Revoke(t.Context(), w.client("app").Value, b.AccessToken, grants.Source{}); err != nil {
+		if _, err := w.Revoke(t.Context(), w.client("app").Value, b.AccessToken, grants.Source{}); err != nil {
 			t.Fatal(err)
 		}
 		sameRefresh(t, b, w.must(a.RefreshToken))

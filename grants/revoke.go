@@ -11,29 +11,32 @@ import (
 	"jeton/storage"
 )
 
+// Revoked says what a revocation has ended: with neither member, nothing.
+type Revoked struct{ Subject, Session string }
+
 // Revoke is RFC 7009 §2: the client takes back a token of its own. A refresh
 // token ends its session, whichever generation it is of; an access token ends
 // alone and leaves the session and its siblings. That a token is unknown,
 // expired or revoked already is no error; that it is another client's is one,
 // and changes nothing.
-func (s *Service) Revoke(ctx context.Context, client storage.Client, token string, from Source) error {
+func (s *Service) Revoke(ctx context.Context, client storage.Client, token string, from Source) (Revoked, error) {
 	var refresh refreshClaims
 	err := s.Keys.Parse(ctx, s.Now(), keys.UseRefresh, token, typRefresh, &refresh)
 	if err == nil {
 		return s.revokeRefresh(ctx, client, refresh, from)
 	}
 	if err = refuseDead(err, unknownToken); err != nil {
-		return err
+		return Revoked{}, err
 	}
 	var access accessClaims
 	err = s.Keys.Parse(ctx, s.Now(), keys.UseSig, token, typAccess, &access)
 	switch {
 	case err != nil:
-		return refuseDead(err, unknownToken)
+		return Revoked{}, refuseDead(err, unknownToken)
 	case access.Issuer != s.Settings.Issuer, access.ExpiresAt == nil:
-		return nil
+		return Revoked{}, nil
 	case access.ClientID != client.ID:
-		return s.refuseForeign(ctx, client, access.ClientID, from)
+		return Revoked{}, s.refuseForeign(ctx, client, access.ClientID, from)
 	case access.SessionID == "":
 		return s.revokeMachine(ctx, access)
 	}
@@ -50,30 +53,37 @@ func (s *Service) refuseForeign(ctx context.Context, client storage.Client, owne
 	return fail(InvalidGrant, "the token was issued to another client", nil)
 }
 
-func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c refreshClaims, from Source) error {
+func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c refreshClaims, from Source) (Revoked, error) {
 	if c.ClientID != client.ID {
-		return s.refuseForeign(ctx, client, c.ClientID, from)
+		return Revoked{}, s.refuseForeign(ctx, client, c.ClientID, from)
 	}
 	ses, _, _, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
 	if err != nil || !ses.Exists() || ses.Value.Ended != nil {
-		return err
+		return Revoked{}, err
 	}
 	secret, err := s.openSecret(ses.Value)
 	if err != nil {
-		return err
+		return Revoked{}, err
 	}
 	if _, ok := checkRefreshTokenID(secret, c); !ok {
-		return nil
+		return Revoked{}, nil
 	}
-	_, err = s.endSession(ctx, c.Subject, c.SessionID, Ending{
-		Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address,
-	})
+	return Revoked{c.Subject, c.SessionID}, s.logout(ctx, ses.Value, Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address})
+}
+
+// logout ends a session that its user has left, or all of them.
+func (s *Service) logout(ctx context.Context, ses storage.Session, e Ending) error {
+	if s.Settings.On.Logout.To(OnLogout) == EndAllSessions {
+		_, err := s.endAllOf(ctx, ses, e)
+		return err
+	}
+	_, err := s.endSession(ctx, ses.Subject, ses.ID, e)
 	return err
 }
 
 // revokeAccess takes one access token out of its session.
-func (s *Service) revokeAccess(ctx context.Context, c accessClaims) error {
-	return retryConflicts(func() error {
+func (s *Service) revokeAccess(ctx context.Context, c accessClaims) (done Revoked, err error) {
+	err = retryConflicts(func() error {
 		rec, _, now, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
 		if err != nil || !rec.Exists() {
 			return err
@@ -92,20 +102,22 @@ func (s *Service) revokeAccess(ctx context.Context, c accessClaims) error {
 			Checks:    []storage.Check{rec.Check(storage.SessionKey(ses.ID))},
 			Puts:      append(puts, sessionPut(ses, nil), events.Put(e)),
 		})
+		done = Revoked{ses.Subject, ses.ID}
 		return err
 	})
+	return done, err
 }
 
 // revokeMachine revokes a token that has no session. The row of its place is
 // all there is to write, and writing it twice is harmless.
-func (s *Service) revokeMachine(ctx context.Context, c accessClaims) error {
+func (s *Service) revokeMachine(ctx context.Context, c accessClaims) (Revoked, error) {
 	now, err := s.Store.Now(ctx)
 	if err != nil || !now.Before(c.ExpiresAt.Time) {
-		return err
+		return Revoked{}, err
 	}
 	put, ok := status.RevokedPut(c.ID, now, c.ExpiresAt.Time)
 	if !ok {
-		return nil
+		return Revoked{}, nil
 	}
 	e := events.New(events.TokenRevoked, now)
 	e.Subject, e.ClientID, e.Actor = c.Subject, c.ClientID, "client:"+c.ClientID
@@ -115,7 +127,7 @@ func (s *Service) revokeMachine(ctx context.Context, c accessClaims) error {
 		Puts:      []storage.Put{put, events.Put(e)},
 	})
 	if errors.Is(err, storage.ErrConflict) {
-		return nil // revoked already
+		return Revoked{}, nil // revoked already
 	}
-	return err
+	return Revoked{Subject: c.Subject}, err
 }

@@ -66,7 +66,7 @@ func (s *Service) Over(ctx context.Context, ses storage.Session, user storage.Re
 
 // newAccess puts a fresh access token for the session's audience into its record
 // and returns the rows of tokens that had to make room.
-func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client storage.Client, roles []string, scope string, now time.Time) ([]storage.Put, error) {
+func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client storage.Client, user storage.User, scope string, now time.Time) ([]storage.Put, error) {
 	issued := seconds(now)
 	expires := earlier(issued.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL)), seconds(ses.End))
 	place, err := s.Places.Next(ctx, now, expires)
@@ -74,10 +74,10 @@ func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client st
 		return nil, err
 	}
 	ses.Access = storage.IssuedAccess{
-		ID: status.NewTokenID(place), Issued: issued, Expires: expires, Scope: scope, Roles: slices.Clone(roles),
+		ID: status.NewTokenID(place), Issued: issued, Expires: expires, Scope: scope, Roles: slices.Clone(user.Roles),
 	}
+	revoked := endAccess(ses, accessEpoch(user, client), now)
 	ses.Live = append(unexpired(ses.Live, now), storage.LiveAccess{ID: ses.Access.ID, Expires: expires})
-	var revoked []storage.Put
 	for len(ses.Live) > mostLive {
 		revoked = append(revoked, revokedPut(ses.Live[0], now)...)
 		ses.Live = ses.Live[1:]
@@ -113,9 +113,29 @@ func revokedPut(l storage.LiveAccess, now time.Time) []storage.Put {
 	return nil
 }
 
-// isLive reports whether an access token of the session has not been revoked.
-func isLive(ses storage.Session, jti string) bool {
-	return slices.ContainsFunc(ses.Live, func(l storage.LiveAccess) bool { return l.ID == jti })
+// accessEpoch is what [storage.Session.AccessEpoch] is compared with.
+func accessEpoch(user storage.User, client storage.Client) uint64 {
+	return user.AccessEpoch + client.AccessEpoch
+}
+
+// endAccess takes all access tokens out of a session that were minted under
+// another epoch than this one, and returns the rows that revoke them.
+func endAccess(ses *storage.Session, epoch uint64, now time.Time) []storage.Put {
+	if ses.AccessEpoch == epoch {
+		return nil
+	}
+	var puts []storage.Put
+	for _, l := range ses.Live {
+		puts = append(puts, revokedPut(l, now)...)
+	}
+	ses.Live, ses.AccessEpoch = nil, epoch
+	return puts
+}
+
+// isLive reports whether an access token of the session has not been revoked,
+// alone or by an epoch that is over.
+func isLive(ses storage.Session, epoch uint64, jti string) bool {
+	return ses.AccessEpoch == epoch && slices.ContainsFunc(ses.Live, func(l storage.LiveAccess) bool { return l.ID == jti })
 }
 
 // sessionPut is the row of a session. It outlives the last token by a while,
@@ -189,6 +209,34 @@ func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending) (en
 		}
 	}
 	return ended, err
+}
+
+// endAccessOf does what [endAccess] does to a session in the store, and reports
+// whether it was this call that did. A session without access tokens is written
+// too: a rotation that goes by the records of before must not get through.
+func (s *Service) endAccessOf(ctx context.Context, sub, sid string) (done bool, err error) {
+	err = retryConflicts(func() error {
+		rec, user, now, err := s.Store.SessionAndUser(ctx, sub, sid)
+		if err != nil || !rec.Exists() || rec.Value.Ended != nil {
+			return err
+		}
+		client, err := s.Store.CachedClient(ctx, rec.Value.ClientID)
+		if err != nil {
+			return err
+		}
+		ses, epoch := rec.Value, accessEpoch(user.Value, client.Value)
+		if ses.AccessEpoch >= epoch {
+			return nil
+		}
+		_, err = s.Store.Commit(ctx, storage.Change{
+			Partition: storage.UserPartition(sub),
+			Checks:    []storage.Check{rec.Check(storage.SessionKey(sid))},
+			Puts:      append(endAccess(&ses, epoch, now), sessionPut(ses, nil)),
+		})
+		done = err == nil
+		return err
+	})
+	return done, err
 }
 
 // wrote settles a commit whose outcome the store could not tell, or that the

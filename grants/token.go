@@ -103,8 +103,13 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// newID is a random name of 128 bits.
-func newID() string { return base64.RawURLEncoding.EncodeToString(randomBytes(16)) }
+// newID is a random name of 127 bits. The bit that is missing keeps it from
+// beginning with a dash, which on a command line is a flag.
+func newID() string {
+	b := randomBytes(16)
+	b[0] &= 0x7f
+	return base64.RawURLEncoding.EncodeToString(b)
+}
 
 // refreshTokenID is the `jti` of a refresh token: the rotation's id and a MAC
 // over it under the session's own secret. So a thief of the refresh key alone

@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "jeton")
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "./cmd/jeton")
-		build.Dir = ".."
+		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", binary, "./cmd/jeton")
+		build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "building the command: %v\n%s", err, out)
 			return 1

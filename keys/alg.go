@@ -68,7 +68,14 @@ func generate(alg string, rsaBits int) (private, error) {
 	if err != nil {
 		return private{}, fmt.Errorf("keys: making a key for %s: %w", alg, err)
 	}
-	return p, nil
+	if p.signer == nil {
+		return p, nil
+	}
+	// One kid of 64 would begin with a dash, which on a command line is a flag.
+	if kid, err := Thumbprint(p.signer.Public()); err != nil || kid[0] != '-' {
+		return p, err
+	}
+	return generate(alg, rsaBits)
 }
 
 // encode is what gets sealed: PKCS #8, or the secret itself.

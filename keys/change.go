@@ -147,6 +147,7 @@ func (r *Ring) seal(p private, use string) (storage.SigningKey, error) {
 		// Not a thumbprint: that would be a hash of the secret.
 		id := make([]byte, 16)
 		rand.Read(id)
+		id[0] &= 0x7f // no dash at the front, see generate
 		rec.ID = base64url.EncodeToString(id)
 	} else {
 		var err error

@@ -26,6 +26,9 @@ func CheckRow(master *MasterKey, row storage.Row) error {
 		}
 		_, err = (&Ring{master: master}).unseal(rec.Value, row.ID, nil)
 		return err
+	case storage.KindKeyReaders:
+		_, err := storage.Decode[readersRecord](row)
+		return err
 	}
 	return nil
 }

@@ -122,3 +122,17 @@ func TestImportRefusesOtherKeys(t *testing.T) {
 		t.Error("a refused key changed the ring")
 	}
 }
+
+// On a command line a kid that begins with a dash would be a flag: of 200 keys
+// three would, if that were left to chance.
+func TestNoKeyMadeHereBeginsWithADash(t *testing.T) {
+	for range 200 {
+		p, err := generate(EdDSA, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kid, err := Thumbprint(p.signer.Public()); err != nil || kid[0] == '-' {
+			t.Fatalf("kid %q, %v", kid, err)
+		}
+	}
+}

@@ -48,6 +48,10 @@ type Config struct {
 	// RotateEvery is the age at which a key is rotated by itself: 90 days by
 	// default, never when negative.
 	RotateEvery time.Duration
+	// PromotionWait is how long a rotation waits for verifiers that are known
+	// to fetch the key set and have not fetched the next key: not at all when
+	// it is zero.
+	PromotionWait time.Duration
 	// Now is this machine's clock, time.Now by default. It only tells whether
 	// the store's time can be trusted to remove keys by.
 	Now func() time.Time
@@ -104,9 +108,13 @@ type Ring struct {
 	master *MasterKey
 	config Config
 	snap   atomic.Pointer[snapshot]
+	// Signing is what signatures have taken.
+	Signing Signing
 	// loads numbers the looks at the store, so that a slow one does not
 	// overwrite what a later one saw.
 	loads atomic.Uint64
+
+	readers *readers
 
 	mu   sync.Mutex
 	look *look // the last one for an unknown kid
@@ -124,7 +132,7 @@ func Open(ctx context.Context, store *storage.Store, master *MasterKey, config C
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{store: store, master: master, config: config, done: make(chan struct{})}
+	r := &Ring{store: store, master: master, config: config, readers: newReaders(), done: make(chan struct{})}
 	if err := r.complete(ctx); err != nil {
 		return nil, err
 	}
@@ -157,6 +165,8 @@ type KeySet struct {
 	JSON []byte
 	// Algs are the algorithms of those that sign access tokens, each once.
 	Algs []string
+	// upto is when the youngest of the keys was published.
+	upto time.Time
 }
 
 // KeySet returns the published keys.
@@ -183,6 +193,9 @@ type Info struct {
 	// Activates is zero for a key that waits for a rotation.
 	Activates time.Time `json:"activates,omitzero"`
 	Removes   time.Time `json:"removes,omitzero"`
+	// Gated says that it signs before Activates once all known verifiers have
+	// fetched it.
+	Gated bool `json:"gated,omitzero"`
 }
 
 // List tells of all keys, those of one use together and the oldest first.
@@ -199,5 +212,6 @@ func (s *snapshot) info(k *key, now time.Time) Info {
 	return Info{
 		KeyID: k.ID, Use: k.Use, Alg: k.Alg, State: s.state(k, now),
 		Created: k.Created, Published: k.Published, Activates: k.Activates, Removes: k.Removes,
+		Gated: k.Gated && k.Activates.After(now),
 	}
 }

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -42,8 +43,10 @@ func (r *Ring) asConfigured(p private) bool {
 // Rotate lets the next key of a use take over, and makes the key after it in
 // the same commit. It returns the key that will sign and, in Activates, from
 // when on: as soon as every verifier must have seen it, which for a key that
-// has waited its time is at once. With now it is at once in any case, and
-// verifiers may meet a token before its key.
+// has waited its time is at once; but where a verifier that is known to come
+// back has not fetched the key yet, only after Config.PromotionWait or when all
+// of them have. With now it is at once in any case, and verifiers may meet a
+// token before its key.
 //
 // While a rotation is under way another one changes nothing, unless now brings
 // it forward; and of several nodes that rotate at the same moment one does,
@@ -56,6 +59,10 @@ func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*sn
 	type election struct{ current, scheduled string }
 	var first *election
 	var chosen string
+	known, err := r.gatekeepers(ctx, use, now)
+	if err != nil {
+		return Info{}, err
+	}
 	s, err := r.change(ctx, func(s *snapshot, e *edit) {
 		current, scheduled := s.current(s.now, use), s.scheduled(s.now, use)
 		if current == nil {
@@ -73,39 +80,56 @@ func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*sn
 		if seen != *first || scheduled != nil && !now || !wanted(s) {
 			return
 		}
-		chosen = r.succeed(s, e, current, scheduled, now)
+		at := later(s.now, current.Activates)
+		successor := cmp.Or(scheduled, s.waiting(use))
+		gated := false
+		switch {
+		case now:
+		case successor == nil: // a use whose keys nobody outside has to know
+			at = at.Add(refreshLead)
+		default:
+			at = later(at, successor.Published.Add(lead))
+			if gated = len(unaware(known, successor)) > 0; gated {
+				at = later(at, s.now.Add(r.config.PromotionWait))
+			}
+		}
+		chosen = r.succeed(s, e, current, successor, at, gated)
 	})
 	if err != nil {
 		return Info{}, err
 	}
-	return s.info(s.keys[chosen], s.now), nil
+	k := s.keys[chosen]
+	if them := unaware(known, k); k.Gated && len(them) > 0 {
+		r.config.Log.Info("the next key waits for verifiers that have not fetched it", "use", use, "kid", k.ID,
+			"verifiers", len(them), "among_them", names(them), "until", k.Activates)
+	}
+	return s.info(k, s.now), nil
 }
 
-// succeed plans the change from current to its successor.
-func (r *Ring) succeed(s *snapshot, e *edit, current, scheduled *key, now bool) (chosen string) {
-	at := s.now
-	if at.Before(current.Activates) {
-		at = current.Activates
+// gatekeepers are the verifiers that a rotation looks at, if any.
+func (r *Ring) gatekeepers(ctx context.Context, use string, now bool) ([]reader, error) {
+	if now || !publishedUse(use) || r.config.PromotionWait <= 0 {
+		return nil, nil
 	}
-	successor := scheduled
-	if successor == nil {
-		successor = s.waiting(current.Use)
+	at, err := r.store.Now(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keys: asking the store for its time: %w", err)
 	}
-	switch {
-	case successor == nil: // a use whose keys nobody outside has to know
-		if !now {
-			at = at.Add(refreshLead)
-		}
+	return r.known(ctx, at)
+}
+
+// succeed plans the change from current to its successor, nil for one to make.
+func (r *Ring) succeed(s *snapshot, e *edit, current, successor *key, at time.Time, gated bool) (chosen string) {
+	switch successor {
+	case nil:
 		chosen = r.add(e, current.Use, current.Alg, at)
 	default:
-		if earliest := successor.Published.Add(lead); !now && at.Before(earliest) {
-			at = earliest
-		}
+		unplanned := successor.Activates.IsZero()
 		rec := successor.SigningKey
-		rec.Activates = at
+		rec.Activates, rec.Gated = at, gated
 		e.puts = append(e.puts, rec)
 		chosen = rec.ID
-		if successor != scheduled {
+		if unplanned {
 			r.add(e, current.Use, r.config.Alg, time.Time{})
 		}
 	}
@@ -176,11 +200,16 @@ func (r *Ring) maintain(ctx context.Context, now time.Time) error {
 	}
 	for _, k := range s.all {
 		if k.ended(now) && s.state(k, now) == Retired {
-			_, err := r.Sweep(ctx)
-			return err
+			if _, err := r.Sweep(ctx); err != nil {
+				return err
+			}
+			break
 		}
 	}
-	return nil
+	if err := r.openGate(ctx, s, now); err != nil {
+		return err
+	}
+	return r.writeReaders(ctx, now)
 }
 
 // patience is how long a look at the store may take.

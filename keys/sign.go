@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"jeton/measure"
 )
 
 // Sign makes a token of type typ with the key of that use that is current at
@@ -21,7 +23,9 @@ func (r *Ring) Sign(ctx context.Context, now time.Time, use, typ string, claims 
 	if k == nil {
 		return "", "", fmt.Errorf("keys: no key of use %q signs", use)
 	}
+	timer := measure.Begin(ctx, measure.Sign, r.Signing.of(use))
 	token, err = k.signToken(typ, claims)
+	timer.End()
 	return token, k.ID, err
 }
 
@@ -37,6 +41,7 @@ func (r *Ring) SignWith(ctx context.Context, kid, use, typ string, claims jwt.Cl
 	if k == nil || k.Use != use {
 		return "", ErrUnknownKey
 	}
+	defer measure.Begin(ctx, measure.Sign, r.Signing.of(use)).End()
 	return k.signToken(typ, claims)
 }
 

@@ -228,10 +228,12 @@ func publish(all []*key, before *snapshot) (*KeySet, error) {
 		Keys []JWK `json:"keys"`
 	}{Keys: []JWK{}}
 	var algs []string
+	var upto time.Time
 	for _, k := range all {
 		if !publishedUse(k.Use) {
 			continue
 		}
+		upto = later(upto, k.Published)
 		// To others all of them sign (RFC 7517 §4.2 knows no finer use).
 		set.Keys = append(set.Keys, JWK{KeyID: k.ID, Use: UseSig, Alg: k.Alg, Key: k.private.public()})
 		if k.Use == UseSig && !slices.Contains(algs, k.Alg) {
@@ -242,8 +244,8 @@ func publish(all []*key, before *snapshot) (*KeySet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: encoding the key set: %w", err)
 	}
-	if before != nil && bytes.Equal(before.published.JSON, text) {
+	if before != nil && bytes.Equal(before.published.JSON, text) && before.published.upto.Equal(upto) {
 		return before.published, nil
 	}
-	return &KeySet{JSON: text, Algs: algs}, nil
+	return &KeySet{JSON: text, Algs: algs, upto: upto}, nil
 }

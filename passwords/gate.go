@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"jeton/measure"
 )
 
 // gate lets a bounded number of hashes run at once, the others wait in the
@@ -15,7 +17,12 @@ type gate struct {
 	slots   chan struct{}
 	waiting atomic.Int64
 	wait    time.Duration
+	timings Timings
 }
+
+// Timings are how long logins have waited for their turn to hash a password, and
+// how long the hashes took.
+type Timings struct{ Wait, Hash measure.Histogram }
 
 // queuePerSlot bounds the queue: who stands further back than this has no
 // chance of a turn within the wait and would only hold memory.
@@ -28,10 +35,14 @@ func newGate(slots int, wait time.Duration) *gate {
 // do runs f when it has a turn. A caller that gave up leaves the queue at once
 // and never runs f.
 func (g *gate) do(ctx context.Context, f func() error) error {
-	if err := g.enter(ctx); err != nil {
+	waiting := measure.Begin(ctx, measure.KDFWait, &g.timings.Wait)
+	err := g.enter(ctx)
+	waiting.End()
+	if err != nil {
 		return err
 	}
 	defer func() { <-g.slots }()
+	defer measure.Begin(ctx, measure.KDF, &g.timings.Hash).End()
 	return f()
 }
 

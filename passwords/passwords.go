@@ -162,3 +162,6 @@ func (p *Passwords) VerifyUnknown(ctx context.Context, password string) error {
 
 // Load is how many hashes run and how many wait for their turn.
 func (p *Passwords) Load() (running, waiting int) { return p.gate.load() }
+
+// Timings are those of the gate.
+func (p *Passwords) Timings() *Timings { return &p.gate.timings }

@@ -26,7 +26,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binary = filepath.Join(dir, "jeton")
-	build := exec.Command("go", "build", "-o", binary, "jeton/cmd/jeton")
+	// As the image is built (see TestImage).
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "jeton/cmd/jeton")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {

@@ -30,6 +30,8 @@ type Actor struct {
 	Kind ActorKind
 	// ID is `sub` of a user, client_id of a client, empty for an operator.
 	ID string
+	// Session is the user's.
+	Session string
 }
 
 // ActorKind tells apart who can administer.
@@ -162,12 +164,13 @@ func (a *Admin) call(w http.ResponseWriter, r *http.Request, changes bool) (*cal
 	if !ok {
 		return nil, noCredentials
 	}
+	noteOf(r.Context()).actor = actor.String()
 	c := &call{w: w, r: r, ctx: r.Context(), vars: make(map[string]string)}
 	if changes {
 		// Once begun, a change is carried through though nobody waits for it.
 		c.ctx = context.WithoutCancel(r.Context())
 	}
-	c.act = accounts.Act{By: actor.String(), Operator: actor.Kind == ActorOperator}
+	c.act = accounts.Act{By: actor.String(), Session: actor.Session, Operator: actor.Kind == ActorOperator}
 	if a.Source != nil && !c.act.Operator {
 		c.act.Source = a.Source(r).Address
 	}

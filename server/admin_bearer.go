@@ -89,12 +89,12 @@ func (a *Admin) bearer(r *http.Request) (Actor, error) {
 		return Actor{}, lacksRight
 	}
 	if access.SessionID == "" && access.Subject == access.ClientID {
-		return Actor{ActorClient, access.ClientID}, nil
+		return Actor{Kind: ActorClient, ID: access.ClientID}, nil
 	}
 	if !administers(access.User, access.Subject) {
 		return Actor{}, lacksRight
 	}
-	return Actor{ActorUser, access.Subject}, nil
+	return Actor{Kind: ActorUser, ID: access.Subject, Session: access.SessionID}, nil
 }
 
 func administers(u storage.User, sub string) bool {

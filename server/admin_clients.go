@@ -36,6 +36,9 @@ type clientObject struct {
 	SessionTTL     storage.Duration  `json:"session_ttl,omitzero"`
 	RetryWindow    *storage.Duration `json:"refresh_retry_window,omitempty"`
 	MaxSessions    int               `json:"max_sessions,omitempty"`
+	Networks       []string          `json:"password_grant_networks,omitempty"`
+	PasswordMost   string            `json:"password_grant_scope,omitempty"`
+	Sunset         time.Time         `json:"password_grant_sunset,omitzero"`
 	Disabled       bool              `json:"disabled"`
 	Created        time.Time         `json:"created_at"`
 	Updated        time.Time         `json:"updated_at"`
@@ -49,6 +52,7 @@ func showClient(c storage.Client, secret string) clientObject {
 		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,
 		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
+		Networks: c.PasswordNetworks, PasswordMost: strings.Join(c.PasswordScopes, " "), Sunset: c.PasswordSunset,
 		Disabled: c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
 	}
 }

@@ -19,12 +19,14 @@ type keyObject struct {
 	Published time.Time  `json:"published_at,omitzero"`
 	Activates time.Time  `json:"activates_at,omitzero"`
 	Removes   time.Time  `json:"removes_at,omitzero"`
+	// Gated: it signs earlier once all known verifiers have fetched it.
+	Gated bool `json:"gated,omitzero"`
 }
 
 func showKey(k keys.Info) keyObject {
 	return keyObject{
 		ID: k.KeyID, Use: k.Use, Alg: k.Alg, State: k.State,
-		Created: k.Created.UTC(), Published: k.Published.UTC(), Activates: k.Activates.UTC(), Removes: k.Removes.UTC(),
+		Created: k.Created.UTC(), Published: k.Published.UTC(), Activates: k.Activates.UTC(), Removes: k.Removes.UTC(), Gated: k.Gated,
 	}
 }
 

@@ -82,7 +82,7 @@ func TestAdminSetsPasswords(t *testing.T) {
 		t.Error("the session outlived the password")
 	}
 	n.post("/token", loginForm(), app).want(t, http.StatusBadRequest, "invalid_grant")
-	if e := n.events("password_changed"); len(e) != 1 || e[0].Note != "phished" || e[0].Actor != "operator" {
+	if e := n.events("password_reset"); len(e) != 1 || e[0].Note != "phished" || e[0].Actor != "operator" {
 		t.Errorf("events %+v", e)
 	}
 }

@@ -52,7 +52,7 @@ func (s *Server) finish(v *visit, code string, err error) {
 		s.refuseVisit(v, err)
 		return
 	}
-	s.metrics.count("authorize", v.clientLabel(), "ok")
+	s.count(v.r, "authorize", "ok")
 	s.answer(v, url.Values{"code": {code}})
 }
 
@@ -98,7 +98,7 @@ func (s *Server) loginPost(v *visit) {
 		s.loginRefused(v, username, err)
 		return
 	}
-	s.metrics.count("login", v.clientLabel(), "ok")
+	s.count(v.r, "login", "ok")
 	s.setCookie(v.w, signInCookie, cookie)
 	v.move(v.to(s, "/authorize"))
 }
@@ -108,7 +108,7 @@ func (s *Server) loginPost(v *visit) {
 func (s *Server) loginRefused(v *visit, username string, err error) {
 	p := problemOf(err)
 	noteError(v.r.Context(), p, err)
-	s.metrics.count("login", v.clientLabel(), outcomeOf(err))
+	s.count(v.r, "login", outcomeOf(err))
 	for name, value := range p.header {
 		v.w.Header()[name] = value
 	}

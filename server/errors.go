@@ -132,6 +132,7 @@ func only(h http.Handler, methods ...string) http.Handler {
 			}
 		}
 		w.Header().Set("Allow", allow)
+		noteOf(r.Context()).code = "invalid_request"
 		writeJSON(w, http.StatusMethodNotAllowed, map[string]any{
 			"error": "invalid_request", "error_description": "the method is not allowed here; allowed: " + allow,
 		})
@@ -153,6 +154,7 @@ func (m byMethod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	only(nil, slices.Sorted(maps.Keys(m))...).ServeHTTP(w, r)
 }
 
-func notFound(w http.ResponseWriter, _ *http.Request) {
+func notFound(w http.ResponseWriter, r *http.Request) {
+	noteOf(r.Context()).code = "not_found"
 	writeJSON(w, http.StatusNotFound, map[string]any{"error": "not_found", "error_description": "there is nothing at this address"})
 }

@@ -149,12 +149,12 @@ func bare(t testing.TB, o options) *node {
 	n.store = storage.New(backend)
 	master, err := keys.NewMasterKey(make([]byte, 32))
 	must(t, err)
-	ring, err := keys.Open(t.Context(), n.store, master, keys.Config{Alg: o.alg, Now: n.clock.Now, Settle: time.Millisecond})
+	ring, err := keys.Open(t.Context(), n.store, master, keys.Config{Alg: o.alg, Now: n.clock.Now, Settle: time.Millisecond, PromotionWait: time.Hour})
 	must(t, err)
 	pw, err := passwords.New(passwords.Config{})
 	must(t, err)
 	places := status.New(n.store, status.Config{})
-	logger := slog.New(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(server.WithRequestID(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	n.grants = &grants.Service{
 		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100,
 			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour},
@@ -176,7 +176,7 @@ func bare(t testing.TB, o options) *node {
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() { n.lists.Close(); web.Close(); places.Close(); ring.Close(); n.store.Close() })

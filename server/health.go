@@ -16,9 +16,19 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 // readyTimeout bounds how long readyz waits for the store.
 const readyTimeout = 2 * time.Second
 
+// Leave makes readyz say that no more requests should come, while those that do
+// are served: load balancers turn away before the address is closed.
+func (s *Server) Leave() { s.leaving.Store(true) }
+
 // readyz says that tokens can be issued: the store answers and there is a key
 // to sign with. Send no traffic while it fails.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	if s.leaving.Load() {
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{
+			"error": "temporarily_unavailable", "error_description": "this server is ending",
+		})
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	_, err := s.grants.Store.Read(ctx, storage.SystemPartition, storage.SystemKey)

@@ -44,10 +44,12 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.refuse(w, r, err)
 	case !ok:
-		s.metrics.count("introspect", client.Value.ID, "inactive")
+		s.count(r, "introspect", "inactive")
 		writeJSON(w, http.StatusOK, introspection{})
 	default:
-		s.metrics.count("introspect", client.Value.ID, "active")
+		n := noteOf(r.Context())
+		n.sub, n.sid = access.Subject, access.SessionID
+		s.count(r, "introspect", "active")
 		writeJSON(w, http.StatusOK, s.describe(access))
 	}
 }

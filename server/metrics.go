@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,7 +15,6 @@ import (
 
 	"jeton/events/lists"
 	"jeton/grants"
-	"jeton/passwords"
 	"jeton/throttle"
 )
 
@@ -23,10 +24,22 @@ type Metrics struct {
 	registry *prometheus.Registry
 	acts     *prometheus.CounterVec
 	requests *prometheus.HistogramVec
+	sunsets  *prometheus.GaugeVec
 	panics   prometheus.Counter
+	inFlight atomic.Int64
+
+	named sync.Map // the client_ids that have a label of their own
+	names atomic.Int32
 }
 
-func newMetrics(pw *passwords.Passwords, published *lists.Publisher) *Metrics {
+// mostClients is how many clients have figures of their own; the others of a
+// process share theirs, under otherClients.
+const (
+	mostClients  = 1000
+	otherClients = "(others)"
+)
+
+func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -37,18 +50,14 @@ func newMetrics(pw *passwords.Passwords, published *lists.Publisher) *Metrics {
 			Name: "jeton_http_request_seconds", Help: "Time to answer a request, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "status"}),
+		sunsets: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "jeton_password_grant_sunset_timestamp_seconds", Help: "When the password grant ends for a client that has asked for it since this process began.",
+		}, []string{"client_id"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "jeton_panics_total", Help: "Requests that ended in a panic. Each is a defect: report it with the log.",
 		}),
 	}
-	gauge := func(name, help string, value func(running, waiting int) int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(pw.Load())) })
-	}
-	m.registry.MustRegister(m.acts, m.requests, m.panics,
-		gauge("jeton_kdf_running", "Passwords that are being hashed now.", func(running, _ int) int { return running }),
-		gauge("jeton_kdf_waiting", "Sign-ins that wait for their password to be hashed; after 2 s they get 503.", func(_, waiting int) int { return waiting }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "jeton_status_waiting", Help: "Requests that wait for a change of a status list."},
-			func() float64 { return float64(published.Waiting()) }),
+	m.registry.MustRegister(m.acts, m.requests, m.sunsets, m.panics, stateOf(m, g, published),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -60,8 +69,29 @@ func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-func (m *Metrics) count(act, clientID, outcome string) {
-	m.acts.WithLabelValues(act, clientID, outcome).Inc()
+// count notes what a request of a client came to, for metrics and log alike.
+func (s *Server) count(r *http.Request, act, outcome string) {
+	n := noteOf(r.Context())
+	n.outcome = outcome
+	id := ""
+	if n.client != nil { // a stranger's client_id would make metrics without end
+		id = s.metrics.labelOf(n.client.ID)
+	}
+	s.metrics.acts.WithLabelValues(act, id, outcome).Inc()
+}
+
+// labelOf bounds what clients that come and go leave behind in memory.
+func (m *Metrics) labelOf(clientID string) string {
+	if _, ok := m.named.Load(clientID); ok {
+		return clientID
+	}
+	if m.names.Load() >= mostClients {
+		return otherClients
+	}
+	if _, there := m.named.LoadOrStore(clientID, struct{}{}); !there {
+		m.names.Add(1)
+	}
+	return clientID
 }
 
 func (m *Metrics) request(route string, status int, d time.Duration) {

@@ -2,30 +2,61 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
 
 	"jeton/clients"
+	"jeton/grants"
+	"jeton/measure"
 	"jeton/storage"
 )
 
 // note gathers, while a request is served, what its one line of log will say.
 type note struct {
-	clientID  string
-	client    *storage.Client
-	grantType string
-	route     string
-	code      string
-	cause     error
+	id, traceID string
+	route       string
+
+	clientID   string // as sent
+	client     *storage.Client
+	authMethod string
+	grantType  string
+	actor      string // who administers
+	// sub and sid are whom it was about, where that was proven.
+	sub, sid string
+
+	outcome string
+	code    string
+	cause   error
+
+	source grants.Source
+	placed bool // source is known
+
+	spent measure.Request
+}
+
+// noted is the context of a request: it has the note, and with it what the
+// stages below add up, without a layer for each.
+type noted struct {
+	context.Context
+	note note
 }
 
 type noteKey struct{}
+
+func (c *noted) Value(key any) any {
+	switch key.(type) {
+	case noteKey:
+		return &c.note
+	case measure.Key:
+		return &c.note.spent
+	}
+	return c.Context.Value(key)
+}
 
 // noteOf never returns nil, so that handlers run without the middleware too.
 func noteOf(ctx context.Context) *note {
@@ -41,86 +72,70 @@ func noteError(ctx context.Context, p problem, err error) {
 	if refused, ok := errors.AsType[*clients.InvalidClientError](err); ok {
 		n.cause = refused.Cause // its own text tells the caller nothing
 	}
+	if refused, ok := errors.AsType[*grants.Error](err); ok {
+		n.sub, n.sid = refused.Subject, refused.Session
+		if refused.Cause != nil {
+			n.cause = refused.Cause // the code is a member of its own
+		}
+	}
 }
 
-// observe writes one line and one measurement for each request, and turns a
-// panic into a 500 and a stack in the log.
-func (s *Server) observe(r *mux.Router) http.Handler {
-	r.Use(func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if route := mux.CurrentRoute(r); route != nil {
-				noteOf(r.Context()).route, _ = route.GetPathTemplate()
-			}
-			next.ServeHTTP(w, r)
-		})
+// nameRoute notes the template of the route, never the path: that a stranger
+// chooses.
+func nameRoute(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if route := mux.CurrentRoute(r); route != nil {
+			noteOf(r.Context()).route, _ = route.GetPathTemplate()
+		}
+		next.ServeHTTP(w, r)
 	})
+}
+
+// observe gives each request an id, writes one line and one measurement for it,
+// and turns a panic into a 500 and a stack in the log.
+func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		begun := time.Now()
-		n := &note{route: "none"}
+		c := &noted{Context: req.Context(), note: note{id: requestID(req), route: "none"}}
+		n := &c.note
+		if p, ok := traceparent(req); ok {
+			n.traceID = hex.EncodeToString(p.trace[:])
+		}
+		w.Header()[requestIDHeader] = []string{n.id}
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-		req = req.WithContext(context.WithValue(req.Context(), noteKey{}, n))
+		req = req.WithContext(c)
+		s.metrics.inFlight.Add(1)
 		defer func() {
 			v := recover()
-			if v == http.ErrAbortHandler { // the client has gone; net/http closes the connection
-				s.metrics.request(n.route, 0, time.Since(begun))
-				s.logRequest(req, n, 0, time.Since(begun))
-				panic(v)
-			}
-			if v != nil {
+			if v != nil && v != http.ErrAbortHandler {
 				s.metrics.panics.Inc()
-				s.cfg.Log.ErrorContext(req.Context(), "a request ended in a panic: this is a defect, please report it", "panic", v, "stack", string(debug.Stack()))
+				n.code = "server_error"
+				s.cfg.Log.ErrorContext(c, "a request ended in a panic: this is a defect, please report it", "panic", v, "stack", string(debug.Stack()))
 				if !rec.wrote {
 					writeJSON(rec, http.StatusInternalServerError, map[string]any{"error": "server_error"})
 				}
 			}
-			s.metrics.request(n.route, rec.status, time.Since(begun))
-			s.logRequest(req, n, rec.status, time.Since(begun))
+			if v == http.ErrAbortHandler { // the client has gone; net/http closes the connection
+				rec.status = 0
+			}
+			took := time.Since(begun)
+			s.metrics.inFlight.Add(-1)
+			s.metrics.request(n.route, rec.status, took)
+			s.logRequest(req, n, rec, took)
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
 		}()
-		r.ServeHTTP(rec, req)
+		next.ServeHTTP(rec, req)
 	})
 }
 
-func (s *Server) logRequest(r *http.Request, n *note, status int, took time.Duration) {
-	level := slog.LevelDebug
-	attrs := []slog.Attr{
-		slog.String("method", cut(r.Method)), slog.String("route", n.route), slog.Int("status", status), slog.Duration("took", took),
-	}
-	if n.code != "" {
-		level = slog.LevelInfo
-		if status >= 500 {
-			level = slog.LevelError
-		}
-		attrs = append(attrs, slog.String("error", n.code), slog.Any("cause", n.cause))
-	}
-	if !s.cfg.Log.Enabled(r.Context(), level) {
-		return
-	}
-	if n.clientID != "" {
-		attrs = append(attrs, slog.String("client_id", cut(n.clientID)))
-	}
-	if n.grantType != "" {
-		attrs = append(attrs, slog.String("grant_type", cut(n.grantType)))
-	}
-	attrs = append(attrs, slog.String("source", s.sourceOf(r).Address))
-	s.cfg.Log.LogAttrs(r.Context(), level, "request", attrs...)
-}
-
-// mostLogged is how much of a value that a stranger chose one line may hold:
-// the longest client_id there can be.
-const mostLogged = 255
-
-func cut(s string) string {
-	if len(s) > mostLogged {
-		s = strings.ToValidUTF8(s[:mostLogged], "") + "…"
-	}
-	return s
-}
-
-// recorder remembers the status.
+// recorder remembers the status, and how much was answered.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	wrote  bool
+	bytes  int64
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -132,7 +147,9 @@ func (w *recorder) WriteHeader(status int) {
 
 func (w *recorder) Write(b []byte) (int, error) {
 	w.wrote = true
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.

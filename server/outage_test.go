@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 
+	_ "modernc.org/sqlite" // a foreign program, which opens the file by itself
+
 	"jeton/keys"
 )
 

@@ -40,7 +40,7 @@ func (s *Server) write(w http.ResponseWriter, status int, html []byte, policy st
 func (s *Server) refuseVisit(v *visit, err error) {
 	p := problemOf(err)
 	noteError(v.r.Context(), p, err)
-	s.metrics.count("authorize", v.clientLabel(), outcomeOf(err))
+	s.count(v.r, "authorize", outcomeOf(err))
 	if v.req.Trusted() && p.code != string(grants.InvalidRequestURI) {
 		s.answer(v, url.Values{"error": {p.code}, "error_description": {p.description}})
 		return
@@ -72,9 +72,6 @@ func sentence(s string) string {
 	}
 	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
-
-// clientLabel keeps what strangers send out of the metrics.
-func (v *visit) clientLabel() string { return v.req.Client.Value.ID }
 
 // answer sends the browser back to the client with the parameters of the
 // response, state and iss among them (RFC 9207).

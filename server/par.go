@@ -35,7 +35,7 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	s.metrics.count("par", client.Value.ID, "ok")
+	s.count(r, "par", "ok")
 	s.allowOrigin(w, r)
 	writeJSON(w, http.StatusCreated, map[string]any{"request_uri": uri, "expires_in": int(grants.PushTTL.Seconds())})
 }

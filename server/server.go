@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gorilla/mux"
 
@@ -28,6 +29,8 @@ type Config struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Log            *slog.Logger
+	// Requests says which requests are logged.
+	Requests RequestLog
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 	// ServiceName is what the pages call this server, ScopeWords what they say
@@ -48,6 +51,8 @@ type Server struct {
 	admin   *Admin
 	metrics *Metrics
 	library *carrier
+	sampled sampler
+	leaving atomic.Bool
 }
 
 // New puts the parts together, and tells admin where requests come from.
@@ -58,7 +63,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	}
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), origin: u.Scheme + "://" + u.Host, https: u.Scheme == "https", grants: g, clients: auth,
-		docs: docs, admin: admin, metrics: newMetrics(g.Passwords, cfg.Lists),
+		docs: docs, admin: admin, metrics: newMetrics(g, cfg.Lists),
 	}
 	s.library = newLibrary(g)
 	admin.Source = s.sourceOf
@@ -72,7 +77,7 @@ func (s *Server) Handler() http.Handler {
 	r.NotFoundHandler = http.HandlerFunc(notFound)
 
 	for _, doc := range s.docs {
-		r.Handle(doc.Path, doc.Handler)
+		r.Handle(doc.Path, s.noteReader(doc))
 	}
 	at := r.PathPrefix(s.base).Subrouter()
 	at.Handle("/token", s.browser(http.HandlerFunc(s.token)))
@@ -91,7 +96,26 @@ func (s *Server) Handler() http.Handler {
 	at.Handle(statusPath+"/{list}", s.anyPage(http.HandlerFunc(s.statusList)))
 	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
+	r.Use(nameRoute)
 	return s.observe(r)
+}
+
+// OperatorDoor is [Admin.OperatorDoor], with its requests logged and counted.
+func (s *Server) OperatorDoor() http.Handler { return s.observe(s.admin.OperatorDoor()) }
+
+// noteReader tells the ring who fetches the key set: a new key waits for those
+// who are known to come back.
+func (s *Server) noteReader(doc wellknown.Route) http.Handler {
+	if doc.Path != s.base+wellknown.KeySetPath {
+		return doc.Handler
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		set := s.grants.Keys.KeySet() // before the answer, which then holds no fewer keys
+		doc.Handler.ServeHTTP(w, r)
+		if r.Method == http.MethodGet {
+			s.grants.Keys.Fetched(set, s.sourceOf(r).Address, r.UserAgent())
+		}
+	})
 }
 
 // MetricsHandler is the page for Prometheus, for a listener of its own.

@@ -101,7 +101,9 @@ func (s *Server) understand(l *leaving) error {
 		if err != nil {
 			return err
 		}
-		l.client = client.Value
+		if l.client = client.Value; client.Exists() {
+			noteOf(ctx).client, noteOf(ctx).clientID = &l.client, id
+		}
 	}
 	if back := l.sent.Get("post_logout_redirect_uri"); slices.Contains(l.client.PostLogoutURIs, back) && !l.client.Disabled {
 		l.back = back
@@ -115,7 +117,7 @@ func (s *Server) signOut(l *leaving) {
 		s.refuseLeaving(l, err)
 		return
 	}
-	s.metrics.count("logout", l.client.ID, "ok")
+	s.count(l.r, "logout", "ok")
 	s.signedOut(l)
 }
 
@@ -159,6 +161,6 @@ func (s *Server) signOutPage(l *leaving) {
 func (s *Server) refuseLeaving(l *leaving, err error) {
 	p := problemOf(err)
 	noteError(l.r.Context(), p, err)
-	s.metrics.count("logout", l.client.ID, outcomeOf(err))
+	s.count(l.r, "logout", outcomeOf(err))
 	s.refusePage(l.w, p)
 }

@@ -15,6 +15,14 @@ import (
 // proxies have added: read from the right, the first address that is not
 // itself a trusted proxy. A stranger can write what he likes to the left of it.
 func (s *Server) sourceOf(r *http.Request) grants.Source {
+	n := noteOf(r.Context())
+	if !n.placed {
+		n.source, n.placed = s.placeOf(r), true
+	}
+	return n.source
+}
+
+func (s *Server) placeOf(r *http.Request) grants.Source {
 	addr := remoteAddr(r)
 	if s.trusted(addr) {
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")

@@ -24,12 +24,13 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) (form, st
 	if err != nil {
 		return nil, none, err
 	}
-	noteOf(r.Context()).clientID = creds.ClientID
+	n := noteOf(r.Context())
+	n.clientID, n.authMethod = creds.ClientID, creds.Method
 	client, err := s.authenticate(r, creds)
 	if err != nil {
 		return nil, none, err
 	}
-	noteOf(r.Context()).client = &client.Value
+	n.client, n.clientID = &client.Value, client.Value.ID
 	return f, client, nil
 }
 
@@ -68,6 +69,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, grants.Refuse(grants.UnsupportedGrantType, "this server does not offer that grant_type", nil))
 		return
 	}
+	if grantType == storage.GrantPassword {
+		s.announceSunset(w, client.Value)
+	}
 	data, resp, err := s.carry(r, f, grants.Request{
 		GrantType: grantType, Client: client, Scope: f.get("scope"),
 		Resource: f["resource"],
@@ -79,16 +83,18 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	n := noteOf(r.Context())
+	n.sub, n.sid = resp.Subject, resp.Session
 	outcome := "ok"
 	if resp.Retry {
 		outcome = "retry"
 	}
 	if r.Context().Err() != nil {
-		s.metrics.count(grantType, client.Value.ID, "lost")
+		s.count(r, grantType, "lost")
 		s.grants.Undelivered(resp)
 		panic(http.ErrAbortHandler) // to return would be a 200 without tokens
 	}
-	s.metrics.count(grantType, client.Value.ID, outcome)
+	s.count(r, grantType, outcome)
 	s.allowOrigin(w, r)
 	writeJSON(w, http.StatusOK, data)
 	if err := http.NewResponseController(w).Flush(); err != nil {
@@ -103,14 +109,21 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	if err == nil && f.get("token") == "" {
 		err = badRequest("token is required")
 	}
+	var revoked grants.Revoked
 	if err == nil {
-		err = s.grants.Revoke(r.Context(), client.Value, f.get("token"), s.sourceOf(r))
+		revoked, err = s.grants.Revoke(r.Context(), client.Value, f.get("token"), s.sourceOf(r))
 	}
 	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	s.metrics.count("revoke", client.Value.ID, "ok")
+	n := noteOf(r.Context())
+	n.sub, n.sid = revoked.Subject, revoked.Session
+	outcome := "ok"
+	if revoked == (grants.Revoked{}) {
+		outcome = "nothing"
+	}
+	s.count(r, "revoke", outcome)
 	s.allowOrigin(w, r)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
@@ -122,16 +135,11 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers an error of /token, /revoke or /introspect.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	n := noteOf(r.Context())
-	id := ""
-	if n.client != nil {
-		id = n.client.ID // a stranger's client_id would make metrics without end
-	}
-	act := n.grantType
+	act := noteOf(r.Context()).grantType
 	if r.URL.Path == s.base+"/revoke" || r.URL.Path == s.base+"/introspect" {
 		act = r.URL.Path[len(s.base)+1:]
 	}
-	s.metrics.count(actLabel(act), id, outcomeOf(err))
+	s.count(r, actLabel(act), outcomeOf(err))
 	if act != "introspect" { // that is for servers, never for pages
 		s.allowOrigin(w, r)
 	}

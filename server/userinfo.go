@@ -7,24 +7,26 @@ import (
 	"strings"
 
 	"jeton/grants"
+	"jeton/storage"
 )
 
 // userinfo is /userinfo (OpenID Connect Core §5.3): what the scope of the access
 // token opens of its user, as the user is now.
 func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 	access, err := s.bearerOf(r)
-	if access.ClientID != "" {
-		noteOf(r.Context()).clientID = access.ClientID
+	if n := noteOf(r.Context()); access.ClientID != "" {
+		n.clientID, n.client = access.ClientID, &storage.Client{ID: access.ClientID}
+		n.sub, n.sid = access.Subject, access.SessionID
 	}
 	// No cookie counts here, so any page that has a token may ask with it.
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
 	if err != nil {
-		s.metrics.count("userinfo", access.ClientID, outcomeOf(err))
+		s.count(r, "userinfo", outcomeOf(err))
 		writeProblem(w, r, err)
 		return
 	}
-	s.metrics.count("userinfo", access.ClientID, "ok")
+	s.count(r, "userinfo", "ok")
 	writeJSON(w, http.StatusOK, struct {
 		Subject string `json:"sub"`
 		grants.UserClaims

@@ -23,6 +23,9 @@ type User struct {
 	// Epoch ends all sessions at once: one that began under an older epoch is
 	// dead, whether or not its own record says so yet.
 	Epoch uint64 `json:"epoch,omitempty"`
+	// AccessEpoch does the same to access tokens alone: those minted under an
+	// older one are revoked, and their sessions go on.
+	AccessEpoch uint64 `json:"access_epoch,omitempty"`
 }
 
 // Claims are what a user's ID tokens and /userinfo tell beside who it is, in the
@@ -83,6 +86,13 @@ type Client struct {
 	Scopes   []string `json:"scopes,omitempty"`
 	Audience []string `json:"audience,omitempty"`
 
+	// PasswordNetworks are the address ranges from which the client may use the
+	// password grant, PasswordScopes the most that such a login gets, and
+	// PasswordSunset is when the grant ends for it. Empty ones fence nothing in.
+	PasswordNetworks []string  `json:"password_grant_networks,omitempty"`
+	PasswordScopes   []string  `json:"password_grant_scopes,omitempty"`
+	PasswordSunset   time.Time `json:"password_grant_sunset,omitzero"`
+
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	// PostLogoutURIs are where browsers may be sent after signing out.
 	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
@@ -110,8 +120,10 @@ type Client struct {
 	Disabled bool      `json:"disabled,omitempty"`
 	Created  time.Time `json:"created"`
 	Updated  time.Time `json:"updated"`
-	// Epoch does for a client what [User.Epoch] does for a user.
-	Epoch uint64 `json:"epoch,omitempty"`
+	// Epoch does for a client what [User.Epoch] does for a user, AccessEpoch
+	// what [User.AccessEpoch] does.
+	Epoch       uint64 `json:"epoch,omitempty"`
+	AccessEpoch uint64 `json:"access_epoch,omitempty"`
 }
 
 // Public reports whether the client has nothing to authenticate with.
@@ -150,6 +162,10 @@ type Session struct {
 	UserEpoch   uint64 `json:"user_epoch,omitempty"`
 	ClientEpoch uint64 `json:"client_epoch,omitempty"`
 	SystemEpoch uint64 `json:"system_epoch,omitempty"`
+	// AccessEpoch is the sum of the user's and the client's under which the live
+	// access tokens were minted. Neither falls, so it is equal to the sum of
+	// today only while both are what they were.
+	AccessEpoch uint64 `json:"access_epoch,omitempty"`
 
 	// Generation counts rotations; a refresh token names exactly one.
 	Generation uint64 `json:"generation"`
@@ -232,15 +248,19 @@ const (
 	ReasonRevoked         = "revoked"          // by its client, RFC 7009
 	ReasonOperator        = "operator"         // by hand
 	ReasonReuse           = "reuse"            // a spent refresh token came back
-	ReasonPasswordChanged = "password_changed" //
+	ReasonPasswordChanged = "password_changed" // by the user
+	ReasonPasswordReset   = "password_reset"   // by somebody else
+	ReasonRolesChanged    = "roles_changed"    //
 	ReasonUserDisabled    = "user_disabled"    //
 	ReasonClientDisabled  = "client_disabled"  //
+	ReasonClientChanged   = "client_changed"   // it lost a scope or an audience
 	ReasonSessionLimit    = "session_limit"    // a newer login took its place
 	ReasonLostWrite       = "lost_write"       // the store had forgotten a rotation
 	ReasonCodeReplay      = "code_replay"      // its authorization code came back
 	ReasonSignedOut       = "signed_out"       // in the browser it began in
 	ReasonUserDeleted     = "user_deleted"
 	ReasonClientDeleted   = "client_deleted"
+	ReasonSecretChanged   = "client_secret_changed"
 )
 
 // RevokedIndex is the row of one revoked access token: the place in a status
@@ -295,6 +315,9 @@ type SigningKey struct {
 	Activates time.Time `json:"activates,omitzero"`
 	// Removes is when a retired key leaves the ring; zero while it is needed.
 	Removes time.Time `json:"removes,omitzero"`
+	// Gated says that Activates is the latest: it signs once all verifiers that
+	// are known have fetched it.
+	Gated bool `json:"gated,omitzero"`
 }
 
 // Event is a fact that others may need to know. It is written by the commit
@@ -306,11 +329,17 @@ type Event struct {
 	Subject  string    `json:"sub,omitempty"`
 	Session  string    `json:"sid,omitempty"`
 	ClientID string    `json:"client_id,omitempty"`
+	// Kept is the one session that goes on where others of the user ended.
+	Kept string `json:"kept_sid,omitempty"`
 	// Actor is who did it, Reason why, Source the address it came from.
 	Actor  string `json:"actor,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Note   string `json:"note,omitempty"`
 	Source string `json:"source,omitempty"`
+	// Occurred is when it happened and Report the id that it has, both as the
+	// application says that told of it.
+	Occurred time.Time `json:"occurred_at,omitzero"`
+	Report   string    `json:"report,omitempty"`
 }
 
 // The kinds of rows.
@@ -326,6 +355,9 @@ const (
 	KindRing    = "ring"
 	KindEvent   = "event"
 	KindUsedJTI = "jti"
+	KindReport  = "report"
 	KindSystem  = "system"
 	KindLease   = "lease"
+
+	KindKeyReaders = "keyreaders" // who fetches the key set from one process
 )

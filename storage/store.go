@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"jeton/measure"
 )
 
 // CacheAge bounds how stale [Store.CachedClient] and [Store.CachedSystem] may
@@ -59,12 +61,13 @@ func ClientKey(id string) Key   { return Key{KindClient, id} }
 
 // The names of the indexes. Each lists its rows in the order given.
 const (
-	IndexUsers    = "users"    // users by normalised name
-	IndexClients  = "clients"  // clients by id
-	IndexSessions = "sessions" // sessions by sid
-	IndexOutbox   = "outbox"   // events by time
-	IndexKeys     = "keys"     // the key ring and its keys
-	IndexOrigins  = "origins"  // clients by "origin id" of each CORS origin
+	IndexUsers      = "users"      // users by normalised name
+	IndexClients    = "clients"    // clients by id
+	IndexSessions   = "sessions"   // sessions by sid
+	IndexOutbox     = "outbox"     // events by time
+	IndexKeys       = "keys"       // the key ring and its keys
+	IndexKeyReaders = "keyreaders" // who fetches the key set
+	IndexOrigins    = "origins"    // clients by "origin id" of each CORS origin
 )
 
 // ClientIndex are the index entries of a client's row.
@@ -90,6 +93,8 @@ func IndexRevoked(list uint32) string { return fmt.Sprintf("revoked/%08x", list)
 // request needs.
 type Store struct {
 	Backend
+	Timings Timings
+
 	clients *cache[Record[Client]]
 	system  *cache[Record[System]]
 
@@ -108,10 +113,13 @@ func New(b Backend) *Store {
 	}
 }
 
-// Commit is Backend.Commit; it also drops what the caches of this process hold
+// Commit is Backend.Commit, measured; it also drops what the caches of this process hold
 // of the partition, so that a process sees its own changes at once.
 func (s *Store) Commit(ctx context.Context, c Change) (uint64, error) {
+	timer := measure.Begin(ctx, measure.StoreCommit, &s.Timings.Commit.Took)
 	v, err := s.Backend.Commit(ctx, c)
+	timer.End()
+	s.Timings.Commit.count(err)
 	switch {
 	case c.Partition == SystemPartition:
 		s.system.drop(string(c.Partition))

@@ -108,7 +108,8 @@ type Discovery struct {
 	RequestURIParameter bool `json:"request_uri_parameter_supported"`
 }
 
-const jwksPath = "/.well-known/jwks.json"
+// KeySetPath is where the key set is, below the issuer.
+const KeySetPath = "/.well-known/jwks.json"
 
 func (c Config) metadata() Metadata {
 	m := Metadata{
@@ -118,7 +119,7 @@ func (c Config) metadata() Metadata {
 		TokenEndpoint:         c.url(c.Token.Path),
 		RevocationEndpoint:    c.url(c.Revocation.Path),
 		IntrospectionEndpoint: c.url(c.Introspection.Path),
-		JWKSURI:               c.url(jwksPath),
+		JWKSURI:               c.url(KeySetPath),
 
 		ScopesSupported:        c.Scopes,
 		ResponseTypesSupported: append([]string{}, c.ResponseTypes...),

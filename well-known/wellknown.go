@@ -40,7 +40,7 @@ func Routes(c Config, ring *keys.Ring) ([]Route, error) {
 	discovery := &document{ring: ring, build: func(set *keys.KeySet) []byte { return storage.Encode(c.discovery(set.Algs)) }}
 	keySet := &document{ring: ring, build: func(set *keys.KeySet) []byte { return set.JSON }, keySet: true}
 	routes := []Route{
-		{base + jwksPath, keySet},
+		{base + KeySetPath, keySet},
 		{"/.well-known/oauth-authorization-server" + base, metadata},
 		{"/.well-known/openid-configuration" + base, discovery},
 	}

@@ -21,6 +21,12 @@ import (
 // more each second.
 const maxRetryWindow = storage.Duration(time.Minute)
 
+// maxShutdownDelay is more than any load balancer takes to notice.
+const maxShutdownDelay = storage.Duration(5 * time.Minute)
+
+// maxPromotionWait is well below the age at which keys are rotated.
+const maxPromotionWait = storage.Duration(7 * storage.Day)
+
 // maxLife bounds how long a retired key has to stay in the ring, see
 // [keys.Config].
 var maxLife = map[string]storage.Duration{
@@ -49,6 +55,9 @@ func (s *Settings) check(wrong *faults) {
 
 	if !slices.Contains([]number{2048, 3072, 4096}, s.RSABits) {
 		add("rsa-bits", "%d is not one of 2048, 3072 and 4096", s.RSABits)
+	}
+	if s.KeyPromotionWait < 0 || s.KeyPromotionWait > maxPromotionWait {
+		add("key-promotion-wait", "%s is not from 0s to %s", s.KeyPromotionWait, maxPromotionWait)
 	}
 	if s.PasswordMinLength < 8 || s.PasswordMinLength > 64 {
 		add("password-min-length", "%d is not between 8 and 64 (NIST SP 800-63B)", s.PasswordMinLength)
@@ -102,6 +111,9 @@ func (s *Settings) duration(name string) *storage.Duration {
 // §3.2, RFC 9700 §2.6).
 func (s *Settings) checkServing(wrong *faults) {
 	add := func(name, format string, args ...any) { wrong.add(s.source(name), format, args...) }
+	if s.ShutdownDelay < 0 || s.ShutdownDelay > maxShutdownDelay {
+		wrong.add(s.source("shutdown-delay"), "%s is not from 0s to %s", s.ShutdownDelay, maxShutdownDelay)
+	}
 	if s.MaxConnections < 1 {
 		add("max-connections", "a server needs at least 1 connection")
 	}

@@ -21,6 +21,8 @@ type clientFlags struct {
 	requirePush                                   bool
 	accessTTL, refreshTTL, sessionTTL, retryAfter string
 	maxSessions                                   string
+	passwordNetworks, passwordScopes              list
+	passwordSunset                                string
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
@@ -45,6 +47,9 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.sessionTTL, "session-ttl", "", "how long its sessions live at most (default: the server's)")
 	flags.StringVar(&f.retryAfter, "refresh-retry-window", "", "how long a spent refresh token still returns its successor (default: the server's)")
 	flags.StringVar(&f.maxSessions, "max-sessions", "", "live sessions of one user (default: the server's)")
+	flags.Var(&f.passwordNetworks, "password-networks", "address ranges from which it may use the password grant (default: all)")
+	flags.Var(&f.passwordScopes, "password-scope", "the most that a login by the password grant gets (default: all scopes of the client)")
+	flags.StringVar(&f.passwordSunset, "password-sunset", "", "the day on which the password grant ends for it, such as 2027-01-31")
 }
 
 // body is what was said, in the members of the admin API. What was set to
@@ -74,7 +79,8 @@ var clientMembers = map[string]string{
 	"grant": "grant_types", "audience": "audience", "redirect-uri": "redirect_uris", "cors-origin": "cors_origins",
 	"public": "public", "introspect": "introspect", "admin": "admin", "jwks": "jwks", "max-sessions": "max_sessions",
 	"access-token-ttl": "access_token_ttl", "refresh-token-ttl": "refresh_token_ttl", "session-ttl": "session_ttl",
-	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests",
+	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "password-networks": "password_grant_networks",
+	"password-scope": "password_grant_scope", "password-sunset": "password_grant_sunset",
 }
 
 // member puts one flag into the body.
@@ -91,7 +97,9 @@ func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
 	switch flag.Name {
 	case "scope":
 		body[name] = strings.Join(f.scopes, " ")
-	case "grant", "audience", "redirect-uri", "post-logout-redirect-uri", "cors-origin":
+	case "password-scope":
+		body[name] = strings.Join(f.passwordScopes, " ")
+	case "grant", "audience", "redirect-uri", "post-logout-redirect-uri", "cors-origin", "password-networks":
 		body[name] = []string(*flag.Value.(*list))
 	case "public", "introspect", "admin", "require-par":
 		body[name] = value == "true"

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"jeton/storage"
 )
@@ -130,7 +131,8 @@ func (e entry) drift(body map[string]any, there json.RawMessage) ([]string, erro
 	return names, nil
 }
 
-// sameMember compares as JSON, durations by their length, and what is absent
+// sameMember compares as JSON, durations by their length, times by their
+// moment, and what is absent
 // with what is empty.
 func sameMember(want, have any) bool {
 	b, err := json.Marshal(want)
@@ -146,6 +148,14 @@ func sameMember(want, have any) bool {
 	if d, err := storage.ParseDuration(wantText); isText && err == nil {
 		if h, err := storage.ParseDuration(haveText); err == nil {
 			return d == h
+		}
+	}
+	if day, err := time.Parse(time.DateOnly, wantText); isText && err == nil {
+		wantText = day.Format(time.RFC3339)
+	}
+	if t, err := time.Parse(time.RFC3339, wantText); isText && err == nil {
+		if h, err := time.Parse(time.RFC3339, haveText); err == nil {
+			return t.Truncate(time.Second).Equal(h)
 		}
 	}
 	return reflect.DeepEqual(plain, have)

@@ -53,6 +53,9 @@ func (a *app) keyRotate() *cobra.Command {
 				if when == "" || when == "-" || pick(key, "state") == "current" {
 					return out.act(key, "key %s signs from now on; APIs that cached the key set learn of it within 5 minutes", pick(key, "kid"))
 				}
+				if pick(key, "gated") == "true" {
+					return out.act(key, "key %s signs once all verifiers that are known to fetch the key set have fetched it, and from %s on in any case; the server's log names whom it waits for", pick(key, "kid"), when)
+				}
 				return out.act(key, "key %s signs from %s on", pick(key, "kid"), when)
 			})
 		},

@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"log/slog"
+
+	"jeton/server"
 )
 
 // logger writes the log as it was set, at least at the level floor. Commands
@@ -15,7 +17,7 @@ func (s *Settings) logger(w io.Writer, floor slog.Level) *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: max(level, floor)}
 	if s.LogFormat.word == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(server.WithRequestID(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(server.WithRequestID(slog.NewTextHandler(w, options)))
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // a foreign program, which opens the file by itself
 )
 
 func TestMain(m *testing.M) {

@@ -69,7 +69,7 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		return err
 	}
 	n.ring, err = keys.Open(ctx, n.store, master, keys.Config{
-		Alg: s.SigningAlg.word, RSABits: int(s.RSABits), Log: n.log,
+		Alg: s.SigningAlg.word, RSABits: int(s.RSABits), Log: n.log, PromotionWait: time.Duration(s.KeyPromotionWait),
 		MaxAccessTTL: time.Duration(maxLife["access-token-ttl"]), MaxSessionTTL: time.Duration(maxLife["session-ttl"]),
 	})
 	if err != nil {
@@ -94,6 +94,7 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			SignInIdle:         time.Duration(s.SignInIdleTTL),
 			SignInTTL:          time.Duration(s.SignInTTL),
 			RequirePush:        bool(s.RequirePAR),
+			On:                 s.reactions(),
 		},
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle, Log: n.log, Now: time.Now,
 	}

@@ -35,7 +35,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v; see %s --help", err, cmd.CommandPath())
+		return usagef("%v; see %s --help (a name that begins with a dash comes last, after --)", err, cmd.CommandPath())
 	})
 	group(root)
 	return root

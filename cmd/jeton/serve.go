@@ -10,7 +10,9 @@ import (
 	"runtime/debug"
 	"sync"
 	"syscall"
+	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"jeton/events"
@@ -68,6 +70,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 		return err
 	}
 	defer v.closeListeners()
+	tuneMemory(a.environ)
 	if err := a.rehearseFirst(ctx, s); err != nil {
 		return err
 	}
@@ -91,6 +94,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 			v.log.Info("serving metrics", "url", "http://"+v.metrics.Addr().String()+"/metrics")
 		}
 		announce(a.stderr, url)
+		v.tellSystemd(daemon.SdNotifyReady)
 		listening(url)
 	})
 }
@@ -130,7 +134,8 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	// Events are told, and lists follow, until the last request is answered.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer v.background.Wait()
 	defer cancel()
 
@@ -139,10 +144,10 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 	defer signal.Stop(gone)
 	if v.cert != nil {
 		reload := gone
-		v.background.Go(func() { v.cert.follow(ctx, reload) })
+		v.background.Go(func() { v.cert.follow(work, reload) })
 		gone = nil // a hangup ends only what has no files to read again
 	}
-	if err := v.administer(ctx, n); err != nil {
+	if err := v.administer(work, n, srv.OperatorDoor()); err != nil {
 		return err
 	}
 	public := publicServer(srv.Handler(), v.log)
@@ -166,6 +171,14 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 	case err = <-v.failed:
 	}
 	v.log.Info("ending")
+	v.tellSystemd(daemon.SdNotifyStopping)
+	if delay := time.Duration(v.settings.ShutdownDelay); err == nil && delay > 0 {
+		srv.Leave()
+		select {
+		case <-time.After(delay):
+		case err = <-v.failed:
+		}
+	}
 	for _, server := range servers {
 		shutdown(server)
 	}
@@ -174,12 +187,12 @@ func (v *service) run(ctx context.Context, n *node, ready func()) error {
 
 // administer opens the operator's door and begins the work that no request
 // asks for.
-func (v *service) administer(ctx context.Context, n *node) error {
+func (v *service) administer(ctx context.Context, n *node, door http.Handler) error {
 	file, err := sqliteFile(v.settings.Store.String())
 	if err != nil {
 		return err
 	}
-	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), n.admin(), v.log)
+	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), door, v.log)
 	if err != nil {
 		return err
 	}
@@ -199,5 +212,13 @@ const maxScrapes = 100
 func (v *service) end(err error) {
 	if err != nil {
 		v.failed <- err
+	}
+}
+
+// tellSystemd tells the service manager, where one started the server and asked
+// to be told (Type=notify), so that "started" means "serves".
+func (v *service) tellSystemd(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		v.log.Warn("systemd cannot be told how the server is; with Type=notify it will take it for not started: check NotifyAccess in the unit", "state", state, "cause", err)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -28,6 +29,7 @@ type Settings struct {
 	MetricsListen  text
 	TrustedProxies networks
 	MaxConnections number
+	ShutdownDelay  storage.Duration
 
 	// Tokens and sessions.
 	AccessTokenTTL     storage.Duration
@@ -42,10 +44,20 @@ type Settings struct {
 	ServiceName   text
 	ScopeWords    wording
 	RequirePAR    yesno
+	// What follows from what happens.
+	OnPasswordChange     choice
+	OnPasswordReset      choice
+	OnRolesLost          choice
+	OnRolesGained        choice
+	OnLogout             choice
+	OnReuse              choice
+	OnClientSecretChange choice
+	OnClientNarrowed     choice
 
 	// Keys.
-	SigningAlg choice
-	RSABits    number
+	SigningAlg       choice
+	RSABits          number
+	KeyPromotionWait storage.Duration
 
 	// Passwords.
 	PasswordMinLength number
@@ -58,6 +70,8 @@ type Settings struct {
 	OutboundAllow networks
 	LogFormat     choice
 	LogLevel      choice
+	LogRequests   choice
+	LogQuiet      number
 
 	// Clients and Users are what the file asks to be made sure of.
 	Clients []entry
@@ -84,6 +98,11 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
+	return slices.Concat(places(), tokens(), signIn(), reactions(), others())
+}
+
+// places are the settings of what is served, where, and how commands find it.
+func places() []setting {
 	return []setting{
 		{name: "config", everywhere: true, help: "the configuration file (YAML)",
 			value: func(s *Settings) pflag.Value { return &s.Config }},
@@ -112,7 +131,14 @@ func table() []setting {
 			value: func(s *Settings) pflag.Value { return &s.TrustedProxies }},
 		{name: "max-connections", def: "10000", help: "connections served at once",
 			value: func(s *Settings) pflag.Value { return &s.MaxConnections }},
+		{name: "shutdown-delay", def: "0s", help: "how long an ending server still serves while /readyz says no, for load balancers to turn away",
+			value: func(s *Settings) pflag.Value { return &s.ShutdownDelay }},
+	}
+}
 
+// tokens are the settings of tokens and sessions.
+func tokens() []setting {
+	return []setting{
 		{name: "access-token-ttl", def: "30m", help: "how long an access token is valid",
 			value: func(s *Settings) pflag.Value { return &s.AccessTokenTTL }},
 		{name: "refresh-token-ttl", def: "15d", help: "how long a session lives without being refreshed",
@@ -123,7 +149,12 @@ func table() []setting {
 			value: func(s *Settings) pflag.Value { return &s.RefreshRetryWindow }},
 		{name: "max-sessions", def: "100", help: "live sessions of one user at one client",
 			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
+	}
+}
 
+// signIn are the settings of the pages.
+func signIn() []setting {
+	return []setting{
 		{name: "signin-idle-ttl", def: "2h", help: "how long a browser stays signed in at the pages without being used",
 			value: func(s *Settings) pflag.Value { return &s.SignInIdleTTL }},
 		{name: "signin-ttl", def: "12h", help: "how long a browser stays signed in at the pages at most",
@@ -134,7 +165,12 @@ func table() []setting {
 			value: func(s *Settings) pflag.Value { return &s.ScopeWords }},
 		{name: "require-par", def: "false", help: "refuse authorization requests that were not pushed (RFC 9126)",
 			value: func(s *Settings) pflag.Value { return &s.RequirePAR }},
+	}
+}
 
+// others are the settings of keys, passwords, calls and logs.
+func others() []setting {
+	return []setting{
 		{name: "signing-alg", def: "RS256", help: "how access tokens are signed",
 			value: func(s *Settings) pflag.Value {
 				s.SigningAlg.of = []string{"RS256", "ES256", "PS256", "EdDSA"}
@@ -142,6 +178,8 @@ func table() []setting {
 			}},
 		{name: "rsa-bits", def: "2048", help: "size of new RSA keys: 2048, 3072 or 4096",
 			value: func(s *Settings) pflag.Value { return &s.RSABits }},
+		{name: "key-promotion-wait", def: "1h", help: "how long a rotation waits for verifiers that fetch the key set and have not fetched the next key, 0s for not at all",
+			value: func(s *Settings) pflag.Value { return &s.KeyPromotionWait }},
 
 		{name: "password-min-length", def: "15", help: "characters of a new password; below 15 (never below 8) only with a second factor",
 			value: func(s *Settings) pflag.Value { return &s.PasswordMinLength }},
@@ -163,6 +201,10 @@ func table() []setting {
 				s.LogLevel.of = []string{"debug", "info", "warn", "error"}
 				return &s.LogLevel
 			}},
+		{name: "log-requests", def: "all", help: "which requests are logged at the level info",
+			value: func(s *Settings) pflag.Value { s.LogRequests.of = []string{"all", "failed"}; return &s.LogRequests }},
+		{name: "log-quiet", def: "100", help: "log one in so many successful answers of key set, documents, status lists and health; 0 for none",
+			value: func(s *Settings) pflag.Value { return &s.LogQuiet }},
 	}
 }
 

@@ -34,7 +34,7 @@ func (c *rowCheck) row(row storage.Row) error {
 	switch row.Kind {
 	case storage.KindSession:
 		return grants.CheckSession(c.master, row)
-	case storage.KindRing, storage.KindKey:
+	case storage.KindRing, storage.KindKey, storage.KindKeyReaders:
 		err := keys.CheckRow(c.master, row)
 		c.foreign = c.foreign || row.Kind == storage.KindRing && errors.Is(err, keys.ErrSealed)
 		return err

@@ -26,10 +26,20 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return server.New(server.Config{
+	srv, err := server.New(server.Config{
 		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists,
+		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
 	}, n.grants, auth, docs, n.accounts())
+	if err != nil {
+		return nil, err
+	}
+	file, err := sqliteFile(s.Store.String())
+	if err != nil {
+		return nil, err
+	}
+	srv.Registry().MustRegister(buildMetric(thisBuild()), fileMetric{file})
+	return srv, nil
 }
 
 // scopesSupported are the scopes that mean something to the server itself, and

@@ -75,7 +75,9 @@ func PlaceOf(jti string) (Place, bool) {
 // Epoch is the epoch of the blocks of a client, see [storage.StatusBlock]. A block
 // of another one is over, unless it is greater because it was leased after the
 // records at hand were read.
-func Epoch(client storage.Client, system storage.System) uint64 { return client.Epoch + system.Epoch }
+func Epoch(client storage.Client, system storage.System) uint64 {
+	return client.Epoch + client.AccessEpoch + system.Epoch
+}
 
 // BlockKey names the [storage.StatusBlock] of a place that was leased to a
 // client, in the partition of that client.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,7 +58,7 @@ func backup(ctx context.Context, store, path string) (err error) {
 	defer c.close()
 	// VACUUM INTO fills a file that is empty. It is not a write to the store,
 	// so this is the one statement that a caller may interrupt.
-	if _, err := c.dc.(driver.ExecerContext).ExecContext(ctx, "VACUUM INTO ?", c.bind([]any{path})); err != nil {
+	if err := c.interruptible(ctx, "VACUUM INTO ?", path); err != nil {
 		return err
 	}
 	// SQLite leaves syncing the copy to us.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"cmp"
-	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,9 +16,10 @@ import (
 // trace, and needs no savepoint.
 type batch struct {
 	c        *conn
+	spots    *spots
 	now      time.Time
 	sequence uint64
-	wrote    bool
+	wrote    int // pages, about
 }
 
 // begin reads the sequence within the transaction: another process may have
@@ -33,7 +33,7 @@ func (b *batch) begin() error {
 // end persists the sequence with what it has numbered, so that no version is
 // ever given twice.
 func (b *batch) end() error {
-	if !b.wrote {
+	if b.wrote == 0 {
 		return nil
 	}
 	return b.c.exec("UPDATE meta SET sequence = ?, written = ?", int64(b.sequence), b.now.UnixNano())
@@ -51,11 +51,10 @@ type found struct {
 
 func (b *batch) find(p storage.Partition, k storage.Key) (f found, err error) {
 	now := b.now.UnixNano()
-	err = b.c.query(func(v []driver.Value) error {
-		f.n, f.expires = v[0].(int64), v[2].(int64)
-		f.entries, _ = v[3].([]byte)
+	err = b.c.query(func(r *result) error {
+		f.n, f.expires, f.entries = r.int(0), r.int(2), r.blob(3)
 		if f.expires > now {
-			f.version = uint64(v[1].(int64))
+			f.version = uint64(r.int(1))
 		}
 		return nil
 	}, `SELECT n, version, expires, entries FROM rows WHERE partition = ? AND kind = ? AND id = ?`,
@@ -66,6 +65,9 @@ func (b *batch) find(p storage.Partition, k storage.Key) (f found, err error) {
 // change applies a change or refuses it with storage.ErrConflict. Any other
 // error leaves the transaction fit only to be rolled back.
 func (b *batch) change(c *storage.Change) (version uint64, err error) {
+	if done, err := b.inPlace(c); done || err != nil {
+		return b.sequence, err
+	}
 	rows := make(map[storage.Key]found, len(c.Checks)+len(c.Puts))
 	find := func(k storage.Key) (found, error) {
 		if f, ok := rows[k]; ok {
@@ -87,7 +89,7 @@ func (b *batch) change(c *storage.Change) (version uint64, err error) {
 	if len(c.Puts)+len(c.Deletes) == 0 {
 		return 0, nil
 	}
-	b.wrote = true
+	b.wrote += len(c.Deletes)
 	b.sequence++
 	for i := range c.Puts {
 		f, err := find(c.Puts[i].Key)
@@ -111,10 +113,8 @@ func (b *batch) change(c *storage.Change) (version uint64, err error) {
 }
 
 func (b *batch) put(p storage.Partition, put *storage.Put, f found) error {
-	value, expires, version := put.Value, nanos(put.Expires), int64(b.sequence)
-	if value == nil {
-		value = []byte{}
-	}
+	b.wrote += pages(put)
+	value, expires, version := valueOf(put), nanos(put.Expires), int64(b.sequence)
 	entries := f.entries
 	switch {
 	case put.Index != nil:

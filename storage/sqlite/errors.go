@@ -6,7 +6,6 @@ import (
 	"io/fs"
 
 	"golang.org/x/sys/unix"
-	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
 	"jeton/storage"
@@ -61,9 +60,9 @@ func explain(err error) error {
 
 // code is the primary result code of SQLite, or 0.
 func code(err error) int {
-	var e *sqlite.Error
+	var e *dbError
 	if errors.As(err, &e) {
-		return e.Code() & 0xff
+		return e.code & 0xff
 	}
 	return 0
 }

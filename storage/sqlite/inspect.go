@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"jeton/storage"
 )
@@ -74,8 +72,8 @@ func (i *inspection) run(path string) error {
 	case version < len(migrations):
 		return fmt.Errorf("%s is of an older version of jeton: start this version on it once, which brings it up to date", path)
 	}
-	err = i.c.query(func(v []driver.Value) error {
-		if s := text(v[0]); s != "ok" {
+	err = i.c.query(func(r *result) error {
+		if s := r.text(0); s != "ok" {
 			i.fault("SQLite: %s", s)
 		}
 		return nil
@@ -109,8 +107,8 @@ func (i *inspection) rows() error {
 			return err
 		}
 		var page []stored
-		err := i.c.query(func(v []driver.Value) error {
-			page = append(page, rowOf(v))
+		err := i.c.query(func(r *result) error {
+			page = append(page, rowOf(r))
 			return nil
 		}, `SELECT n, partition, kind, id, version, expires, entries, value FROM rows WHERE n > ? ORDER BY n LIMIT 1000`, last)
 		if err != nil || len(page) == 0 {
@@ -131,18 +129,14 @@ func (i *inspection) rows() error {
 	}
 }
 
-func rowOf(v []driver.Value) stored {
-	s := stored{n: v[0].(int64)}
-	version, _ := v[4].(int64)
-	s.row = storage.Row{Partition: storage.Partition(text(v[1])), Key: storage.Key{Kind: text(v[2]), ID: text(v[3])}, Version: uint64(version)}
-	if expires, _ := v[5].(int64); expires != math.MaxInt64 {
-		s.row.Expires = time.Unix(0, expires).UTC()
+func rowOf(r *result) stored {
+	return stored{
+		n: r.int(0), packed: r.blob(6),
+		row: storage.Row{
+			Partition: storage.Partition(r.text(1)), Key: storage.Key{Kind: r.text(2), ID: r.text(3)},
+			Version: uint64(r.int(4)), Expires: fromNanos(r.int(5)), Value: append([]byte{}, r.blob(7)...),
+		},
 	}
-	packed, _ := v[6].([]byte)
-	value, _ := v[7].([]byte)
-	s.packed = append([]byte(nil), packed...)
-	s.row.Value = append([]byte{}, value...)
-	return s
 }
 
 // indexed looks for the entries that a row names.
@@ -176,8 +170,8 @@ func (i *inspection) strays() error {
 		return nil
 	}
 	i.fault("the indexes have %d entries, and the rows name %d", n, i.entries)
-	return i.c.query(func(v []driver.Value) error {
-		i.fault("the index %s points at %s %q, which is not there", text(v[0]), text(v[1]), text(v[2]))
+	return i.c.query(func(r *result) error {
+		i.fault("the index %s points at %s %q, which is not there", r.text(0), r.text(1), r.text(2))
 		return nil
 	}, `SELECT e.name, e.kind, e.id FROM entries e LEFT JOIN rows r ON r.partition = e.partition AND r.kind = e.kind AND r.id = e.id
 		WHERE r.n IS NULL LIMIT ?`, int64(mostInspectFaults))

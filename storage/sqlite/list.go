@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -47,15 +46,15 @@ func (s *Store) List(ctx context.Context, q storage.Query) (storage.Page, error)
 		page.Now = s.now().UTC()
 		now := nanos(page.Now)
 		var last place
-		return c.query(func(v []driver.Value) error {
+		return c.query(func(r *result) error {
 			if len(page.Rows) == q.Limit {
 				page.Next = last.cursor()
 				return nil
 			}
-			last = place{text(v[3]), text(v[4]), text(v[5]), text(v[6])}
-			row := storage.Row{Partition: storage.Partition(last.partition), Key: storage.Key{Kind: last.kind, ID: last.id}}
-			fill(&row, v, now)
-			page.Rows = append(page.Rows, row)
+			last = place{r.text(3), r.text(4), r.text(5), r.text(6)}
+			found := storage.Row{Partition: storage.Partition(last.partition), Key: storage.Key{Kind: last.kind, ID: last.id}}
+			fill(&found, r, 0, now)
+			page.Rows = append(page.Rows, found)
 			return nil
 		}, query, q.Index, after.sort, after.partition, after.kind, after.id, beyond(q.Prefix), now, int64(q.Limit)+1)
 	})
@@ -96,11 +95,6 @@ func beyond(prefix string) any {
 	}
 	b[len(b)-1]++
 	return string(b)
-}
-
-func text(v driver.Value) string {
-	s, _ := v.(string)
-	return s
 }
 
 func (p place) cursor() string {

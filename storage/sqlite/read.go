@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"math"
 	"time"
@@ -15,7 +14,17 @@ const queryOnly = "query_only(1)"
 // reading are the pragmas of connections that read.
 var reading = []string{"busy_timeout(5000)", queryOnly, "trusted_schema(0)"}
 
-const selectRow = `SELECT version, expires, value FROM rows WHERE partition = ? AND kind = ? AND id = ?`
+// selectRows has a statement for each number of keys that is worth one. Being
+// one statement it sees one moment.
+var selectRows = func() (text [5]string) {
+	for i := range len(text) - 1 {
+		if text[i+1] = text[i]; i > 0 {
+			text[i+1] += " UNION ALL "
+		}
+		text[i+1] += fmt.Sprintf("SELECT %d, n, version, expires, value FROM rows WHERE partition = ?1 AND kind = ?%d AND id = ?%d", i, 2*i+2, 2*i+3)
+	}
+	return text
+}()
 
 // Read implements [storage.Backend].
 func (s *Store) Read(ctx context.Context, p storage.Partition, keys ...storage.Key) (storage.Snapshot, error) {
@@ -25,22 +34,18 @@ func (s *Store) Read(ctx context.Context, p storage.Partition, keys ...storage.K
 	snap := storage.Snapshot{Rows: make([]storage.Row, len(keys))}
 	err := s.reader(ctx, func(c *conn) error {
 		snap.Now = s.now().UTC()
-		now := nanos(snap.Now)
-		// One statement is a transaction of its own; several need one around
-		// them to see the same moment.
-		if len(keys) > 1 {
-			if err := c.exec("BEGIN"); err != nil {
-				return err
-			}
-			defer c.exec("COMMIT")
-		}
 		for i, k := range keys {
-			row := &snap.Rows[i]
-			*row = storage.Row{Partition: p, Key: k}
-			if err := c.query(func(v []driver.Value) error {
-				fill(row, v, now)
-				return nil
-			}, selectRow, string(p), k.Kind, k.ID); err != nil {
+			snap.Rows[i] = storage.Row{Partition: p, Key: k}
+		}
+		if len(keys) < len(selectRows) {
+			return s.readFew(c, snap.Rows, nanos(snap.Now))
+		}
+		if err := c.exec("BEGIN"); err != nil {
+			return err
+		}
+		defer c.exec("COMMIT")
+		for i := range keys {
+			if err := s.readFew(c, snap.Rows[i:i+1], nanos(snap.Now)); err != nil {
 				return err
 			}
 		}
@@ -52,16 +57,31 @@ func (s *Store) Read(ctx context.Context, p storage.Partition, keys ...storage.K
 	return snap, nil
 }
 
-// fill takes version, expires and value from a result, unless the row has
-// expired.
-func fill(row *storage.Row, v []driver.Value, now int64) {
-	version, expires := v[0].(int64), v[1].(int64)
+// readFew fills rows of one partition by one statement.
+func (s *Store) readFew(c *conn, rows []storage.Row, now int64) error {
+	var few [2*len(selectRows) - 1]any
+	args := append(few[:0], string(rows[0].Partition))
+	for i := range rows {
+		args = append(args, rows[i].Kind, rows[i].ID)
+	}
+	return c.query(func(r *result) error {
+		row := &rows[r.int(0)]
+		fill(row, r, 2, now)
+		s.spots.put(row, spot{n: r.int(1), version: row.Version, expires: r.int(3)})
+		return nil
+	}, selectRows[len(rows)], args...)
+}
+
+// fill takes version, expires and value from a result, in this order, unless
+// the row has expired.
+func fill(row *storage.Row, r *result, first int, now int64) {
+	expires := r.int(first + 1)
 	if expires <= now {
 		return
 	}
-	row.Version = uint64(version)
+	row.Version = uint64(r.int(first))
 	row.Expires = fromNanos(expires)
-	if row.Value, _ = v[2].([]byte); row.Value == nil {
+	if row.Value = r.blob(first + 2); row.Value == nil {
 		row.Value = []byte{} // nil says absent
 	}
 }

@@ -55,6 +55,7 @@ type Store struct {
 	writer  *writer
 	readers chan *conn // a slot each; nil has not been opened yet
 	changes changes
+	spots   spots
 
 	stop chan struct{} // ends the background work
 	work sync.WaitGroup

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 
 	"jeton/storage"
 )
@@ -41,10 +40,9 @@ func (b *batch) sweep(limit int) (int, error) {
 		f found
 	}
 	var rows []expired
-	err := b.c.query(func(v []driver.Value) error {
-		e := expired{p: storage.Partition(text(v[2])), k: storage.Key{Kind: text(v[3]), ID: text(v[4])}}
-		e.f.n = v[0].(int64)
-		e.f.entries, _ = v[1].([]byte)
+	err := b.c.query(func(r *result) error {
+		e := expired{p: storage.Partition(r.text(2)), k: storage.Key{Kind: r.text(3), ID: r.text(4)}}
+		e.f.n, e.f.entries = r.int(0), r.blob(1)
 		rows = append(rows, e)
 		return nil
 	}, selectExpired, b.now.UnixNano(), int64(limit))

@@ -21,7 +21,14 @@ type writer struct {
 	// checkpointAt is the length of the log, in pages, from which the next
 	// checkpoint is tried.
 	checkpointAt int64
+	// unlooked is about how many pages were written since its length was looked
+	// at.
+	unlooked int
 }
+
+// lookAfter is how many pages are written between two looks at the log: a small
+// part of [checkpointPages], also if each drags others along.
+const lookAfter = 128
 
 // checkpointPages is how long the write-ahead log grows before its pages are
 // copied to their places: 16 MB.
@@ -152,7 +159,7 @@ func (s *Store) refuse(err error) {
 // commit applies each job on its own, writes what they changed with one
 // fsync, and answers.
 func (s *Store) commit(jobs []*job) {
-	b := batch{c: s.writer.conn, now: s.now()}
+	b := batch{c: s.writer.conn, spots: &s.spots, now: s.now()}
 	refused := make([]error, len(jobs))
 	err := b.begin()
 	for i := 0; err == nil && i < len(jobs); i++ {
@@ -179,7 +186,8 @@ func (s *Store) commit(jobs []*job) {
 		s.queue.answer(jobs, func(int) error { return err })
 		return
 	}
-	if b.wrote {
+	if b.wrote > 0 {
+		s.writer.unlooked += b.wrote
 		s.changes.signal()
 	}
 	s.queue.answer(jobs, func(i int) error { return refused[i] })
@@ -203,9 +211,10 @@ func outcome(err error) error {
 // A reader that stays (a backup) is not waited for: the next try comes when
 // the log has grown by as much again.
 func (w *writer) checkpoint() {
-	if w.conn == nil {
+	if w.conn == nil || w.unlooked < min(lookAfter, int(w.logPages)/8) {
 		return
 	}
+	w.unlooked = 0
 	pages, err := w.conn.column(1, "PRAGMA wal_checkpoint(NOOP)")
 	if err != nil || pages < w.checkpointAt {
 		if pages < w.logPages {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -320,15 +319,19 @@ func TestQueryPlans(t *testing.T) {
 	}
 	defer c.close()
 	for query, want := range map[string]string{
-		selectRow:     "(partition=? AND kind=? AND id=?)",
+		selectRows[1]: "(partition=? AND kind=? AND id=?)",
 		selectExpired: "rows_expires (expires<?)",
 		listAll:       "PRIMARY KEY (name=? AND (sort,partition,kind,id)>(?,?,?,?) AND sort<?)",
 		listPartition: "entries_partition (partition=? AND name=? AND (sort,kind,id)>(?,?,?) AND sort<?)",
 	} {
 		var plan []string
-		args := make([]any, 8)
-		err := c.query(func(v []driver.Value) error {
-			plan = append(plan, text(v[3]))
+		stmt, err := c.stmt("EXPLAIN QUERY PLAN " + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := make([]any, stmt.params)
+		err = c.query(func(r *result) error {
+			plan = append(plan, r.text(3))
 			return nil
 		}, "EXPLAIN QUERY PLAN "+query, args...)
 		all := strings.Join(plan, "; ")
