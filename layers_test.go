@@ -20,7 +20,7 @@ import (
 // from layers below its own, which is what lets each be read, tested and
 // replaced without knowing who stands on it.
 var layers = [][]string{
-	{"measure"},
+	{"measure", "fixedjson"},
 	{"storage", "outbound", "pages"}, // outbound and pages know nothing of Jeton; clients and webhooks call through the one, server draws with the other
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},

@@ -73,7 +73,8 @@ type Service struct {
 	// token is worth is judged by the store's time.
 	Now func() time.Time
 
-	memo accessMemo
+	memo     accessMemo
+	verified verified
 }
 
 // Request is what a client asks of the token endpoint, after the client was

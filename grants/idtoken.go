@@ -90,13 +90,13 @@ func (s *Service) signID(ctx context.Context, ses storage.Session, user storage.
 			ExpiresAt: jwt.NewNumericDate(ses.Access.Expires), IssuedAt: jwt.NewNumericDate(ses.Access.Issued),
 		},
 		UserClaims: ClaimsFor(user, ses.Scope), Nonce: nonce,
-		AuthTime: jwt.NewNumericDate(ses.AuthTime), ACR: ses.ACR, AMR: ses.AMR, SessionID: ses.ID, TokenHash: tokenHash(h.Alg, access),
+		AuthTime: jwt.NewNumericDate(ses.AuthTime), ACR: ses.ACR, AMR: ses.AMR, SessionID: ses.ID, TokenHash: accessHash(h.Alg, access),
 	})
 }
 
-// tokenHash is the left half of the hash that goes with the algorithm (OpenID
+// accessHash is the left half of the hash that goes with the algorithm (OpenID
 // Connect Core §3.1.3.6; Ed25519 hashes with SHA-512).
-func tokenHash(alg, token string) string {
+func accessHash(alg, token string) string {
 	var sum []byte
 	if alg == keys.EdDSA {
 		h := sha512.Sum512([]byte(token))

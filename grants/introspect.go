@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"jeton/events/status"
-	"jeton/keys"
 	"jeton/storage"
 )
 
@@ -27,8 +26,8 @@ const mostAhead = time.Minute
 // says, and whether it, its session, its user and its client still stand. A
 // token that does not is an [Error] with code invalid_token.
 func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error) {
-	var c accessClaims
-	if err := s.Keys.Parse(ctx, s.Now(), keys.UseSig, token, typAccess, &c); err != nil {
+	c, err := s.parseAccess(ctx, token)
+	if err != nil {
 		return Access{}, refuseDead(err, badAccessToken)
 	}
 	a := Access{
@@ -43,7 +42,6 @@ func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error
 		a.AuthTime = c.AuthTime.Time
 	}
 	var now time.Time
-	var err error
 	if c.SessionID == "" {
 		now, err = s.verifyMachine(ctx, c)
 	} else {

@@ -113,6 +113,8 @@ type Ring struct {
 	// loads numbers the looks at the store, so that a slow one does not
 	// overwrite what a later one saw.
 	loads atomic.Uint64
+	// headers are those of the ring's own tokens: text to [ownHeader].
+	headers sync.Map
 
 	readers *readers
 

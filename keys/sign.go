@@ -46,18 +46,19 @@ func (r *Ring) SignWith(ctx context.Context, kid, use, typ string, claims jwt.Cl
 }
 
 func (k *key) signToken(typ string, claims jwt.Claims) (string, error) {
-	t := jwt.NewWithClaims(k.private.method(), claims)
-	t.Header["typ"] = typ
-	t.Header["kid"] = k.ID
-	text, err := t.SigningString()
+	body, err := encodeClaims(claims)
 	if err != nil {
 		return "", fmt.Errorf("keys: encoding the claims: %w", err)
 	}
-	signature, err := k.private.sign(text)
+	header := encodeHeader(k.Alg, k.ID, typ)
+	token := make([]byte, 0, len(header)+(len(body)+mostSignature)*4/3+8)
+	token = append(append(token, header...), '.')
+	token = base64url.AppendEncode(token, body)
+	signature, err := k.private.sign(string(token))
 	if err != nil {
 		return "", fmt.Errorf("keys: signing with %s: %w", k.ID, err)
 	}
-	return text + "." + t.EncodeSegment(signature), nil
+	return string(base64url.AppendEncode(append(token, '.'), signature)), nil
 }
 
 // Parse verifies a token of our own and decodes its claims. The errors are
@@ -69,6 +70,9 @@ func (k *key) signToken(typ string, claims jwt.Claims) (string, error) {
 // A kid that is not in the ring makes it look into the store, once a second at
 // most in a process, so that strangers cannot make it busy.
 func (r *Ring) Parse(ctx context.Context, now time.Time, use, token, typ string, claims jwt.Claims) error {
+	if done, err := r.parseOwn(now, use, token, typ, claims); done {
+		return err
+	}
 	h, err := CheckCompact(token)
 	if err != nil {
 		return err
@@ -83,7 +87,22 @@ func (r *Ring) Parse(ctx context.Context, now time.Time, use, token, typ string,
 	if h.Alg != k.Alg {
 		return fmt.Errorf("%w: the algorithm is not the key's", ErrSignature)
 	}
-	return verify(token, k.Alg, k.private.public(), claims)
+	if err := verify(token, k.Alg, k.private.public(), claims); err != nil {
+		return err
+	}
+	r.remember(token, k, typ)
+	return nil
+}
+
+// Holds reports whether a token that this key has signed can be right at now:
+// whether the key is in the ring for that use.
+func (r *Ring) Holds(now time.Time, use, kid string) bool {
+	k := r.snap.Load().keys[kid]
+	if k == nil {
+		return false
+	}
+	_, err := k.usable(now, use)
+	return err == nil
 }
 
 // find returns the key of a kid, from the store if it must.

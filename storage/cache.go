@@ -18,6 +18,8 @@ type cache[T any] struct {
 type cached[T any] struct {
 	value T
 	read  time.Time
+	// renewed says that somebody is reading the value anew.
+	renewed bool
 }
 
 func newCache[T any](most int) *cache[T] {
@@ -30,11 +32,17 @@ func (c *cache[T]) get(key string, read func() (value T, keep bool, err error)) 
 	begun := time.Now()
 	c.mu.Lock()
 	e, ok := c.entries[key]
-	dropped := c.dropped
-	c.mu.Unlock()
-	if ok && begun.Sub(e.read) < CacheAge*9/10 {
+	age, dropped := begun.Sub(e.read), c.dropped
+	if ok && (age < CacheAge*7/10 || e.renewed && age < CacheAge*9/10) {
+		c.mu.Unlock()
 		return e.value, nil
 	}
+	if ok {
+		// One reads for all, who go on with what there is while it is fresh enough.
+		e.renewed = true
+		c.entries[key] = e
+	}
+	c.mu.Unlock()
 	v, keep, err := read()
 	if err != nil || !keep {
 		return v, err
@@ -50,7 +58,7 @@ func (c *cache[T]) get(key string, read func() (value T, keep bool, err error)) 
 			break
 		}
 	}
-	c.entries[key] = cached[T]{v, begun}
+	c.entries[key] = cached[T]{value: v, read: begun}
 	return v, nil
 }
 

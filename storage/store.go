@@ -32,6 +32,9 @@ func Decode[T any](row Row) (Record[T], error) {
 	if row.Version == 0 {
 		return rec, nil
 	}
+	if fast, ok := any(&rec.Value).(textReader); ok && fast.readText(row.Value) {
+		return rec, nil
+	}
 	if err := json.Unmarshal(row.Value, &rec.Value); err != nil {
 		return rec, fmt.Errorf("storage: the %s %q cannot be read, was it written by a newer version? %w", row.Kind, row.ID, err)
 	}
@@ -41,6 +44,9 @@ func Decode[T any](row Row) (Record[T], error) {
 // Encode is the value of a row. The records hold nothing that cannot be
 // encoded.
 func Encode(v any) []byte {
+	if s, ok := v.(Session); ok {
+		return s.appendText(make([]byte, 0, 1024))
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("storage: %T does not encode: %v", v, err))
