@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
 	{"events/status"},
-	{"events/lists"},
+	{"events/lists", "events/webhooks"},
 	{"clients", "passwords", "throttle"},
 	{"grants", "well-known"},
 	{"accounts"},

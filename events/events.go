@@ -4,7 +4,8 @@
 // is lost and none is invented. A [Publisher] on one node at a time takes
 // events from there and hands them to each [Subscriber] at least once; the
 // audit log ([Audit]) is one. Package status, below this one, records which
-// tokens are revoked. [Sweeper] removes what has expired, events included.
+// tokens are revoked; package webhooks, above it, tells other programs.
+// [Sweeper] removes what has expired, events included.
 //
 // What is an event, and which commit it belongs to, is decided above, in
 // packages grants and accounts. What strangers can cause without limit, such
@@ -56,6 +57,8 @@ const (
 	KeyRemoved  = "key_removed"
 
 	MasterKeyChanged = "master_key_changed"
+
+	DeadLettersDropped = "dead_letters_dropped" // by hand
 )
 
 // Kept is how long an event waits for subscribers that do not take it.

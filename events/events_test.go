@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -89,5 +91,59 @@ func TestAuditReportsWhatItCouldNotWrite(t *testing.T) {
 	audit := Audit(slog.NewJSONHandler(fullDisk{}, nil))
 	if err := audit(t.Context(), New(SessionEnded, newClock().now())); !errors.Is(err, errFull) {
 		t.Errorf("the event would be lost: %v", err)
+	}
+}
+
+// Types names what the constants name, so that a webhook can ask for any.
+func TestTypesAreAll(t *testing.T) {
+	source, err := os.ReadFile("events.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var declared []string
+	for _, m := range regexp.MustCompile(`(?m)^\t[A-Z]\w+ += "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+		declared = append(declared, m[1])
+	}
+	listed := Types()
+	slices.Sort(declared)
+	slices.Sort(listed)
+	if !slices.Equal(declared, listed) {
+		t.Errorf("events.go declares %q, types.go lists %q", declared, listed)
+	}
+}
+
+// What follows from an event is written once, with its leaving the outbox,
+// whether or not a subscriber has taken it.
+func TestFollowingRowsAreWrittenOnce(t *testing.T) {
+	s, c := open(t)
+	h := &heard{refuse: all}
+	p, _ := publisher(s, map[string]*heard{"h": h})
+	p.Follow(func(e storage.Event) []storage.Put {
+		return []storage.Put{{Key: storage.Key{Kind: "x", ID: e.ID}, Value: []byte(e.Type), Index: []storage.Entry{{Name: "x", Sort: e.ID}}}}
+	})
+	made := 0
+	for range 3 {
+		emit(t, s, c.now(), "u")
+		step(t, p)
+		c.advance(maxDelay)
+		if made++; left(t, s, "x")-left(t, s) != made {
+			t.Fatalf("%d rows follow from %d events", left(t, s, "x"), made)
+		}
+	}
+	page, err := s.List(t.Context(), storage.Query{Index: "x", Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := page.Rows[0]
+	if _, err := s.Commit(t.Context(), storage.Change{Partition: row.Partition, Deletes: []storage.Key{row.Key}}); err != nil {
+		t.Fatal(err)
+	}
+	h.refuse = nil
+	for range 3 {
+		c.advance(maxDelay)
+		step(t, p)
+	}
+	if n := left(t, s, "x", queueOf("h")); n != made-1 {
+		t.Errorf("%d rows are left of %d: one came back", n, made-1)
 	}
 }

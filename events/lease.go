@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"time"
 
@@ -14,9 +13,11 @@ import (
 // of events takes, with all the failures that are allowed in it.
 const leaseTime = 40 * time.Second
 
-// lease is the right to publish, held by at most one node. Its row exists
-// while somebody holds it: the store lets it expire, on its own time.
-type lease struct {
+// Lease is the right to do some work, such as to publish, held by at most one
+// node. Its row exists while somebody holds it: the store lets it expire, on
+// its own time, unless its holder is seen to have died before. It is used by
+// one goroutine at a time.
+type Lease struct {
 	store   *storage.Store
 	key     storage.Key
 	holder  string
@@ -24,23 +25,25 @@ type lease struct {
 	taken   bool   // another may have held it before the last hold
 }
 
-func newLease(store *storage.Store, name string) lease {
-	return lease{store: store, key: storage.Key{Kind: storage.KindLease, ID: name}, holder: rand.Text()}
+// NewLease returns a lease that is not held yet. All nodes name it alike.
+func NewLease(store *storage.Store, name string) Lease {
+	return Lease{store: store, key: storage.Key{Kind: storage.KindLease, ID: name}, holder: newHolder()}
 }
 
-// hold takes or renews the lease, and says whether it is ours.
-func (l *lease) hold(ctx context.Context) (bool, error) {
+// Hold takes or renews the lease, and says whether it is ours.
+func (l *Lease) Hold(ctx context.Context) (bool, error) {
 	snap, err := l.store.Read(ctx, storage.SystemPartition, l.key)
 	if err != nil {
 		return false, err
 	}
 	row := snap.Rows[0]
-	if row.Version != 0 && string(row.Value) != l.holder {
+	mine := string(row.Value) == l.holder
+	if row.Version != 0 && !mine && !gone(string(row.Value)) {
 		l.version = 0
 		return false, nil
 	}
 	l.taken = row.Version == 0 || row.Version != l.version
-	if row.Version != 0 && row.Expires.Sub(snap.Now) > leaseTime/4*3 {
+	if mine && row.Version != 0 && row.Expires.Sub(snap.Now) > leaseTime/4*3 {
 		l.version = row.Version
 		return true, nil
 	}
@@ -64,9 +67,9 @@ func (l *lease) hold(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// release gives the lease back, so that another node need not wait for its
+// Release gives the lease back, so that another node need not wait for its
 // end.
-func (l *lease) release(ctx context.Context) {
+func (l *Lease) Release(ctx context.Context) {
 	if l.version == 0 {
 		return
 	}

@@ -39,8 +39,9 @@ const (
 type Publisher struct {
 	store *storage.Store
 	log   *slog.Logger
-	lease lease
+	lease Lease
 	subs  []*subscription
+	rows  []func(storage.Event) []storage.Put
 
 	trouble    bool // the store failed last time, and the log says so
 	unreadable bool // likewise for an event that cannot be decoded
@@ -48,7 +49,7 @@ type Publisher struct {
 
 // NewPublisher returns a publisher that has no subscribers yet.
 func NewPublisher(store *storage.Store, log *slog.Logger) *Publisher {
-	return &Publisher{store: store, log: log, lease: newLease(store, "events")}
+	return &Publisher{store: store, log: log, lease: NewLease(store, "events")}
 }
 
 // Subscribe adds a subscriber, before Run. Its name stays the same for ever:
@@ -57,12 +58,20 @@ func (p *Publisher) Subscribe(name string, s Subscriber) {
 	p.subs = append(p.subs, &subscription{name: name, take: s, log: p.log})
 }
 
+// Follow adds a subscriber that is not told: the rows that it makes of an event
+// are written by the commit that takes the event out of the outbox, once for
+// each event. It is for what takes long, and works on rows of its own. Their
+// keys have to be new with the event.
+func (p *Publisher) Follow(rows func(storage.Event) []storage.Put) {
+	p.rows = append(p.rows, rows)
+}
+
 // Run publishes until ctx ends.
 func (p *Publisher) Run(ctx context.Context) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 		defer cancel()
-		p.lease.release(ctx)
+		p.lease.Release(ctx)
 	}()
 	for ctx.Err() == nil {
 		changed := p.store.Changed()
@@ -131,7 +140,7 @@ func (p *Publisher) busy(ctx context.Context) (bool, error) {
 // hold makes sure of the lease. What is remembered of the queues is worth
 // nothing once another node may have worked on them.
 func (p *Publisher) hold(ctx context.Context) (bool, error) {
-	held, err := p.lease.hold(ctx)
+	held, err := p.lease.Hold(ctx)
 	if held && p.lease.taken {
 		for _, s := range p.subs {
 			s.restart()
@@ -220,7 +229,12 @@ func (p *Publisher) handle(ctx context.Context, page storage.Page, subs []*subsc
 			break
 		}
 		if fresh || len(e.Owed) < before {
-			note(changes, row, e)
+			c := note(changes, row, e)
+			for _, rows := range p.rows {
+				if fresh {
+					c.Puts = append(c.Puts, rows(e.Event)...)
+				}
+			}
 		}
 	}
 	return errors.Join(p.commit(ctx, changes), ctx.Err())
@@ -237,7 +251,7 @@ func (p *Publisher) skip(err error) {
 // note adds what becomes of an event to the change of its partition. The check
 // keeps a publisher that has lost its lease without noticing from bringing
 // back an event that the next one has dealt with.
-func note(changes map[storage.Partition]*storage.Change, row storage.Row, e queued) {
+func note(changes map[storage.Partition]*storage.Change, row storage.Row, e queued) *storage.Change {
 	c := changes[row.Partition]
 	if c == nil {
 		c = &storage.Change{Partition: row.Partition}
@@ -246,13 +260,14 @@ func note(changes map[storage.Partition]*storage.Change, row storage.Row, e queu
 	c.Checks = append(c.Checks, storage.Check{Key: row.Key, Version: row.Version})
 	if len(e.Owed) == 0 {
 		c.Deletes = append(c.Deletes, row.Key)
-		return
+		return c
 	}
 	put := storage.Put{Key: row.Key, Value: storage.Encode(e), Expires: row.Expires}
 	for _, name := range e.Owed {
 		put.Index = append(put.Index, storage.Entry{Name: queueOf(name), Sort: e.ID})
 	}
 	c.Puts = append(c.Puts, put)
+	return c
 }
 
 // commit writes the changes of several partitions side by side.

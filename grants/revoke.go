@@ -97,6 +97,7 @@ func (s *Service) revokeAccess(ctx context.Context, c accessClaims) (done Revoke
 		ses.Live = slices.Delete(slices.Clone(ses.Live), i, i+1)
 		e := events.New(events.TokenRevoked, now)
 		e.Subject, e.Session, e.ClientID, e.Actor = ses.Subject, ses.ID, ses.ClientID, "client:"+ses.ClientID
+		e.Note = "jti " + c.ID
 		_, err = s.Store.Commit(ctx, storage.Change{
 			Partition: storage.UserPartition(ses.Subject),
 			Checks:    []storage.Check{rec.Check(storage.SessionKey(ses.ID))},
@@ -121,6 +122,7 @@ func (s *Service) revokeMachine(ctx context.Context, c accessClaims) (Revoked, e
 	}
 	e := events.New(events.TokenRevoked, now)
 	e.Subject, e.ClientID, e.Actor = c.Subject, c.ClientID, "client:"+c.ClientID
+	e.Note = "jti " + c.ID
 	_, err = s.Store.Commit(ctx, storage.Change{
 		Partition: storage.ClientPartition(c.ClientID),
 		Checks:    []storage.Check{{Key: put.Key}},

@@ -4,7 +4,8 @@
 // Such an address is an attempt to have the server call its own neighbours
 // until shown otherwise. So each connection is checked by the address that is
 // really dialled, after the name was resolved ([Config.Allow] names the
-// private networks that may be called); only https is spoken; redirects are
+// private networks that may be called); only https is spoken, except to those
+// networks where the caller asks for it; redirects are
 // not followed, since each would be a new address of somebody's choice; the
 // proxy settings of the environment do not count; time and size are bounded.
 //
@@ -45,6 +46,24 @@ type Config struct {
 	MaxBytes int64
 	// RootCAs are the certificate authorities to trust: those of the system.
 	RootCAs *x509.CertPool
+	// Plain lets http be spoken too, but only to the networks of Allow, which
+	// the operator vouches for.
+	Plain bool
+	// Idle is how many unused connections to one host are kept: 2.
+	Idle int
+	// Resolver looks names up: that of the system.
+	Resolver *net.Resolver
+}
+
+// Permits reports whether an address may be called, over http or https.
+func (c Config) Permits(addr netip.Addr, plain bool) bool {
+	addr = addr.Unmap().WithZone("")
+	for _, p := range c.Allow {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return !plain && public(addr)
 }
 
 // NewClient makes a client that keeps the bounds. An answer of 3xx is handed
@@ -56,37 +75,46 @@ func NewClient(c Config) *http.Client {
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 256 << 10
 	}
-	dialer := &net.Dialer{Timeout: c.Timeout, ControlContext: c.control}
+	t := &transport{maxBytes: c.MaxBytes, next: c.transport(false)}
+	if c.Plain {
+		t.plain = c.transport(true)
+	}
 	return &http.Client{
 		Timeout:       c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &transport{maxBytes: c.MaxBytes, next: &http.Transport{
-			Proxy:                  nil,
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12},
-			ForceAttemptHTTP2:      true,
-			MaxIdleConns:           16,
-			IdleConnTimeout:        30 * time.Second,
-			MaxResponseHeaderBytes: 32 << 10,
-			DisableCompression:     true, // so that the bound counts what arrives
-		}},
+		Transport:     t,
+	}
+}
+
+// transport has connections of its own for http, so that none that was dialled
+// under the rules of https serves it.
+func (c Config) transport(plain bool) *http.Transport {
+	dialer := &net.Dialer{Timeout: c.Timeout, Resolver: c.Resolver}
+	dialer.ControlContext = func(_ context.Context, network, address string, _ syscall.RawConn) error {
+		return c.control(network, address, plain)
+	}
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           16,
+		MaxIdleConnsPerHost:    c.Idle,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 32 << 10,
+		DisableCompression:     true, // so that the bound counts what arrives
 	}
 }
 
 // control sees each address just before it is connected to: a name that
 // answers differently the second time (DNS rebinding) gains nothing.
-func (c Config) control(_ context.Context, network, address string, _ syscall.RawConn) error {
+func (c Config) control(network, address string, plain bool) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil || network != "tcp4" && network != "tcp6" {
 		return fmt.Errorf("%w: %s %s", ErrAddress, network, address)
 	}
-	addr := ap.Addr().Unmap()
-	for _, p := range c.Allow {
-		if p.Contains(addr.WithZone("")) {
-			return nil
-		}
-	}
-	if !public(addr) {
+	// A zone names a network card of this machine: never public.
+	if addr := ap.Addr().Unmap(); !c.Permits(addr, plain) || addr.Zone() != "" && !c.Permits(addr, true) {
 		return fmt.Errorf("%w: %s", ErrAddress, addr)
 	}
 	return nil
@@ -94,28 +122,43 @@ func (c Config) control(_ context.Context, network, address string, _ syscall.Ra
 
 // transport refuses what is not https and bounds the body.
 type transport struct {
-	next     *http.Transport
-	maxBytes int64
+	next, plain *http.Transport
+	maxBytes    int64
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" {
+	next := t.next
+	if r.URL.Scheme == "http" && t.plain != nil {
+		next = t.plain
+	} else if r.URL.Scheme != "https" {
 		return nil, ErrScheme
 	}
-	resp, err := t.next.RoundTrip(r)
+	resp, err := next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
 	if resp.ContentLength > t.maxBytes {
 		resp.Body.Close()
-		return nil, ErrTooLarge
+		resp.Body = tooLarge{} // the status may be all that the caller needs
+		return resp, nil
 	}
 	resp.Body = &boundedBody{resp.Body, t.maxBytes}
 	return resp, nil
 }
 
 // CloseIdleConnections lets http.Client pass the call on.
-func (t *transport) CloseIdleConnections() { t.next.CloseIdleConnections() }
+func (t *transport) CloseIdleConnections() {
+	t.next.CloseIdleConnections()
+	if t.plain != nil {
+		t.plain.CloseIdleConnections()
+	}
+}
+
+// tooLarge is a body that was announced as longer than the bound.
+type tooLarge struct{}
+
+func (tooLarge) Read([]byte) (int, error) { return 0, ErrTooLarge }
+func (tooLarge) Close() error             { return nil }
 
 // boundedBody fails where io.LimitReader would end: a cut answer must not
 // look like a whole one.

@@ -10,17 +10,20 @@ import (
 	"github.com/gorilla/mux"
 
 	"jeton/accounts"
+	"jeton/events/webhooks"
 	"jeton/grants"
 )
 
-// Admin is the administration of users, clients, sessions and keys as JSON. It
-// has one set of routes and several doors to it: a door decides who may come
+// Admin is the administration of users, clients, sessions, keys and webhooks as
+// JSON. It has one set of routes and several doors to it: a door decides who may come
 // in and says who it is, the routes are the same behind each. Without a door
 // in front they refuse everything.
 type Admin struct {
 	Users   *accounts.Users
 	Clients *accounts.Clients
 	Grants  *grants.Service
+	// Webhooks are those that are told of events.
+	Webhooks *webhooks.Queues
 	// Source says where a request came from, for events; nil says nothing.
 	Source func(*http.Request) grants.Source
 }
@@ -89,6 +92,10 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/keys/import", methods{http.MethodPost: a.importKey})
 	at("/keys/rewrap", methods{http.MethodPost: a.rewrapKeys})
 	at("/keys/{kid}", methods{http.MethodDelete: a.removeKey})
+	at("/webhooks", methods{http.MethodGet: a.listWebhooks})
+	at("/webhooks/{webhook}/retry", methods{http.MethodPost: a.retryLetters})
+	at("/webhooks/{webhook}/dead-letters", methods{http.MethodGet: a.listLetters, http.MethodDelete: a.dropLetters})
+	at("/webhooks/{webhook}/dead-letters/{jti}", methods{http.MethodDelete: a.dropLetter})
 	r.PathPrefix(adminPath).HandlerFunc(notFound)
 }
 

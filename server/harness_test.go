@@ -20,6 +20,7 @@ import (
 	"jeton/clients"
 	"jeton/events/lists"
 	"jeton/events/status"
+	"jeton/events/webhooks"
 	"jeton/grants"
 	"jeton/keys"
 	"jeton/passwords"
@@ -66,6 +67,7 @@ type options struct {
 	outbound *http.Client
 	throttle bool // most tests fail on purpose, and are not to be slowed
 	scopes   []string
+	webhooks []webhooks.Webhook
 }
 
 // node is a whole server on a real store, reached over HTTP.
@@ -175,8 +177,13 @@ func bare(t testing.TB, o options) *node {
 	must(t, err)
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
+<<<<<<< HEAD
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants}
 	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
+=======
+	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}}, n.grants, auth, docs, admin)
+>>>>>>> main
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() { n.lists.Close(); web.Close(); places.Close(); ring.Close(); n.store.Close() })

@@ -17,6 +17,7 @@ import (
 
 	"jeton/clients"
 	"jeton/events/lists"
+	"jeton/events/webhooks"
 	"jeton/grants"
 	wellknown "jeton/well-known"
 )
@@ -33,10 +34,15 @@ type Config struct {
 	Requests RequestLog
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
+<<<<<<< HEAD
 	// ServiceName is what the pages call this server, ScopeWords what they say
 	// of scopes.
 	ServiceName string
 	ScopeWords  map[string]string
+=======
+	// Webhooks delivers events, nil where nothing is delivered.
+	Webhooks *webhooks.Dispatcher
+>>>>>>> main
 }
 
 // Server answers OAuth requests.
@@ -64,6 +70,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), origin: u.Scheme + "://" + u.Host, https: u.Scheme == "https", grants: g, clients: auth,
 		docs: docs, admin: admin, metrics: newMetrics(g, cfg.Lists),
+	}
+	if cfg.Webhooks != nil {
+		s.metrics.registry.MustRegister(newWebhookMetrics(cfg.Webhooks))
 	}
 	s.library = newLibrary(g)
 	admin.Source = s.sourceOf

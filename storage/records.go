@@ -342,6 +342,36 @@ type Event struct {
 	Report   string    `json:"report,omitempty"`
 }
 
+// Delivery is an event that a webhook has to be told of. It is written by the
+// commit that publishes the event, into the event's partition, and deleted when
+// the receiver has taken it. One that is given up is a dead letter.
+type Delivery struct {
+	Webhook string `json:"webhook"`
+	Event   Event  `json:"event"`
+	// Since is when it was queued, Due when it is tried next, Attempts how
+	// often it was tried since it was queued, Tried when it was last, Error what
+	// came of that.
+	Since    time.Time `json:"since"`
+	Due      time.Time `json:"due"`
+	Attempts int       `json:"attempts,omitempty"`
+	Tried    time.Time `json:"tried,omitzero"`
+	Error    string    `json:"error,omitempty"`
+	// Dead is when it was given up, zero for one that is still tried.
+	Dead time.Time `json:"dead,omitzero"`
+}
+
+// WebhookState is how a webhook fares, in [WebhookPartition].
+type WebhookState struct {
+	Name string `json:"name"`
+	// Failing is since when nothing was taken, zero while all is well, Error
+	// why.
+	Failing time.Time `json:"failing,omitzero"`
+	Error   string    `json:"error,omitempty"`
+	// Dropped counts the dead letters that were removed to bound their number
+	// and age.
+	Dropped uint64 `json:"dropped,omitempty"`
+}
+
 // The kinds of rows.
 const (
 	KindUser    = "user"
@@ -358,6 +388,9 @@ const (
 	KindReport  = "report"
 	KindSystem  = "system"
 	KindLease   = "lease"
+
+	KindDelivery     = "delivery"
+	KindWebhookState = "webhook"
 
 	KindKeyReaders = "keyreaders" // who fetches the key set from one process
 )

@@ -54,6 +54,10 @@ func NamePartition(name string) Partition { return Partition("n/" + name) }
 // ListPartition holds one status list: which of its blocks are leased.
 func ListPartition(list string) Partition { return Partition("l/" + list) }
 
+// WebhookPartition holds what is known of one webhook. What it has to be told
+// lies with the events.
+func WebhookPartition(name string) Partition { return Partition("w/" + name) }
+
 // KeyPartition holds the key ring.
 const KeyPartition Partition = "k"
 

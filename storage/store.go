@@ -74,6 +74,7 @@ const (
 	IndexKeys       = "keys"       // the key ring and its keys
 	IndexKeyReaders = "keyreaders" // who fetches the key set
 	IndexOrigins    = "origins"    // clients by "origin id" of each CORS origin
+	IndexWebhooks   = "webhooks"   // the states of webhooks by name
 )
 
 // ClientIndex are the index entries of a client's row.
@@ -94,6 +95,12 @@ func IndexLive(clientID string) string { return "live/" + clientID }
 
 // IndexRevoked lists the revoked places of one status list by index.
 func IndexRevoked(list uint32) string { return fmt.Sprintf("revoked/%08x", list) }
+
+// IndexPending lists what a webhook has to be told, by when it is due.
+func IndexPending(webhook string) string { return "pending/" + webhook }
+
+// IndexDead lists the dead letters of a webhook by the id of the event.
+func IndexDead(webhook string) string { return "dead/" + webhook }
 
 // Store is a [Backend] with types on its rows, and the two caches that every
 // request needs.

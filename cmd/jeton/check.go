@@ -120,6 +120,7 @@ func (s *Settings) checkServing(wrong *faults) {
 	for _, e := range slices.Concat(s.Clients, s.Users) {
 		e.check(wrong)
 	}
+	s.checkWebhooks(wrong)
 	s.checkPasswords(wrong)
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		add("tls-cert", "--tls-cert and --tls-key belong together: give both")

@@ -97,7 +97,7 @@ func (a *app) printYAML(s *Settings) error {
 	for _, part := range []struct {
 		name    string
 		entries []entry
-	}{{"clients", s.Clients}, {"users", s.Users}} {
+	}{{"clients", s.Clients}, {"users", s.Users}, {"webhooks", s.Webhooks}} {
 		if len(part.entries) == 0 {
 			continue
 		}

@@ -14,12 +14,14 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// configFile is the YAML file: a mapping of settings, and the two lists.
+// configFile is the YAML file: a mapping of settings, and the lists.
 type configFile struct {
 	name    string
 	values  map[string]given
 	clients []entry
 	users   []entry
+
+	webhooks []entry
 }
 
 // given is the text of a setting and the line it stands on.
@@ -92,11 +94,14 @@ func (f *configFile) read(v *ast.MappingValueNode, dir string, wrong *faults) {
 	case key == "users":
 		f.users = f.entries(v.Value, dir, userEntry, wrong)
 		return
+	case key == "webhooks":
+		f.webhooks = f.entries(v.Value, dir, webhookEntry, wrong)
+		return
 	case key == "config":
 		wrong.add(where, "a configuration file cannot name another: use --config or JETON_CONFIG")
 		return
 	}
-	known := []string{"clients", "users"}
+	known := []string{"clients", "users", "webhooks"}
 	for _, row := range table() {
 		known = append(known, row.name)
 	}

@@ -83,7 +83,7 @@ func TestDocsNameEveryCommand(t *testing.T) {
 		})
 	}
 	walk((&app{}).rootCommand())
-	for _, m := range regexp.MustCompile("`jeton ((?:user|client|session|key|config|store) [a-z]+)").FindAllStringSubmatch(doc, -1) {
+	for _, m := range regexp.MustCompile("`jeton ((?:user|client|session|key|webhook|config|store) [a-z-]+)").FindAllStringSubmatch(doc, -1) {
 		cmd, _, err := (&app{}).rootCommand().Find(strings.Fields(m[1]))
 		if err != nil || cmd.CommandPath() != "jeton "+m[1] {
 			t.Errorf("jeton %s is described and is no command", m[1])

@@ -11,8 +11,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// entry is a client or user that the configuration file lists: the members of
-// the admin API's object. Secrets come from files, never from this one.
+// entry is a client, user or webhook that the configuration file lists; of the
+// first two, the members of the admin API's object. Secrets come from files, never from this one.
 type entry struct {
 	where  string
 	dir    string
@@ -42,7 +42,7 @@ var (
 		[]string{"password"}}
 )
 
-// entries reads one of the two lists.
+// entries reads one of the lists.
 func (f *configFile) entries(n ast.Node, dir string, kind entryKind, wrong *faults) []entry {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {

@@ -64,7 +64,7 @@ func load(flags *pflag.FlagSet, environ []string) (*Settings, error) {
 	var file *configFile
 	if name := cmp.Or(typed(flags, "config"), env["config"]); name != nil && *name != "" {
 		file = readConfigFile(*name, &wrong)
-		s.Clients, s.Users = file.clients, file.users
+		s.Clients, s.Users, s.Webhooks = file.clients, file.users, file.webhooks
 	}
 	for _, row := range table() {
 		given, inFile := file.value(row.name)

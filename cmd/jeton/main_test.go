@@ -72,7 +72,7 @@ func runScripts(t *testing.T, dir string, served bool) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
 			"serve": serveCmd, "finish": finishCmd, "die": dieCmd, "hangup": hangupCmd, "logs": logsCmd,
-			"post": postCmd, "get": getCmd,
+			"post": postCmd, "get": getCmd, "receiver": receiverCmd, "deadletters": deadLettersCmd,
 			"await": awaitCmd, "dial": dialCmd, "pair": pairCmd, "metrics": metricsCmd,
 			"printed": printedCmd, "demostore": demoStoreCmd, "newer": newerCmd,
 		},

@@ -14,6 +14,7 @@ import (
 	"jeton/accounts"
 	"jeton/events/lists"
 	"jeton/events/status"
+	"jeton/events/webhooks"
 	"jeton/grants"
 	"jeton/keys"
 	"jeton/passwords"
@@ -32,6 +33,7 @@ type node struct {
 	lists    *lists.Publisher
 	throttle *throttle.Throttle
 	grants   *grants.Service
+	webhooks *webhooks.Dispatcher
 	log      *slog.Logger
 }
 
@@ -98,6 +100,10 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		},
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle, Log: n.log, Now: time.Now,
 	}
+	n.webhooks = webhooks.NewDispatcher(webhooks.Config{
+		Queues: webhooks.Queues{Store: n.store, Hooks: s.webhooks()},
+		Keys:   n.ring, Issuer: issuer, Allow: s.OutboundAllow, Log: n.log,
+	})
 	return nil
 }
 
@@ -130,6 +136,8 @@ func (n *node) accounts() *server.Admin {
 		Users:   &accounts.Users{Store: n.store, Grants: n.grants, Passwords: n.grants.Passwords},
 		Clients: &accounts.Clients{Store: n.store, Grants: n.grants},
 		Grants:  n.grants,
+
+		Webhooks: &n.webhooks.Queues,
 	}
 }
 

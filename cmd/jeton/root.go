@@ -30,7 +30,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	addFlags(root.PersistentFlags(), true)
 	root.AddCommand(a.serveCommand(), a.userCommand(), a.clientCommand(), a.sessionCommand(),
-		a.keyCommand(), a.storeCommand(), a.configCommand(), a.versionCommand())
+		a.keyCommand(), a.webhookCommand(), a.storeCommand(), a.configCommand(), a.versionCommand())
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

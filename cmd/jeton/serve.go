@@ -199,7 +199,9 @@ func (v *service) administer(ctx context.Context, n *node, door http.Handler) er
 	v.background.Go(socket.wait)
 	publisher := events.NewPublisher(n.store, v.log)
 	publisher.Subscribe("audit", events.Audit(v.log.Handler()))
+	publisher.Follow(n.webhooks.Follow)
 	v.background.Go(func() { publisher.Run(ctx) })
+	v.background.Go(func() { n.webhooks.Run(ctx) })
 	v.background.Go(func() { events.NewSweeper(n.store, v.log).Run(ctx) })
 	v.background.Go(func() { n.grants.Finish(ctx) })
 	return nil

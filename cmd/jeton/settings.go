@@ -76,6 +76,8 @@ type Settings struct {
 	// Clients and Users are what the file asks to be made sure of.
 	Clients []entry
 	Users   []entry
+	// Webhooks are those that the file names.
+	Webhooks []entry
 
 	// origin says, by name, where a setting came from: "--listen",
 	// "JETON_LISTEN", "jeton.yaml:3", or nothing for a default.
@@ -192,7 +194,7 @@ func others() []setting {
 		{name: "kdf-time", def: "2", help: "passes over that memory (argon2id t)",
 			value: func(s *Settings) pflag.Value { return &s.KDFTime }},
 
-		{name: "outbound-allow", help: "private address ranges that a client's jwks_uri may be fetched from",
+		{name: "outbound-allow", help: "private address ranges that may be called: a client's jwks_uri, a webhook",
 			value: func(s *Settings) pflag.Value { return &s.OutboundAllow }},
 		{name: "log-format", def: "text", help: "how logs are written",
 			value: func(s *Settings) pflag.Value { s.LogFormat.of = []string{"text", "json"}; return &s.LogFormat }},

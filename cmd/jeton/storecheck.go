@@ -47,6 +47,12 @@ func (c *rowCheck) row(row storage.Row) error {
 	case storage.KindEvent:
 		rec, err := storage.Decode[storage.Event](row)
 		return standing(row, rec.Value.ID == row.ID, err)
+	case storage.KindDelivery:
+		rec, err := storage.Decode[storage.Delivery](row)
+		return standing(row, row.ID == rec.Value.Event.ID+"/"+rec.Value.Webhook, err)
+	case storage.KindWebhookState:
+		rec, err := storage.Decode[storage.WebhookState](row)
+		return standing(row, rec.Value.Name == row.ID && row.Partition == storage.WebhookPartition(row.ID), err)
 	case storage.KindRevoked:
 		rec, err := storage.Decode[storage.RevokedIndex](row)
 		return standing(row, rec.Value.TokenID == row.ID, err)

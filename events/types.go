@@ -1,0 +1,15 @@
+package events
+
+import "slices"
+
+// Types returns the names of all types of events, for those who choose among
+// them.
+func Types() []string { return slices.Clone(types) }
+
+var types = []string{
+	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, PasswordChanged, PasswordReset,
+	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged,
+	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,
+	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,
+	DeadLettersDropped,
+}

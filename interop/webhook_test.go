@@ -1,0 +1,103 @@
+package interop
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jws"
+	"github.com/lestrrat-go/jwx/v3/jwt"
+)
+
+// A receiver that verifies SETs with jwx, against the published key set and for
+// every algorithm. Shown to us as an access token, a SET is worth nothing.
+func TestS12_S14_JWXReceivesWebhooks(t *testing.T) {
+	for _, alg := range algorithms {
+		t.Run(alg, func(t *testing.T) {
+			sets := make(chan string, 100)
+			receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil || r.Header.Get("Content-Type") != "application/secevent+jwt" || r.Header.Get("Authorization") != "Bearer for-the-siem" {
+					t.Errorf("%v %v", err, r.Header)
+				}
+				w.WriteHeader(http.StatusAccepted)
+				sets <- string(body)
+			}))
+			defer receiver.Close()
+			dir := t.TempDir()
+			config := filepath.Join(dir, "jeton.yaml")
+			text := fmt.Sprintf("outbound-allow: [127.0.0.1]\nwebhooks:\n  - name: siem\n    url: %s\n    audience: https://siem.example\n"+
+				"    events: [session_ended]\n    bearer_token_file: token\n", receiver.URL)
+			for name, text := range map[string]string{config: text, filepath.Join(dir, "token"): "for-the-siem\n"} {
+				if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, ctx := newServer(t, "JETON_SIGNING_ALG="+alg, "JETON_CONFIG="+config), contextOf(t)
+			token := s.login(t, ctx)
+			s.run(t, "", "session", "revoke", "--user", username, "--reason", "laptop stolen")
+			set := <-sets
+
+			published, err := jwk.Fetch(ctx, s.jwks())
+			if err != nil {
+				t.Fatal(err)
+			}
+			verified, err := jwt.ParseString(set, jwt.WithKeySet(published), jwt.WithIssuer(s.issuer), jwt.WithAudience("https://siem.example"),
+				jwt.WithRequiredClaim("jti"), jwt.WithRequiredClaim("iat"), jwt.WithRequiredClaim("sub_id"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var happened map[string]any
+			if err := verified.Get("events", &happened); err != nil {
+				t.Error(err)
+			}
+			ended, _ := happened["https://schemas.openid.net/secevent/caep/event-type/session-revoked"].(map[string]any)
+			if ended["initiating_entity"] != "admin" || ended["type"] != "session_ended" {
+				t.Errorf("events %v", happened)
+			}
+			message, err := jws.ParseString(set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			header := message.Signatures()[0].ProtectedHeaders()
+			typ, _ := header.Type()
+			if used, _ := header.Algorithm(); typ != "secevent+jwt" || used.String() != alg {
+				t.Errorf("typ %q, alg %v", typ, used)
+			}
+			if strings.Contains(set, token.AccessToken) || strings.Contains(set, token.RefreshToken) {
+				t.Error("a token is told")
+			}
+			if s.active(t, set) {
+				t.Error("a SET counts as an access token")
+			}
+		})
+	}
+}
+
+// active asks /introspect about a token.
+func (s *server) active(t *testing.T, token string) bool {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.issuer+"/introspect", strings.NewReader(url.Values{"token": {token}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(clientSecret))
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s, %v", resp.StatusCode, body, err)
+	}
+	return strings.Contains(string(body), `"active":true`)
+}
