@@ -177,13 +177,8 @@ func bare(t testing.TB, o options) *node {
 	must(t, err)
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
-<<<<<<< HEAD
-	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
-=======
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}}, n.grants, auth, docs, admin)
->>>>>>> main
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() { n.lists.Close(); web.Close(); places.Close(); ring.Close(); n.store.Close() })

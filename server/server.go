@@ -34,15 +34,12 @@ type Config struct {
 	Requests RequestLog
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
-<<<<<<< HEAD
 	// ServiceName is what the pages call this server, ScopeWords what they say
 	// of scopes.
 	ServiceName string
 	ScopeWords  map[string]string
-=======
 	// Webhooks delivers events, nil where nothing is delivered.
 	Webhooks *webhooks.Dispatcher
->>>>>>> main
 }
 
 // Server answers OAuth requests.

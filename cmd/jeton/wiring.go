@@ -27,14 +27,9 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 		return nil, err
 	}
 	srv, err := server.New(server.Config{
-<<<<<<< HEAD
-		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists,
+		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
 		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
-=======
-		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
-		Requests: server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
->>>>>>> main
 	}, n.grants, auth, docs, n.accounts())
 	if err != nil {
 		return nil, err
