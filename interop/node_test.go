@@ -61,6 +61,7 @@ func TestNode(t *testing.T) {
 	s := newServer(t)
 	for _, file := range []string{
 		"oauth4webapi.test.mjs", "simple-oauth2.test.mjs", "jwks-rsa.test.mjs", "express-oauth2-jwt-bearer.test.mjs",
+		"status-list.test.mjs",
 	} {
 		t.Run(file, func(t *testing.T) { s.runNode(t, file) })
 	}

@@ -1,0 +1,173 @@
+// Status lists (draft-ietf-oauth-status-list): fetched when a token names one,
+// then kept fresh by one request each that waits for a change (RFC 7240).
+import { inflateSync } from 'node:zlib'
+import { compactVerify } from 'jose'
+import { Refusal, algorithms } from './refusal.mjs'
+
+const type = 'statuslist+jwt'
+const mostBits = 4 << 20 // bytes, once inflated: a few can become gigabytes
+const mostBody = 8 << 20
+const mostLists = 100
+const letGo = 5 * 60_000 // a list is followed for so long after a token asked
+const pace = 250 // the least time between two requests for a list
+const atOnce = 1000 // an answer that came sooner has not waited
+
+export class Lists {
+  #held = new Map()
+  constructor(options) { this.options = options }
+
+  // check refuses a token by its place in a list. Its own checks have passed.
+  async check(place) {
+    if (!Number.isSafeInteger(place?.idx) || place.idx < 0 || typeof place.uri !== 'string') throw new Refusal('no place in a status list')
+    const list = this.#list(place.uri)
+    list.used = Date.now()
+    if (!list.live) await Promise.race([list.start(), new Promise((resolve) => setTimeout(resolve, 5000).unref())])
+    const { now } = list
+    if (!now) throw list.gone ? new Refusal('the issuer has no such list') : new Refusal('the status list cannot be had', { status: 503 })
+    const per = 8 / now.width
+    const byte = now.bits[Math.floor(place.idx / per)]
+    if (byte === undefined) throw new Refusal('idx is beyond the list')
+    if ((byte >> (place.idx % per * now.width)) & ((1 << now.width) - 1)) throw new Refusal('revoked') // also where that is known from long ago
+    const over = now.exp !== undefined && Date.now() / 1000 > now.exp + this.options.leeway
+    if (over || Date.now() - now.confirmed > this.options.staleAfter) throw new Refusal('the status list is too old', { status: 503 })
+  }
+
+  #list(uri) {
+    let list = this.#held.get(uri)
+    if (list) return list
+    // Only at the issuer's origin: a token must not choose whom we ask.
+    const url = URL.canParse(uri) && new URL(uri)
+    if (!url || url.origin !== new URL(this.options.issuer).origin || url.username || url.password || /[?#]/.test(uri)) {
+      throw new Refusal('the status list is not at the issuer')
+    }
+    if (this.#held.size >= mostLists) {
+      const oldest = [...this.#held.values()].reduce((a, b) => (a.used < b.used ? a : b))
+      this.#held.delete(oldest.uri)
+      oldest.stop()
+    }
+    list = new List(uri, this.options)
+    this.#held.set(uri, list)
+    return list
+  }
+
+  close() { for (const list of this.#held.values()) list.stop() }
+}
+
+class List {
+  used = 0
+  live = false // it is followed, and an answer has come
+  gone = false
+  #first
+  #abort = new AbortController()
+  constructor(uri, options) { Object.assign(this, { uri, options }) }
+
+  stop() { this.#abort.abort() }
+
+  // start follows the list; it resolves at the first answer, good or bad.
+  start() {
+    this.#first ??= new Promise((resolve) => this.#follow(resolve))
+    return this.#first
+  }
+
+  async #follow(first) {
+    for (let failures = 0, waits = false; !this.#abort.signal.aborted; waits = true) {
+      const begun = Date.now()
+      let pause
+      try {
+        const soon = await this.#ask(waits)
+        failures = 0
+        pause = soon ? Math.max(0, begun + pace - Date.now()) : (this.now.ttl ?? 15) * 1000 * (0.8 + 0.2 * Math.random())
+      } catch (error) {
+        if (++failures === 2) console.error(`${this.uri} cannot be refreshed: ${error.message}`)
+        pause = Math.min(500 * 2 ** (failures - 1), 10_000) * (0.7 + 0.3 * Math.random())
+      }
+      this.live = true
+      first()
+      await new Promise((resolve) => setTimeout(resolve, pause))
+      if (Date.now() - this.used > letGo) break // what is known stays, nobody follows it
+    }
+    this.live = false
+    this.#first = undefined
+  }
+
+  // ask makes one request. It returns whether the next one may follow at once.
+  async #ask(mayWait) {
+    const known = this.now
+    const headers = { Accept: `application/${type}`, 'Cache-Control': 'no-cache' }
+    if (known?.etag) headers['If-None-Match'] = known.etag
+    if (known?.etag && mayWait) headers.Prefer = 'wait=50'
+    const begun = Date.now()
+    const signal = AbortSignal.any
+      ? AbortSignal.any([this.#abort.signal, AbortSignal.timeout(headers.Prefer ? 60_000 : 10_000)])
+      : this.#abort.signal // Node.js 18: the server ends a wait
+    const response = await fetch(this.uri, { headers, signal, redirect: 'error' })
+    this.gone = response.status === 404 || response.status === 410
+    let changed = false
+    if (response.status === 304 && known) {
+      if (known.exp !== undefined && Date.now() / 1000 > known.exp + this.options.leeway) {
+        known.etag = undefined
+        throw new Error('unchanged, and expired')
+      }
+      known.confirmed = Date.now()
+    } else if (response.status === 200) {
+      changed = await this.#take(response, known)
+    } else {
+      await response.body?.cancel()
+      throw new Error(`answered with ${response.status}`)
+    }
+    const waited = response.headers.get('Preference-Applied')?.includes('wait')
+    const varies = response.headers.get('Vary')?.toLowerCase().includes('prefer')
+    return !known || !mayWait || (changed && (waited || varies)) || (waited && Date.now() - begun >= atOnce)
+  }
+
+  // take checks a list that came, and goes by it from now on.
+  async #take(response, known) {
+    if (response.headers.get('Content-Type') !== `application/${type}`) throw new Error('not a status list')
+    const { payload, protectedHeader } = await compactVerify(await bounded(response), await this.options.keys(), { algorithms })
+    if (protectedHeader.typ?.toLowerCase().replace(/^application\//, '') !== type) throw new Error('typ is not that of a status list')
+    const claims = JSON.parse(new TextDecoder().decode(payload))
+    const { sub, iat, exp, ttl, status_list: { bits: width, lst } } = claims
+    const now = Date.now() / 1000
+    if (sub !== this.uri) throw new Error('sub is not its address')
+    if (typeof iat !== 'number' || iat > now + this.options.leeway) throw new Error('iat is missing or in the future')
+    if (exp !== undefined && !(now < exp + this.options.leeway)) throw new Error('expired')
+    if (ttl !== undefined && !(ttl > 0)) throw new Error('ttl is not positive')
+    if (![1, 2, 4, 8].includes(width)) throw new Error('bits are not 1, 2, 4 or 8')
+    // zlib with a bound, which also checks the Adler-32 at its end.
+    const bits = inflateSync(Buffer.from(lst, 'base64url'), { maxOutputLength: mostBits })
+    let changed = !known
+    if (known) {
+      // Equal ones are usual, since iat is rounded down; an older one is a replay.
+      if (iat < known.iat || width !== known.width || bits.length < known.bits.length) throw new Error('older or smaller than the list at hand')
+      changed = keepInvalid(known, bits, width)
+    }
+    this.now = { bits, width, iat, exp, ttl: ttl && Math.min(Math.max(ttl, 1), 300), etag: response.headers.get('ETag'), confirmed: Date.now() }
+    return changed
+  }
+}
+
+// keepInvalid sets what was invalid (1) before, for ever. It returns whether
+// any status is another one.
+function keepInvalid(known, bits, width) {
+  const mask = (1 << width) - 1
+  let changed = bits.length > known.bits.length
+  known.bits.forEach((was, i) => {
+    if (was === bits[i]) return
+    for (let shift = 0; shift < 8; shift += width) {
+      if (((was >> shift) & mask) === 1) bits[i] = (bits[i] & ~(mask << shift)) | (1 << shift)
+    }
+    changed ||= was !== bits[i]
+  })
+  return changed
+}
+
+// bounded reads a body that is not longer than a list can be.
+async function bounded(response) {
+  const parts = []
+  let length = 0
+  for await (const part of response.body) {
+    if ((length += part.length) > mostBody) throw new Error('too long')
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString('latin1')
+}

@@ -1,0 +1,184 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// waitTime is what a request for a list waits for a change (RFC 7240
+	// §4.3); waitSlack is what it may take beyond.
+	waitTime  = 50 * time.Second
+	waitSlack = 10 * time.Second
+	// pace is the least time between two requests for a list.
+	pace = 250 * time.Millisecond
+	// atOnce is what an answer takes that cannot have waited. Nothing is
+	// asked again at once after one that brought nothing new.
+	atOnce   = time.Second
+	ttlLeast = time.Second
+	ttlUsual = 15 * time.Second
+)
+
+var errGone = errors.New("the issuer has no such status list")
+
+// follow keeps a list fresh for as long as tokens ask for it. There is one
+// request at a time.
+func (l *list) follow(ctx context.Context) {
+	defer l.stop()
+	for first := true; ; first = false {
+		begun := time.Now()
+		soon, err := l.ask(ctx, !first)
+		d := l.note(ctx, err)
+		if first {
+			l.live.Store(true)
+			close(l.first)
+		}
+		switch {
+		case err != nil:
+		case soon:
+			d = pace - time.Since(begun)
+		default:
+			d = jitter(l.ttl())
+		}
+		if !pause(ctx, d) || l.rest() {
+			return
+		}
+	}
+}
+
+// rest ends the following of a list that nobody asks for any more.
+func (l *list) rest() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Now().Unix()-l.used.Load() < int64(letGo.Seconds()) {
+		return false
+	}
+	l.live.Store(false)
+	l.first = nil
+	return true
+}
+
+// note remembers how a request went, and says how long to wait if it failed.
+func (l *list) note(ctx context.Context, err error) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting, l.err = false, err
+	if err == nil {
+		if l.failed >= tellAfter {
+			l.v.o.Log.Info("a status list can be refreshed again", "uri", l.uri)
+		}
+		l.failed = 0
+		return 0
+	}
+	if ctx.Err() != nil {
+		return 0
+	}
+	if l.failed, l.total = l.failed+1, l.total+1; l.failed == tellAfter {
+		l.v.o.Log.Warn("a status list cannot be refreshed: tokens are judged by what is known, as long as that may be", "uri", l.uri, "error", err)
+	}
+	return backoff(l.failed, err)
+}
+
+func (l *list) ttl() time.Duration {
+	if e := l.now.Load(); e != nil && e.ttl > 0 {
+		return max(e.ttl, ttlLeast)
+	}
+	return ttlUsual
+}
+
+// ask makes one request, which waits for a change if it may. soon says that
+// the next one may follow at once, since it will wait or bring something new.
+func (l *list) ask(ctx context.Context, mayWait bool) (soon bool, err error) {
+	known := l.now.Load()
+	header := http.Header{"Accept": {"application/" + typeList}, "Cache-Control": {"no-cache"}}
+	limit := fetchTime
+	if known != nil && known.etag != "" {
+		header.Set("If-None-Match", known.etag)
+		if mayWait && !l.v.o.NoWait {
+			header.Set("Prefer", "wait="+strconv.Itoa(int(waitTime.Seconds())))
+			limit = waitTime + waitSlack
+			l.mu.Lock()
+			l.waiting = true
+			l.mu.Unlock()
+		}
+	}
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	a, err := l.v.get(ctx, l.uri, header, mostList)
+	if err != nil {
+		return false, err
+	}
+	l.gone.Store(a.status == http.StatusNotFound || a.status == http.StatusGone)
+	changed := false
+	switch {
+	case l.gone.Load():
+		return false, errGone
+	case a.status == http.StatusNotModified && header.Get("If-None-Match") != "":
+		err = l.confirm(known)
+	case a.status == http.StatusOK:
+		changed, err = l.take(ctx, a, known)
+	default:
+		err = a.unexpected(l.uri)
+	}
+	if err != nil || l.v.o.NoWait {
+		return false, err
+	}
+	// One that knows the preference says so by one header or the other.
+	waits := strings.Contains(strings.Join(a.header.Values("Preference-Applied"), ","), "wait")
+	varies := strings.Contains(strings.ToLower(strings.Join(a.header.Values("Vary"), ",")), "prefer")
+	return known == nil || !mayWait || changed && (waits || varies) || waits && time.Since(begun) >= atOnce, nil
+}
+
+// confirm notes that a list is still what it was. One that has expired is not
+// made younger by that: it is asked for as a whole.
+func (l *list) confirm(known *edition) error {
+	again := *known
+	if now := time.Now(); known.expires > 0 && seconds(now) >= known.expires+l.v.o.Leeway.Seconds() {
+		again.etag = ""
+		l.now.Store(&again)
+		return errors.New("the issuer says that a list is unchanged which has expired")
+	}
+	again.confirmed = time.Now()
+	l.now.Store(&again)
+	return nil
+}
+
+// take checks a list that came, and goes by it from now on.
+func (l *list) take(ctx context.Context, a answer, known *edition) (changed bool, err error) {
+	if typ, _, err := mime.ParseMediaType(a.header.Get("Content-Type")); err != nil || typ != "application/"+typeList {
+		return false, fmt.Errorf("the status list came as %.50q, not as application/%s", a.header.Get("Content-Type"), typeList)
+	}
+	c, err := parseCompact(string(a.body), mostList)
+	if err != nil {
+		return false, refused(err)
+	}
+	stale, err := l.v.checkSignature(ctx, &c, typeList)
+	if err == nil && stale > 0 { // the issuer is back, and its keys may be had again too
+		if err = l.v.keys.refresh(ctx); err == nil {
+			_, err = l.v.checkSignature(ctx, &c, typeList)
+		}
+	}
+	if err != nil {
+		return false, refused(err)
+	}
+	e, err := l.v.parseList(&c, l.uri, time.Now())
+	if err != nil {
+		return false, refused(err)
+	}
+	if changed, err = e.after(known); err != nil {
+		return false, refused(err)
+	}
+	e.etag = a.header.Get("ETag")
+	l.now.Store(e)
+	return changed, nil
+}
+
+// refused says what was wrong with a list. Its reason is no token's.
+func refused(err error) error { return fmt.Errorf("the status list was refused: %v", err) }
