@@ -21,7 +21,8 @@ import (
 // replaced without knowing who stands on it.
 var layers = [][]string{
 	{"measure", "fixedjson"},
-	{"storage", "outbound", "pages"}, // outbound and pages know nothing of Jeton; clients and webhooks call through the one, server draws with the other
+	{"pages"}, // HTML alone
+	{"storage", "storage/mark", "outbound"}, // outbound knows nothing of Jeton; clients and webhooks call through it
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
 	{"events/status"},

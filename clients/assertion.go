@@ -164,6 +164,13 @@ func (a *Authenticator) spend(ctx context.Context, as assertion) error {
 	if err != nil {
 		return err
 	}
+	system, err := a.store.CachedSystem(ctx)
+	if err != nil {
+		return fmt.Errorf("clients: asking the store whether it was restored: %w", err)
+	}
+	if a.mayBeSpent(as.claims, exp, system.Value.Restored) {
+		return refuse("the assertion may have been used before the store was restored")
+	}
 	sum := sha256.Sum256([]byte(as.claims["jti"].(string)))
 	key := storage.Key{Kind: storage.KindUsedJTI, ID: base64.RawURLEncoding.EncodeToString(sum[:])}
 	// Not Store.Commit, which forgets the cached client of the partition: the
@@ -203,6 +210,16 @@ func (a *Authenticator) checkTimes(claims map[string]any, now time.Time) (time.T
 		}
 	}
 	return exp, nil
+}
+
+// mayBeSpent reports whether an assertion is old enough to have been used at a
+// time of which a restored store knows nothing.
+func (a *Authenticator) mayBeSpent(claims map[string]any, exp time.Time, restored *storage.Restored) bool {
+	if restored == nil || exp.After(restored.At.Add(a.assertionLife+2*expLeeway)) {
+		return false
+	}
+	issued, ok := numericDate(claims["iat"])
+	return !ok || !issued.After(restored.At)
 }
 
 // numericDate reads seconds since 1970 (RFC 7519 §2) within the years that

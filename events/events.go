@@ -58,6 +58,7 @@ const (
 
 	MasterKeyChanged = "master_key_changed"
 
+	StoreRestored      = "store_restored"
 	DeadLettersDropped = "dead_letters_dropped" // by hand
 )
 

@@ -11,5 +11,5 @@ var types = []string{
 	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged,
 	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,
 	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,
-	DeadLettersDropped,
+	StoreRestored, DeadLettersDropped,
 }

@@ -26,7 +26,7 @@ const (
 // serveDemo serves a store in a temporary directory, which is removed at the
 // end.
 func (a *app) serveDemo(ctx context.Context, s *Settings) error {
-	for _, name := range []string{"store", "master-key-file", "admin-socket"} {
+	for _, name := range []string{"store", "mark-file", "master-key-file", "admin-socket"} {
 		if s.origin[name] == "--"+name {
 			return usagef("--demo brings a store of its own, which is thrown away: leave out --%s, or leave out --demo to keep what you do", name)
 		}
@@ -40,7 +40,7 @@ func (a *app) serveDemo(ctx context.Context, s *Settings) error {
 	}
 	defer os.RemoveAll(dir)
 	// What the environment says is for another store.
-	s.Store, s.MasterKeyFile, s.AdminSocket, s.masterKey = text("sqlite:"+filepath.Join(dir, "jeton.db")), "", "", ""
+	s.Store, s.MarkFile, s.MasterKeyFile, s.AdminSocket, s.masterKey = text("sqlite:"+filepath.Join(dir, "jeton.db")), "", "", "", ""
 	if s.origin["metrics-listen"] == "" {
 		s.MetricsListen = "off" // the port may be another server's
 	}

@@ -68,7 +68,7 @@ func (a *app) rehearse(ctx context.Context, s *Settings) error {
 	}
 	defer os.RemoveAll(dir)
 	trial := *s
-	trial.Store, trial.MasterKeyFile, trial.masterKey = text("sqlite:"+filepath.Join(dir, "jeton.db")), "", ""
+	trial.Store, trial.MarkFile, trial.MasterKeyFile, trial.masterKey = text("sqlite:"+filepath.Join(dir, "jeton.db")), "", "", ""
 	trial.SigningAlg.word = "ES256" // nothing is signed, and these keys are quickly made
 	n, err := openNode(ctx, &trial, s.issuer(nil), slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -40,23 +40,28 @@ type node struct {
 // openNode opens the store and what stands on it. What it cannot open it leaves
 // as it was.
 func openNode(ctx context.Context, s *Settings, issuer string, log *slog.Logger) (*node, error) {
-	n := &node{log: log}
 	file, err := sqliteFile(s.Store.String())
 	if err != nil {
 		return nil, err
 	}
 	fresh := storeIdentity(file) == ""
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: file})
-	if err != nil {
-		return nil, storeError(file, err)
+	n, err := openNodeOn(ctx, s, issuer, log, sqlite.Options{Path: file, Mark: s.MarkFile.String(), Log: log})
+	if err == nil && fresh {
+		log.Info("began a new store", "file", file)
 	}
-	n.store = storage.New(backend)
+	return n, err
+}
+
+// openNodeOn is openNode on a file that need not be the store of the settings.
+func openNodeOn(ctx context.Context, s *Settings, issuer string, log *slog.Logger, o sqlite.Options) (*node, error) {
+	backend, err := sqlite.Open(ctx, o)
+	if err != nil {
+		return nil, storeError(o.Path, err)
+	}
+	n := &node{log: log, store: storage.New(backend)}
 	if err := n.build(ctx, s, issuer); err != nil {
 		n.close()
 		return nil, err
-	}
-	if fresh {
-		n.log.Info("began a new store", "file", file)
 	}
 	return n, nil
 }

@@ -18,6 +18,7 @@ type Settings struct {
 	Store         text
 	MasterKeyFile path
 	AdminSocket   path
+	MarkFile      path
 	JSON          yesno
 
 	// Who is served, and where.
@@ -114,6 +115,8 @@ func places() []setting {
 			value: func(s *Settings) pflag.Value { return &s.MasterKeyFile }},
 		{name: "admin-socket", everywhere: true, help: "where commands reach the server (default: admin.sock beside the SQLite file)",
 			value: func(s *Settings) pflag.Value { return &s.AdminSocket }},
+		{name: "mark-file", everywhere: true, help: "where it is kept how far the store has come, so that an old copy is not taken for it (default: beside the SQLite file, with .mark)",
+			value: func(s *Settings) pflag.Value { return &s.MarkFile }},
 		{name: "json", def: "false", everywhere: true, help: "answer in JSON",
 			value: func(s *Settings) pflag.Value { return &s.JSON }},
 

@@ -14,11 +14,12 @@ import (
 )
 
 // storeCommand looks after the store itself. Unlike the others its commands go
-// to the file and not to the server: they neither change it nor mind who uses
-// it, and a check of a damaged file, or of a backup, has no server to ask.
+// to the file and not to the server. Backup and check neither change it nor
+// mind who uses it, and a check of a damaged file, or of a backup, has no
+// server to ask; restore wants it for itself.
 func (a *app) storeCommand() *cobra.Command {
-	return group(&cobra.Command{Use: "store", Short: "Back up the store and look it over"},
-		a.storeBackup(), a.storeCheck())
+	return group(&cobra.Command{Use: "store", Short: "Back up the store, restore it and look it over"},
+		a.storeBackup(), a.storeRestore(), a.storeCheck())
 }
 
 // existing is the file of a store that is there.
@@ -99,24 +100,13 @@ func (a *app) checkStore(ctx context.Context, s *Settings) error {
 	if err != nil {
 		return err
 	}
-	check := newRowCheck(master)
-	wrong, err := sqlite.Inspect(ctx, file, check.row)
+	check, err := examine(ctx, file, master)
 	if err != nil {
 		return err
 	}
-	wrong = append(wrong, check.missing()...)
-	for i := range wrong {
-		wrong[i] = packagePrefix.ReplaceAllString(wrong[i], "$1")
-	}
 	out := &output{w: a.stdout, json: bool(s.JSON)}
-	if err := out.checked(file, check.records, wrong); err != nil {
+	if err := out.checked(file, check.records, check.wrong); err != nil {
 		return err
 	}
-	if check.foreign {
-		return errors.New("the key ring does not open with this master key: give the one of this store with --master-key-file or JETON_MASTER_KEY, or restore a backup")
-	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("the store is damaged (%d faults): restore a backup", len(wrong))
-	}
-	return nil
+	return check.fault()
 }

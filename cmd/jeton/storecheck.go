@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"jeton/grants"
 	"jeton/keys"
 	"jeton/storage"
+	"jeton/storage/sqlite"
 )
 
 // rowCheck looks at rows one by one: that each decodes, stands where it
@@ -19,6 +21,32 @@ type rowCheck struct {
 	master  *keys.MasterKey
 	records map[string]int // by kind
 	foreign bool           // the key ring opens with another master key
+	wrong   []string
+}
+
+// examine looks over every record of a file.
+func examine(ctx context.Context, file string, master *keys.MasterKey) (*rowCheck, error) {
+	c := newRowCheck(master)
+	wrong, err := sqlite.Inspect(ctx, file, c.row)
+	if err != nil {
+		return nil, err
+	}
+	c.wrong = append(wrong, c.missing()...)
+	for i := range c.wrong {
+		c.wrong[i] = packagePrefix.ReplaceAllString(c.wrong[i], "$1")
+	}
+	return c, nil
+}
+
+// fault is what is wrong with the file as a whole.
+func (c *rowCheck) fault() error {
+	switch {
+	case c.foreign:
+		return errors.New("the key ring does not open with this master key: give the one of this store with --master-key-file or JETON_MASTER_KEY, or restore a backup")
+	case len(c.wrong) > 0:
+		return fmt.Errorf("the store is damaged (%d faults): restore a backup", len(c.wrong))
+	}
+	return nil
 }
 
 func newRowCheck(master *keys.MasterKey) *rowCheck {

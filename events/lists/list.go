@@ -1,6 +1,7 @@
 package lists
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,8 +55,15 @@ func (p *Publisher) read(ctx context.Context, number uint32) (reading, error) {
 	if err != nil {
 		return r, err
 	}
-	if !rec.Exists() {
+	system, err := p.cfg.Store.System(ctx)
+	restored := system.Value.Restored
+	switch {
+	case err != nil:
+		return r, err
+	case !rec.Exists() && !restored.Lost(number, snap.Now):
 		return r, ErrUnknown
+	case restored.Over(number):
+		return allRevoked(r, rec, restored, snap.Now), nil
 	}
 	r.bits = make([]byte, status.Size(rec.Value)/8)
 	r.ends, r.confirmed = rec.Value.Ends.Add(status.Grace), snap.Now
@@ -90,6 +98,18 @@ func (p *Publisher) read(ctx context.Context, number uint32) (reading, error) {
 		return err
 	})
 	return r, err
+}
+
+// allRevoked is a list of which a restored store does not know which of its
+// tokens lived, or not even that it was there.
+func allRevoked(r reading, rec storage.Record[storage.StatusList], restored *storage.Restored, now time.Time) reading {
+	places := uint32(status.Places)
+	r.ends, r.confirmed = restored.Until.Add(status.Grace), now
+	if rec.Exists() {
+		places, r.ends = status.Size(rec.Value), rec.Value.Ends.Add(status.Grace)
+	}
+	r.bits = bytes.Repeat([]byte{0xff}, int(places/8))
+	return r
 }
 
 // owner is the client that blocks were leased to, and the epoch they must be of.

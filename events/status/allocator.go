@@ -13,7 +13,7 @@ import (
 // Config sets up an [Allocator]. Its zero value is what servers use.
 type Config struct {
 	// Places is the size of a list, rounded up to whole bytes of Leased;
-	// default 2^20. A list hides its tokens among each other (Token Status
+	// default [Places]. A list hides its tokens among each other (Token Status
 	// List §12.1), so only tests make it small.
 	Places int
 	// Open is how long blocks of a list are leased; default 24 h.
@@ -25,6 +25,9 @@ type Config struct {
 	// 10,000. One more costs another its block.
 	Clients int
 }
+
+// Places is the size of a list.
+const Places = 1 << 20
 
 // What one commit leases: blocks for the tokens of this node, and blocks to
 // give to clients, which then cost one commit each.
@@ -70,7 +73,7 @@ type clientStock struct {
 // New returns an allocator that has leased nothing yet.
 func New(store *storage.Store, cfg Config) *Allocator {
 	if cfg.Places <= 0 {
-		cfg.Places = 1 << 20
+		cfg.Places = Places
 	}
 	if cfg.Open <= 0 {
 		cfg.Open = 24 * time.Hour

@@ -22,6 +22,10 @@ const (
 	IndexBlocks = "blocks"
 )
 
+// MostAhead is how far the number of a list can be ahead of the second it was
+// opened in.
+const MostAhead = leaseTries
+
 // leaseTries bounds how often one lease is decided anew. Each conflict means
 // that another process has got what it wanted, so few are ever needed.
 const leaseTries = 64
@@ -54,6 +58,11 @@ func (l lists) lease(ctx context.Context, n int, term time.Duration, exp time.Ti
 }
 
 func (l lists) try(ctx context.Context, n int, term time.Duration, exp time.Time, try uint32) ([]block, error) {
+	system, err := l.store.CachedSystem(ctx)
+	if err != nil {
+		return nil, err
+	}
+	restored := system.Value.Restored
 	q := storage.Query{Index: IndexOpenLists, Limit: 32}
 	for {
 		page, err := l.store.List(ctx, q)
@@ -68,14 +77,14 @@ func (l lists) try(ctx context.Context, n int, term time.Duration, exp time.Time
 				return nil, err
 			}
 			if rec.Value.Ends.After(latest) {
-				return l.take(ctx, l.fresh(page.Now, latest, try), n)
+				return l.take(ctx, l.fresh(restored, page.Now, latest, try), n)
 			}
-			if !rec.Value.Ends.Before(earliest) {
+			if !rec.Value.Ends.Before(earliest) && !restored.Over(rec.Value.Number) {
 				return l.take(ctx, rec, n)
 			}
 		}
 		if page.Next == "" {
-			return l.take(ctx, l.fresh(page.Now, latest, try), n)
+			return l.take(ctx, l.fresh(restored, page.Now, latest, try), n)
 		}
 		q.After = page.Next
 	}
@@ -85,10 +94,15 @@ func (l lists) try(ctx context.Context, n int, term time.Duration, exp time.Time
 // opening, or one of those that follow when another list has that one. So a
 // number cannot come back: its second has passed long before its list
 // retires. A counter would run twice through the same numbers after a restored
-// backup.
-func (l lists) fresh(now, ends time.Time, try uint32) storage.Record[storage.StatusList] {
+// backup; so would a clock that is behind that of before, hence the second
+// bound.
+func (l lists) fresh(restored *storage.Restored, now, ends time.Time, try uint32) storage.Record[storage.StatusList] {
+	number := uint32(now.Unix())
+	if restored.Over(number) {
+		number = restored.Through + 1
+	}
 	return storage.Record[storage.StatusList]{Value: storage.StatusList{
-		Number: uint32(now.Unix()) + try,
+		Number: number + try,
 		Opened: now.UTC(),
 		Ends:   ends.UTC().Truncate(time.Second),
 		Leased: make([]byte, l.bytes),

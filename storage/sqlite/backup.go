@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Backup writes the store as it is at this moment to a new file, which is a
@@ -16,7 +17,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	return backup(ctx, s.path, path)
+	return backup(ctx, s.path, path, s.now())
 }
 
 // Backup is [Store.Backup] of a file that need not be opened for it, whichever
@@ -24,15 +25,28 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 func Backup(ctx context.Context, store, path string) error {
 	store, err := filepath.Abs(store)
 	if err == nil {
-		err = look(store)
+		err = look(store, "")
 	}
 	if err != nil {
 		return fmt.Errorf("storage: %w", explain(err))
 	}
-	return backup(ctx, store, path)
+	return backup(ctx, store, path, time.Now())
 }
 
-func backup(ctx context.Context, store, path string) (err error) {
+// backup writes the copy, which says that it is one: it must not be used as the
+// store before what it has forgotten is dealt with.
+func backup(ctx context.Context, store, path string, now time.Time) error {
+	return vacuum(ctx, store, path, func(c *conn) error {
+		version, _, err := verify(c, path, len(migrations))
+		if err != nil || version < markedSchema {
+			return err
+		}
+		return c.exec("UPDATE meta SET backup = ?", now.UnixNano())
+	})
+}
+
+// vacuum copies a store to a new file and hands the copy to finish.
+func vacuum(ctx context.Context, store, path string, finish func(*conn) error) (err error) {
 	// Absolute, since SQLite takes a name that begins with "file:" for a URI.
 	if path, err = filepath.Abs(path); err != nil {
 		return err
@@ -61,13 +75,20 @@ func backup(ctx context.Context, store, path string) (err error) {
 	if err := c.interruptible(ctx, "VACUUM INTO ?", path); err != nil {
 		return err
 	}
+	if err := onCopy(path, finish); err != nil {
+		return err
+	}
 	// SQLite leaves syncing the copy to us.
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncFile(filepath.Dir(path))
+}
+
+func onCopy(path string, act func(*conn) error) error {
+	c, err := connect(path, "busy_timeout(5000)", "trusted_schema(0)")
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(act(c), c.close())
 }

@@ -80,8 +80,9 @@ func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 			s := openAt(t, Options{Path: path})
 			mustCommit(t, s, row("a", "1"))
 			s.Close()
-			os.Remove(path + ".lock")
-			os.Remove(path + ".lock-next")
+			for _, end := range []string{".lock", ".lock-next", ".lock-use", ".mark"} {
+				os.Remove(path + end)
+			}
 			script(t, path, fmt.Sprintf("PRAGMA user_version = %d", len(migrations)+1))
 		}, "newer version of jeton"},
 		"another program's database": {func(t *testing.T, path string) {
@@ -176,8 +177,8 @@ func TestFileModes(t *testing.T) {
 		}
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 6 {
-		t.Errorf("there are %d files, want the database, -wal, -shm, two locks and the backup: %v", len(files), files)
+	if err != nil || len(files) != 8 {
+		t.Errorf("there are %d files, want the database, -wal, -shm, three locks, the mark and the backup: %v", len(files), files)
 	}
 	for _, f := range files {
 		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
@@ -280,7 +281,10 @@ func TestBackup(t *testing.T) {
 		t.Error("a backup that was called off left a file")
 	}
 
-	copied := openAt(t, Options{Path: path})
+	if _, err := Open(t.Context(), Options{Path: path}); err == nil || !strings.Contains(err.Error(), "is a backup, of ") {
+		t.Errorf("the backup was opened as a store in use: %v", err)
+	}
+	copied := openAt(t, Options{Path: path, Apart: true})
 	page, err := copied.List(t.Context(), storage.Query{Index: "i", Limit: 100})
 	if err != nil || len(page.Rows) != 50 {
 		t.Errorf("the backup lists %d rows, %v, want 50", len(page.Rows), err)

@@ -2,12 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"net/url"
-	"os"
 	"path/filepath"
 
 	"jeton/storage"
@@ -28,11 +24,7 @@ func Inspect(ctx context.Context, path string, visit func(storage.Row) error) (f
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	q := url.Values{"mode": {"ro"}}
-	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
-		q.Set("immutable", "1") // as in [look]
-	}
-	c, err := connectURI(path, q, reading)
+	c, err := connectQuietly(path)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", explain(err))
 	}
@@ -70,7 +62,7 @@ func (i *inspection) run(path string) error {
 	case fresh:
 		return fmt.Errorf("%s holds nothing: name another file with --store", path)
 	case version < len(migrations):
-		return fmt.Errorf("%s is of an older version of jeton: start this version on it once, which brings it up to date", path)
+		return fmt.Errorf("%s is of an older version of jeton: start this version on it once, which brings it up to date; of a backup jeton store restore does", path)
 	}
 	err = i.c.query(func(r *result) error {
 		if s := r.text(0); s != "ok" {

@@ -84,7 +84,7 @@ func TestBackupOfAFileThatIsNotOpen(t *testing.T) {
 	if err := Backup(t.Context(), s.path, to); err != nil {
 		t.Fatal(err)
 	}
-	if got := value(t, openAt(t, Options{Path: to}), "1"); got != "a" {
+	if got := value(t, openAt(t, Options{Path: to, Apart: true}), "1"); got != "a" {
 		t.Errorf("the backup has %q", got)
 	}
 	other := filepath.Join(t.TempDir(), "other.db")

@@ -2,9 +2,12 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"jeton/storage"
 )
 
 // fileLock lets one process write at a time. SQLite's own lock would do for
@@ -89,5 +92,36 @@ func flock(f **os.File, stop <-chan struct{}) error {
 	case <-stop:
 		*f = nil
 		return errStopped
+	}
+}
+
+// useFile is locked by all who have a store open, shared, and by who replaces
+// it, alone.
+func useFile(path string) string { return path + ".lock-use" }
+
+var errRestoring = fmt.Errorf("%w: it is being restored: wait until that is done", storage.ErrUnavailable)
+
+// use says that the store is in use until the file is closed.
+func use(path string) (*os.File, error) {
+	return lockUse(path, unix.LOCK_SH, errRestoring)
+}
+
+func lockUse(path string, how int, taken error) (*os.File, error) {
+	f, err := openLockFile(useFile(path))
+	if err != nil {
+		return nil, err
+	}
+	for {
+		switch err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err {
+		case nil:
+			return f, nil
+		case unix.EINTR:
+		case unix.EWOULDBLOCK:
+			f.Close()
+			return nil, taken
+		default:
+			f.Close()
+			return nil, err
+		}
 	}
 }

@@ -47,7 +47,21 @@ var migrations = []string{
 		written   INTEGER NOT NULL
 	);
 	INSERT INTO meta VALUES (1, 0, 0);`,
+
+	// instance names the store, and lineage all that it continues, itself
+	// included: a restored store is another one than the backup it was made of.
+	// expects is what its mark must say before it has one of its own. backup is
+	// the time at which the file was written as a backup, 0 for a store in use.
+	`ALTER TABLE meta ADD COLUMN instance TEXT NOT NULL DEFAULT '';
+	ALTER TABLE meta ADD COLUMN lineage TEXT NOT NULL DEFAULT '';
+	ALTER TABLE meta ADD COLUMN expects TEXT NOT NULL DEFAULT '';
+	ALTER TABLE meta ADD COLUMN backup INTEGER NOT NULL DEFAULT 0;
+	UPDATE meta SET instance = lower(hex(randomblob(16)));
+	UPDATE meta SET lineage = instance;`,
 }
+
+// markedSchema is the first schema whose stores have names and marks.
+const markedSchema = 2
 
 // verify reads whether the file is a store that this version may open, without
 // writing to it. fresh is a file that holds nothing yet.

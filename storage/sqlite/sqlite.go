@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -39,6 +40,14 @@ type Options struct {
 	// Wait is the longest that a call waits for its turn before it fails with
 	// storage.ErrUnavailable. Zero is 5 s.
 	Wait time.Duration
+	// Mark is the file that tells how far the store has come, kept where it
+	// does not go back in time with the store. Empty is Path with ".mark".
+	Mark string
+	// Apart opens a file that is no store in use, without a mark: what is made
+	// ready to become one.
+	Apart bool
+	// Log tells of what is done without being asked. nil is no log.
+	Log *slog.Logger
 
 	// maxPages limits the size of the file, to test what a full disk does;
 	// logPages stands in for [checkpointPages].
@@ -47,9 +56,12 @@ type Options struct {
 
 // Store is a SQLite file, opened.
 type Store struct {
-	path string
-	now  func() time.Time
-	wait time.Duration
+	path     string
+	markPath string // empty when opened apart
+	now      func() time.Time
+	wait     time.Duration
+	log      *slog.Logger
+	inUse    *os.File // its lock says that the store is
 
 	queue   queue
 	writer  *writer
@@ -87,7 +99,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		path: path, now: o.Now, wait: o.Wait,
+		path: path, now: o.Now, wait: o.Wait, log: o.Log,
 		readers: make(chan *conn, max(4, 2*runtime.GOMAXPROCS(0))),
 		stop:    make(chan struct{}), closing: make(chan struct{}),
 	}
@@ -98,6 +110,12 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if s.wait == 0 {
 		s.wait = 5 * time.Second
 	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if !o.Apart {
+		s.markPath = cmp.Or(o.Mark, path+".mark")
+	}
 	for range cap(s.readers) {
 		s.readers <- nil
 	}
@@ -106,11 +124,15 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, errors.Join(err, s.changes.looker.close(), s.writer.close())
+		return nil, errors.Join(err, s.changes.looker.close(), s.writer.close(), s.inUse.Close())
 	}
 	s.work.Add(2)
 	go s.write()
 	go s.watch(info)
+	if s.markPath != "" {
+		s.work.Add(1)
+		go s.follow()
+	}
 	return s, nil
 }
 
@@ -121,14 +143,23 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 		return err
 	}
 	// Before the first file of ours appears beside what may not be ours.
-	if err := look(s.path); err != nil {
+	if err := look(s.path, s.markPath); err != nil {
 		return err
 	}
+	used, err := use(s.path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if s.inUse == nil {
+			used.Close()
+		}
+	}()
 	lock, err := openLock(s.path)
 	if err != nil {
 		return err
 	}
-	w := &writer{path: s.path, lock: lock, maxPages: o.maxPages, logPages: int64(cmp.Or(o.logPages, checkpointPages))}
+	w := &writer{path: s.path, mark: s.markPath, log: s.log, lock: lock, maxPages: o.maxPages, logPages: int64(cmp.Or(o.logPages, checkpointPages))}
 	late, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
 	if err := lock.acquire(late.Done()); err == errStopped {
@@ -139,7 +170,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 		return err
 	}
 	defer lock.release()
-	if err := w.prepare(); err != nil {
+	if err := w.prepare(ctx, s.now()); err != nil {
 		w.close()
 		return err
 	}
@@ -147,21 +178,49 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 		w.close()
 		return err
 	}
-	s.writer = w
+	s.writer, s.inUse = w, used
 	return nil
 }
 
-// look refuses a file that is not ours without leaving a trace beside it.
-func look(path string) error {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
-		return nil
-	} else if err != nil {
+// look refuses a file that is not ours, or not what its mark tells of, without
+// leaving a trace beside it. An empty mark is none.
+func look(path, mark string) error {
+	was := readMark(mark)
+	m, err := glance(path)
+	if err != nil || mark == "" {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a file: name one with --store", path)
+	if err := was.check(m, path); err != nil && readMark(mark).Mark == was.Mark {
+		return err
 	}
+	return nil // or another process is at work, and the look under the lock decides
+}
+
+// glance reads what a file says of itself.
+func glance(path string) (meta, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return meta{}, nil
+	} else if err != nil {
+		return meta{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return meta{}, fmt.Errorf("%s is not a file: name one with --store", path)
+	}
+	c, err := connectQuietly(path)
+	if err != nil {
+		return meta{}, err
+	}
+	defer c.close()
+	version, _, err := verify(c, path, len(migrations))
+	if err != nil {
+		return meta{}, err
+	}
+	return readMeta(c, version)
+}
+
+// connectQuietly opens a file to read it and makes none beside it.
+func connectQuietly(path string) (*conn, error) {
 	q := url.Values{"mode": {"ro"}}
 	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
 		// Even to read, SQLite would make the log of a database that is in WAL
@@ -169,13 +228,7 @@ func look(path string) error {
 		// that changes at this moment, the look under the lock decides.
 		q.Set("immutable", "1")
 	}
-	c, err := connectURI(path, q, reading)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	_, _, err = verify(c, path, len(migrations))
-	return err
+	return connectURI(path, q, reading)
 }
 
 // Now is the clock of the process: all that use the file are on one machine.
@@ -211,12 +264,15 @@ func (s *Store) Close() error {
 		s.queue.drain()
 		close(s.stop)
 		s.work.Wait()
+		if s.markPath != "" && !s.moved.Load() {
+			s.closeErr = s.lastMark()
+		}
 		for range cap(s.readers) {
 			if c := <-s.readers; c != nil {
 				s.closeErr = errors.Join(s.closeErr, c.close())
 			}
 		}
-		s.closeErr = errors.Join(s.closeErr, s.changes.looker.close(), s.writer.close())
+		s.closeErr = errors.Join(s.closeErr, s.changes.looker.close(), s.writer.close(), s.inUse.Close())
 		s.changes.signal()
 	})
 	return s.closeErr

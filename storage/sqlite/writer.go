@@ -1,10 +1,13 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
+	"time"
 
 	lib "modernc.org/sqlite/lib"
 
@@ -14,6 +17,8 @@ import (
 // writer is what only the goroutine of [Store.write] uses.
 type writer struct {
 	path     string
+	mark     string
+	log      *slog.Logger
 	lock     *fileLock
 	maxPages int
 	logPages int64
@@ -36,7 +41,7 @@ const checkpointPages = 4000
 
 // prepare makes the file if there is none, checks it again now that nobody
 // else can be making it, and migrates it. The caller holds the lock.
-func (w *writer) prepare() error {
+func (w *writer) prepare(ctx context.Context, now time.Time) error {
 	f, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
 		err = f.Close()
@@ -51,17 +56,18 @@ func (w *writer) prepare() error {
 		return err
 	}
 	defer c.close()
-	version, _, err := verify(c, w.path, len(migrations))
-	if err != nil {
-		return err
-	}
-	if err := migrate(c, version, migrations); err != nil {
+	if err := w.upgrade(ctx, c, migrations, now); err != nil {
 		return err
 	}
 	// SQLite opens a file that it may only read all the same, and even begins
 	// to write: the first statement that does is what fails.
 	if err := c.once("BEGIN IMMEDIATE; UPDATE meta SET sequence = sequence; ROLLBACK"); err != nil {
 		return err
+	}
+	if w.mark != "" {
+		if err := w.prepareMark(c); err != nil {
+			return err
+		}
 	}
 	return w.connect()
 }
