@@ -21,7 +21,7 @@ import (
 // replaced without knowing who stands on it.
 var layers = [][]string{
 	{"measure", "fixedjson"},
-	{"pages"}, // HTML alone
+	{"pages"},                               // HTML alone
 	{"storage", "storage/mark", "outbound"}, // outbound knows nothing of Jeton; clients and webhooks call through it
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
