@@ -73,6 +73,8 @@ fuzz: ## Each fuzz target for FUZZTIME
 bench: ## Go's benchmarks, then the server under load beside what it stands on
 	go test -run '^$$' -bench . -benchmem ./...
 	go run ./bench
+	go run ./bench refusal
+	go run ./bench lists
 
 tools: ## Install what the tests need and this machine lacks
 	@.ci/tools

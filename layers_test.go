@@ -20,9 +20,9 @@ import (
 // from layers below its own, which is what lets each be read, tested and
 // replaced without knowing who stands on it.
 var layers = [][]string{
-	{"measure", "fixedjson"},
-	{"pages"},                               // HTML alone
-	{"storage", "storage/mark", "outbound"}, // outbound knows nothing of Jeton; clients and webhooks call through it
+	{"pages"}, // HTML alone
+	{"measure", "leaktest", "fixedjson"},
+	{"storage", "storage/mark", "outbound", "traces"}, // the latter two know nothing of Jeton; calls to others go through outbound
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
 	{"events/status"},
@@ -78,6 +78,7 @@ func TestImportsThatTurn(t *testing.T) {
 		{"server/server.go", "server", "jeton/storage/sqlite"},
 		{"server/server.go", "server", "jeton/storage/storagetest"},
 		{"server/server.go", "server", "jeton/verify"},
+		{"server/server.go", "server", "jeton/leaktest"},
 		{"verify/verify.go", "verify", "jeton/keys"},
 		{"verify/verify_test.go", "verify", "jeton/storage/sqlite"},
 		{"examples/api/main.go", "examples/api", "jeton/keys"},
@@ -114,7 +115,7 @@ func (a arrow) fault() string {
 			return "only cmd/jeton chooses a store"
 		}
 		return ""
-	case to == "storage/storagetest":
+	case to == "storage/storagetest", to == "leaktest":
 		if !test {
 			return "it is for tests"
 		}

@@ -29,6 +29,7 @@ var operator = accounts.Act{By: "operator", Note: "because", Operator: true}
 // world is the administration of a real store, and the grants beside it.
 type world struct {
 	t       *testing.T
+	path    string
 	store   *storage.Store
 	grants  *grants.Service
 	users   *accounts.Users
@@ -38,7 +39,8 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := t.Context()
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: t.TempDir() + "/jeton.db"})
+	path := t.TempDir() + "/jeton.db"
+	backend, err := sqlite.Open(ctx, sqlite.Options{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func newWorld(t *testing.T) *world {
 		Store: store, Keys: ring, Master: master, Places: places, Passwords: pw, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 	return &world{
-		t: t, store: store, grants: g,
+		t: t, path: path, store: store, grants: g,
 		users:   &accounts.Users{Store: store, Grants: g, Passwords: pw},
 		clients: &accounts.Clients{Store: store, Grants: g},
 	}

@@ -6,6 +6,8 @@
 //	go run ./bench -quick                RS256 alone, in half a minute
 //	go run ./bench -alg ES256 -sessions 1000,1000000
 //	go run ./bench -quick -profile DIR   and a CPU profile of each act
+//	go run ./bench refusal               from /revoke until two APIs refuse, in some two minutes
+//	go run ./bench lists                 status lists of a million tokens
 //
 // It builds the jeton command, runs it as a process of its own on a store in a
 // temporary folder (or on the one that -store names, which must be empty), and
@@ -43,7 +45,12 @@ func main() {
 		serveBare()
 		return
 	}
-	if err := run(); err != nil {
+	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists}[flag.Arg(0)]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "bench: %q is neither refusal nor lists\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	if err := act(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

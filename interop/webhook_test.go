@@ -1,13 +1,17 @@
 package interop
 
 import (
+	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -100,4 +104,49 @@ func (s *server) active(t *testing.T, token string) bool {
 		t.Fatalf("%d %s, %v", resp.StatusCode, body, err)
 	}
 	return strings.Contains(string(body), `"active":true`)
+}
+
+// The receiver in the documents does what they say of it.
+func TestWebhookSample(t *testing.T) {
+	node := needNode(t, "node")
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "OPERATING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sample, ok := strings.Cut(string(doc), "```js\nimport { createServer }")
+	sample, _, ends := strings.Cut("import { createServer }"+sample, "```")
+	if !ok || !ends {
+		t.Fatal("there is no sample")
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	free.Close()
+	config := filepath.Join(t.TempDir(), "jeton.yaml")
+	text := fmt.Sprintf("outbound-allow: [127.0.0.1]\nwebhooks:\n  - name: siem\n    url: http://127.0.0.1:%d\n    audience: https://siem.example.com\n    events: [session_ended]\n", port)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, ctx := newServer(t, "JETON_CONFIG="+config), contextOf(t)
+	sample = strings.NewReplacer("https://login.example.com", s.issuer, "8080", strconv.Itoa(port)).Replace(sample)
+	cmd := exec.CommandContext(ctx, node, "--import", "./webcrypto.mjs", "--input-type=module", "-")
+	cmd.Dir, cmd.Stdin, cmd.Stderr = nodeDir, strings.NewReader(sample), os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	s.login(t, ctx)
+	s.run(t, "", "session", "revoke", "--user", username, "--reason", "laptop stolen")
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "event-type/session-revoked") {
+			return
+		}
+	}
+	t.Error("the sample ended without an event")
 }

@@ -14,7 +14,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"jeton/leaktest"
 )
+
+// watch looks at what all servers log, for the secrets and tokens of all tests.
+var watch leaktest.Watch
 
 // binary is the command under test, built once.
 var binary string
@@ -25,6 +30,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	watch.Secret("password", password)
+	watch.Secret("client secret", secret)
 	binary = filepath.Join(dir, "jeton")
 	// As the image is built (see TestImage).
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "jeton/cmd/jeton")
@@ -32,7 +39,7 @@ func TestMain(m *testing.M) {
 	build.Stderr = os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {
-		code = m.Run()
+		code = leaktest.Run(m, &watch)
 	}
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -113,7 +120,8 @@ func (p *place) startWith(change func(*exec.Cmd)) *node {
 		Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}}
 	p.t.Cleanup(n.kill)
-	lines := bufio.NewScanner(stderr)
+	log := io.TeeReader(stderr, watch.Writer("log", io.Discard))
+	lines := bufio.NewScanner(log)
 	var said []string
 	for lines.Scan() {
 		said = append(said, lines.Text())
@@ -122,7 +130,7 @@ func (p *place) startWith(change func(*exec.Cmd)) *node {
 		}
 		if at, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
 			n.url = at
-			go io.Copy(io.Discard, stderr)
+			go io.Copy(io.Discard, log)
 			return n
 		}
 	}
@@ -158,6 +166,7 @@ func (n *node) post(path, client string, form ...string) answer {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth(client, secret)
+	watch.Secret("credentials", strings.TrimPrefix(r.Header.Get("Authorization"), "Basic "))
 	resp, err := n.http.Do(r)
 	if err != nil {
 		return answer{}
@@ -168,6 +177,8 @@ func (n *node) post(path, client string, form ...string) answer {
 	if err != nil || (len(body) > 0 && json.Unmarshal(body, &a) != nil) {
 		return answer{}
 	}
+	watch.Secret("access token", a.Access)
+	watch.Secret("refresh token", a.Token)
 	return a
 }
 

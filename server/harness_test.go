@@ -28,6 +28,7 @@ import (
 	"jeton/storage"
 	"jeton/storage/sqlite"
 	"jeton/throttle"
+	"jeton/traces"
 	wellknown "jeton/well-known"
 )
 
@@ -68,6 +69,7 @@ type options struct {
 	throttle bool // most tests fail on purpose, and are not to be slowed
 	scopes   []string
 	webhooks []webhooks.Webhook
+	traces   *traces.Tracer // default one of all tests
 }
 
 // node is a whole server on a real store, reached over HTTP.
@@ -97,6 +99,7 @@ type syncBuffer struct {
 func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	watch.Wrote("log", p)
 	return s.b.Write(p)
 }
 
@@ -141,6 +144,9 @@ func bare(t testing.TB, o options) *node {
 	}
 	n.url = web.URL + mustURL(t, o.issuer).Path
 	n.http = web.Client()
+	if o.traces == nil {
+		o.traces = shared.tracer
+	}
 	n.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if o.alg == "" {
 		o.alg = keys.ES256
@@ -178,10 +184,17 @@ func bare(t testing.TB, o options) *node {
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
-	t.Cleanup(func() { n.lists.Close(); web.Close(); places.Close(); ring.Close(); n.store.Close() })
+	t.Cleanup(func() {
+		n.watchEnd()
+		n.lists.Close()
+		web.Close()
+		places.Close()
+		ring.Close()
+		n.store.Close()
+	})
 	return n
 }
 
@@ -225,6 +238,7 @@ func (n *node) do(method, path, contentType, body string, change ...func(*http.R
 	for _, c := range change {
 		c(r)
 	}
+	watchRequest(r, body)
 	resp, err := n.http.Do(r)
 	if err != nil {
 		n.t.Fatal(err)
@@ -234,6 +248,7 @@ func (n *node) do(method, path, contentType, body string, change ...func(*http.R
 	if a.body, err = io.ReadAll(resp.Body); err != nil {
 		n.t.Fatal(err)
 	}
+	watchAnswer(a.StatusCode, a.body)
 	json.Unmarshal(a.body, &a.json)
 	return a
 }
@@ -315,8 +330,10 @@ func (n *node) operatorCall(method, path, body string) *httptest.ResponseRecorde
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	watchRequest(r, body)
 	w := httptest.NewRecorder()
 	n.operate.ServeHTTP(w, r)
+	watchAnswer(w.Code, w.Body.Bytes())
 	return w
 }
 

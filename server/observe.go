@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"runtime/debug"
@@ -14,12 +13,15 @@ import (
 	"jeton/grants"
 	"jeton/measure"
 	"jeton/storage"
+	"jeton/traces"
 )
 
 // note gathers, while a request is served, what its one line of log will say.
 type note struct {
-	id, traceID string
-	route       string
+	id     string
+	route  string
+	parent traces.Parent // what the caller says that the request belongs to
+	span   traces.IDs
 
 	clientID   string // as sent
 	client     *storage.Client
@@ -98,8 +100,10 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		begun := time.Now()
 		c := &noted{Context: req.Context(), note: note{id: requestID(req), route: "none"}}
 		n := &c.note
-		if p, ok := traceparent(req); ok {
-			n.traceID = hex.EncodeToString(p.trace[:])
+		n.parent = traceparent(req)
+		n.span.Trace = n.parent.Trace
+		if s.cfg.Traces != nil {
+			n.span, n.spent.Traced = s.cfg.Traces.Begin(n.parent)
 		}
 		w.Header()[requestIDHeader] = []string{n.id}
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
@@ -122,6 +126,9 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			s.metrics.inFlight.Add(-1)
 			s.metrics.request(n.route, rec.status, took)
 			s.logRequest(req, n, rec, took)
+			if n.spent.Traced {
+				s.trace(req, n, rec, begun, took)
+			}
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}

@@ -27,9 +27,11 @@ func (n *node) asked(t *testing.T, method, path string, f url.Values, change ...
 	for _, c := range change {
 		c(r)
 	}
+	watchRequest(r, f.Encode())
 	before := len(n.lines(0))
 	w := httptest.NewRecorder()
 	n.handler.ServeHTTP(w, r)
+	watchAnswer(w.Code, w.Body.Bytes())
 	var requests []map[string]any
 	for _, line := range n.lines(before) {
 		// Others' may come late, after their answers.
@@ -68,7 +70,7 @@ func TestRequestLine(t *testing.T) {
 	if took := line["took_us"].(float64); took < line["kdf_us"].(float64)+line["sign_us"].(float64) {
 		t.Errorf("the parts took longer than the whole: %v", line)
 	}
-	for _, name := range []string{"error", "cause", "actor", "trace_id", "one_in"} {
+	for _, name := range []string{"error", "cause", "actor", "one_in"} {
 		if v, ok := line[name]; ok {
 			t.Errorf("%s is there: %v", name, v)
 		}

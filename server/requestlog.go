@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -73,7 +74,9 @@ func (s *Server) logRequest(r *http.Request, n *note, rec *recorder, took time.D
 			attrs = append(attrs, slog.Int64(name, value))
 		}
 	}
-	text("trace_id", n.traceID)
+	if n.span.Trace != [16]byte{} {
+		text("trace_id", hex.EncodeToString(n.span.Trace[:]))
+	}
 	text("method", r.Method)
 	text("route", n.route)
 	attrs = append(attrs, slog.Int("status", rec.status))

@@ -19,6 +19,7 @@ import (
 	"jeton/events/lists"
 	"jeton/events/webhooks"
 	"jeton/grants"
+	"jeton/traces"
 	wellknown "jeton/well-known"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	Log            *slog.Logger
 	// Requests says which requests are logged.
 	Requests RequestLog
+	// Traces sends spans of requests; nil sends none.
+	Traces *traces.Tracer
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 	// ServiceName is what the pages call this server, ScopeWords what they say

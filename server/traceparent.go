@@ -3,21 +3,17 @@ package server
 import (
 	"encoding/hex"
 	"net/http"
+
+	"jeton/traces"
 )
 
-// parent is where a request says that it belongs to (W3C Trace Context §3.2).
-type parent struct {
-	trace   [16]byte
-	span    [8]byte
-	sampled bool
-}
-
-// traceparent reads the header of that name. Of a later version the members of
+// traceparent reads the header of that name, the span that a request belongs to
+// (W3C Trace Context §3.2). Of a later version the members of
 // the first count (§3.2.4); what does not fit is as good as none.
-func traceparent(r *http.Request) (p parent, ok bool) {
+func traceparent(r *http.Request) (p traces.Parent) {
 	sent := r.Header["Traceparent"]
 	if len(sent) != 1 {
-		return p, false
+		return p
 	}
 	s := sent[0]
 	var version, flags [1]byte
@@ -25,13 +21,13 @@ func traceparent(r *http.Request) (p parent, ok bool) {
 	case len(s) < 55 || s[2] != '-' || s[35] != '-' || s[52] != '-',
 		!lowerHex(version[:], s[:2]) || version[0] == 0xff,
 		version[0] == 0 && len(s) != 55, len(s) > 55 && s[55] != '-',
-		!lowerHex(p.trace[:], s[3:35]) || p.trace == [16]byte{},
-		!lowerHex(p.span[:], s[36:52]) || p.span == [8]byte{},
+		!lowerHex(p.Trace[:], s[3:35]) || p.Trace == [16]byte{},
+		!lowerHex(p.Span[:], s[36:52]) || p.Span == [8]byte{},
 		!lowerHex(flags[:], s[53:55]):
-		return parent{}, false
+		return traces.Parent{}
 	}
-	p.sampled = flags[0]&1 != 0
-	return p, true
+	p.Sampled = flags[0]&1 != 0
+	return p
 }
 
 // lowerHex decodes what is written in lower case alone.

@@ -1,13 +1,17 @@
 package server_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 )
 
 // The trace that a caller is in stands in the line, if it is one.
 func TestTraceparent(t *testing.T) {
-	n := start(t, options{})
+	var c collector
+	tr := c.tracer(t, 0, slog.New(slog.DiscardHandler))
+	defer tr.Close(t.Context())
+	n := start(t, options{traces: tr})
 	const trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	for sent, want := range map[string]any{
 		"00-" + trace + "-" + span + "-01":                                trace,

@@ -15,6 +15,7 @@ import (
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
+	"jeton/traces"
 )
 
 // maxRetryWindow bounds promise 3: a longer window helps no client and a thief
@@ -113,6 +114,11 @@ func (s *Settings) checkServing(wrong *faults) {
 	add := func(name, format string, args ...any) { wrong.add(s.source(name), format, args...) }
 	if s.ShutdownDelay < 0 || s.ShutdownDelay > maxShutdownDelay {
 		wrong.add(s.source("shutdown-delay"), "%s is not from 0s to %s", s.ShutdownDelay, maxShutdownDelay)
+	}
+	if s.TracesEndpoint != "" {
+		if err := traces.CheckEndpoint(s.TracesEndpoint.String()); err != nil {
+			add("traces-endpoint", "%v", err)
+		}
 	}
 	if s.MaxConnections < 1 {
 		add("max-connections", "a server needs at least 1 connection")

@@ -12,10 +12,21 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // a foreign program, which opens the file by itself
+
+	"jeton/leaktest"
 )
 
+// watch looks at what the servers of all scripts log, for the secrets that the
+// scripts hold and for the tokens that were issued to them.
+var watch leaktest.Watch
+
+// watched looks once all tests are over.
+type watched struct{ m *testing.M }
+
+func (w watched) Run() int { return leaktest.Run(w.m, &watch) }
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"jeton": main})
+	testscript.Main(watched{m}, map[string]func(){"jeton": main})
 }
 
 // The scripts show each command as it is typed. Those in admin run twice, with
@@ -60,6 +71,11 @@ func runScripts(t *testing.T, dir string, served bool) {
 			env.Defer(func() {
 				for _, s := range all {
 					s.kill()
+					for _, name := range []string{s.log, s.out} {
+						if b, err := os.ReadFile(name); err == nil && !demonstrates(string(b)) {
+							watch.Wrote("log of a server", b)
+						}
+					}
 				}
 			})
 			if !served {
@@ -78,6 +94,10 @@ func runScripts(t *testing.T, dir string, served bool) {
 		},
 	})
 }
+
+// demonstrates reports whether a text is what serve --demo prints to be typed:
+// its passwords are there on purpose.
+func demonstrates(text string) bool { return strings.Contains(text, "demo-secret") }
 
 // newer FILE makes a store of a version that there is not yet.
 func newerCmd(ts *testscript.TestScript, neg bool, args []string) {

@@ -22,6 +22,7 @@ import (
 	"jeton/storage"
 	"jeton/storage/sqlite"
 	"jeton/throttle"
+	"jeton/traces"
 )
 
 // node is everything that serves and administers one store, without any way to
@@ -34,6 +35,7 @@ type node struct {
 	throttle *throttle.Throttle
 	grants   *grants.Service
 	webhooks *webhooks.Dispatcher
+	traces   *traces.Tracer // nil unless they are asked for
 	log      *slog.Logger
 }
 
@@ -149,8 +151,16 @@ func (n *node) accounts() *server.Admin {
 // admin is the door of the operator.
 func (n *node) admin() http.Handler { return n.accounts().OperatorDoor() }
 
+// tracesTime bounds how long the last spans hold up the end.
+const tracesTime = 3 * time.Second
+
 // close ends the background work and lets go of the store.
 func (n *node) close() {
+	if n.traces != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tracesTime)
+		n.traces.Close(ctx) // what it could not send has been logged
+		cancel()
+	}
 	if n.throttle != nil {
 		if err := n.throttle.Close(); err != nil {
 			n.log.Warn("the latest failed sign-ins were not written down; they count again from what was", "cause", err)

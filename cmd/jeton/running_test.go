@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -202,6 +203,9 @@ func postCmd(ts *testscript.TestScript, neg bool, args []string) {
 	for _, arg := range args[1:] {
 		name, value, _ := strings.Cut(arg, "=")
 		form.Add(name, value)
+		if name != "grant_type" && name != "username" && name != "scope" && name != "client_id" {
+			watch.Secret(name, value)
+		}
 	}
 	credentials, path, ok := strings.Cut(args[0], "@")
 	if !ok {
@@ -212,6 +216,7 @@ func postCmd(ts *testscript.TestScript, neg bool, args []string) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if id, secret, ok := strings.Cut(credentials, ":"); ok {
 		req.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
+		watch.Secret("client secret", secret)
 	}
 	answer(ts, req)
 }
@@ -232,5 +237,13 @@ func answer(ts *testscript.TestScript, req *http.Request) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	ts.Check(err)
+	var tokens struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	if json.Unmarshal(b, &tokens) == nil {
+		watch.Secret("access token", tokens.Access)
+		watch.Secret("refresh token", tokens.Refresh)
+	}
 	fmt.Fprintf(ts.Stdout(), "%d %s\n", resp.StatusCode, b)
 }

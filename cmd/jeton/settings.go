@@ -74,6 +74,9 @@ type Settings struct {
 	LogRequests   choice
 	LogQuiet      number
 
+	TracesEndpoint text
+	TracesOneIn    number
+
 	// Clients and Users are what the file asks to be made sure of.
 	Clients []entry
 	Users   []entry
@@ -210,6 +213,10 @@ func others() []setting {
 			value: func(s *Settings) pflag.Value { s.LogRequests.of = []string{"all", "failed"}; return &s.LogRequests }},
 		{name: "log-quiet", def: "100", help: "log one in so many successful answers of key set, documents, status lists and health; 0 for none",
 			value: func(s *Settings) pflag.Value { return &s.LogQuiet }},
+		{name: "traces-endpoint", help: "the OpenTelemetry collector (OTLP over HTTP) that traces go to, such as http://127.0.0.1:4318",
+			value: func(s *Settings) pflag.Value { return &s.TracesEndpoint }},
+		{name: "traces-one-in", def: "100", help: "trace one in so many requests that no caller has put into a trace; 0 for none",
+			value: func(s *Settings) pflag.Value { return &s.TracesOneIn }},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"jeton/keys"
 	"jeton/outbound"
 	"jeton/server"
+	"jeton/traces"
 	wellknown "jeton/well-known"
 )
 
@@ -26,8 +27,16 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.TracesEndpoint != "" {
+		if n.traces, err = traces.New(traces.Config{
+			Endpoint: s.TracesEndpoint.String(), OneIn: int(s.TracesOneIn), Version: thisBuild().Version, Log: n.log,
+		}); err != nil {
+			return nil, err
+		}
+	}
 	srv, err := server.New(server.Config{
 		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
+		Traces:      n.traces,
 		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
 	}, n.grants, auth, docs, n.accounts())

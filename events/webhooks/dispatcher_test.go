@@ -325,3 +325,23 @@ func TestS21_PublishedOnce(t *testing.T) {
 	<-done
 	w.want(d, 1, 0)
 }
+
+// What was not tried, or cut off, has not arrived.
+func TestWorkThatIsCutOffIsNotDone(t *testing.T) {
+	w := newWorld(t)
+	to := w.receive(nil)
+	d := w.dispatcher([]Webhook{to.hook("siem")}, to.Certificate())
+	w.emit(d, 3)
+	page, err := w.store.List(t.Context(), storage.Query{Index: storage.IndexPending("siem"), Limit: 10})
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	results, err := d.deliver(ctx, d.receivers[0], page.Now, read(page))
+	if err == nil || to.called() != 0 {
+		t.Errorf("%d calls, %v", to.called(), err)
+	}
+	must(t, d.write(t.Context(), d.receivers[0], page.Now, read(page), results))
+	w.want(d, 3, 0)
+	w.turn(d)
+	w.want(d, 0, 0)
+}
