@@ -59,7 +59,7 @@ func (s *Service) Forget(ctx context.Context, f Forgotten) error {
 		_, err = s.Store.Commit(ctx, storage.Change{
 			Partition: storage.SystemPartition, Checks: []storage.Check{rec.Check(storage.SystemKey)},
 			Puts:    append(puts, storage.Put{Key: storage.SystemKey, Value: storage.Encode(system)}),
-			Deletes: []storage.Key{publishing},
+			Deletes: leases,
 		})
 		return err
 	})
@@ -72,14 +72,14 @@ func (s *Service) Restored(ctx context.Context, e Ending) error {
 		return err
 	}
 	_, err = s.Store.Commit(ctx, storage.Change{
-		Partition: storage.SystemPartition, Puts: []storage.Put{restoredEvent(e, now)}, Deletes: []storage.Key{publishing},
+		Partition: storage.SystemPartition, Puts: []storage.Put{restoredEvent(e, now)}, Deletes: leases,
 	})
 	return err
 }
 
-// publishing is the lease of who publishes events. Nobody holds it any more when
-// a store is restored, so nobody has to wait for its end.
-var publishing = storage.Key{Kind: storage.KindLease, ID: "events"}
+// leases are those of who publishes events and who delivers them. Nobody holds
+// them any more when a store is restored, so nobody has to wait for their end.
+var leases = []storage.Key{{Kind: storage.KindLease, ID: "events"}, {Kind: storage.KindLease, ID: "webhooks"}}
 
 func restoredEvent(e Ending, now time.Time) storage.Put {
 	event := events.New(events.StoreRestored, now)

@@ -129,6 +129,27 @@ func TestL11_V8_WhatEndsATokenEndsItAtTheAPIs(t *testing.T) {
 	soon(t, "reuse", apis, tokens[3].Access, 401)
 }
 
+// A role that is lost is lost at the APIs, and the user stays logged in.
+func TestALostRoleIsLostAtTheAPIs(t *testing.T) {
+	p, n := standalone(t, 1)
+	p.run("", "user", "roles", "user0", "--role", "ROLE_USER,ROLE_ADMIN")
+	apis := startAPIs(t, 2, n.url)
+	before := n.login("lenient", "user0")
+	soon(t, "before", apis, before.Access, 200)
+	p.run("", "user", "roles", "user0", "--role", "ROLE_USER")
+	soon(t, "a token with the role", apis, before.Access, 401)
+	after := n.refresh("lenient", before.Token)
+	if after.status != 200 {
+		t.Fatalf("the session ended: %+v", after)
+	}
+	soon(t, "the next token", apis, after.Access, 200)
+	for _, a := range apis {
+		if _, body := a.get(t, after.Access); !strings.Contains(body, `"roles":["ROLE_USER"]`) {
+			t.Errorf("the API was told %s", body)
+		}
+	}
+}
+
 // While the server is away APIs go on, and when it is back they follow again.
 func TestAPIsWhileTheServerIsAway(t *testing.T) {
 	p, n := standalone(t, 2)

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -26,6 +27,30 @@ func BenchmarkVerify(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkRatio verifies one token with the status check and one without, in
+// turn, so that what else the machine does falls on both.
+func BenchmarkRatio(b *testing.B) {
+	is := newIssuer(b)
+	is.publish(list1, make([]byte, 1<<17))
+	both := []*Verifier{is.verifier(b, nil), is.verifier(b, func(o *Options) { o.NoStatus = true })}
+	token := sign(b, rs256, rs256, "at+jwt", accessClaims(7), nil)
+	var took [2][]time.Duration
+	for b.Loop() {
+		for i, v := range both {
+			begun := time.Now()
+			if _, err := v.Verify(b.Context(), token); err != nil {
+				b.Fatal(err)
+			}
+			took[i] = append(took[i], time.Since(begun))
+		}
+	}
+	for i := range took {
+		slices.Sort(took[i])
+	}
+	middle := len(took[0]) / 2
+	b.ReportMetric(took[0][middle].Seconds()/took[1][middle].Seconds(), "with/without")
 }
 
 // BenchmarkStatus is the check of the status alone.

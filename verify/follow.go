@@ -31,9 +31,12 @@ var errGone = errors.New("the issuer has no such status list")
 // request at a time.
 func (l *list) follow(ctx context.Context) {
 	defer l.stop()
-	for first := true; ; first = false {
+	for first, well := true, false; ; first = false {
 		begun := time.Now()
-		soon, err := l.ask(ctx, !first)
+		// One that waits says nothing until it ends. So it has to be known before
+		// it that the list is as it was: at first, and after a failure.
+		soon, err := l.ask(ctx, well)
+		well = err == nil
 		d := l.note(ctx, err)
 		if first {
 			l.live.Store(true)

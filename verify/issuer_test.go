@@ -68,9 +68,10 @@ type issuer struct {
 	life    string // Cache-Control of the key set
 	lists   map[string]*published
 	asked   map[string]int
-	prefers []string // each Prefer header that came
-	down    error    // instead of all answers
-	waits   bool     // whether Prefer: wait is known
+	prefers []string      // each Prefer header that came
+	down    error         // instead of all answers
+	waits   bool          // whether Prefer: wait is known
+	cut     time.Duration // after which a proxy ends requests, if not 0
 	spoil   func(r *http.Request, resp *http.Response)
 }
 
@@ -176,15 +177,22 @@ func (is *issuer) list(r *http.Request, uri string, resp *http.Response, body *s
 		is.prefers = append(is.prefers, prefer)
 		if is.waits && same() {
 			resp.Header.Set("Preference-Applied", prefer)
-			changed := p.changed
+			changed, cut := p.changed, make(<-chan time.Time)
+			if is.cut > 0 {
+				cut = time.After(is.cut)
+			}
 			is.mu.Unlock()
+			err := error(nil)
 			select {
+			case <-cut:
+				err = errDown
 			case <-changed:
 			case <-time.After(50 * time.Second):
 			case <-r.Context().Done():
+				err = r.Context().Err()
 			}
 			is.mu.Lock()
-			if err := r.Context().Err(); err != nil {
+			if err != nil {
 				return err
 			}
 		}

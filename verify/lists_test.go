@@ -266,6 +266,51 @@ func TestTheServerIsAway(t *testing.T) {
 	}
 }
 
+// After an outage the first request does not wait, or a list that has not
+// changed would be too old for most of a minute more.
+func TestAListThatHasNotChangedIsFreshSoonAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := newIssuer(t)
+		v := is.verifier(t, nil)
+		token := access(t, 7, nil)
+		v.accepts(t, "before", token)
+		is.set(func() { is.down = errDown })
+		sleep(10 * time.Minute)
+		v.refuse(t, "away", token, ErrUnavailable)
+		is.set(func() { is.down = nil })
+		sleep(2 * backoffMost)
+		v.accepts(t, "again", token)
+		if age := v.Stats().Lists[0].Age(); age > 2*backoffMost {
+			t.Errorf("it is %v old", age)
+		}
+	})
+}
+
+// A proxy that lets nobody wait for 50 s costs some requests, and no freshness.
+func TestAProxyThatEndsWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := newIssuer(t)
+		is.cut = 30 * time.Second
+		v := is.verifier(t, nil)
+		token := access(t, 7, nil)
+		v.accepts(t, "before", token)
+		n := is.count(list1)
+		for range 20 {
+			sleep(31 * time.Second)
+			v.accepts(t, "through the proxy", token)
+			if age := v.Stats().Lists[0].Age(); age > is.cut+time.Second {
+				t.Errorf("it is %v old", age)
+			}
+		}
+		if n = is.count(list1) - n; n > 50 {
+			t.Errorf("%d requests in 10 min", n)
+		}
+		is.revoke(list1, 7)
+		sleep(time.Second)
+		v.refuse(t, "through the proxy", token, ErrRevoked)
+	})
+}
+
 func TestWhenStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := newIssuer(t)

@@ -160,7 +160,7 @@ func (d *Dispatcher) ready(ctx context.Context, c *crew) (ready []*receiver, wai
 		if c.busy[r] {
 			continue
 		}
-		page, err := d.Store.List(ctx, storage.Query{Index: storage.IndexPending(r.Name), Limit: 1})
+		page, err := d.Store.List(ctx, storage.Query{Index: storage.IndexPending(r.Name), Limit: batch})
 		if err != nil {
 			return nil, wait, err
 		}

@@ -345,3 +345,24 @@ func TestWorkThatIsCutOffIsNotDone(t *testing.T) {
 	w.turn(d)
 	w.want(d, 0, 0)
 }
+
+// A row that a newer version wrote is left to it, and holds up no other.
+func TestARowThatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	to := w.receive(nil)
+	d := w.dispatcher([]Webhook{to.hook("siem")}, to.Certificate())
+	_, err := w.store.Commit(t.Context(), storage.Change{Partition: "u/x", Puts: []storage.Put{{
+		Key: storage.Key{Kind: storage.KindDelivery, ID: "0/siem"}, Value: []byte("not JSON"),
+		Index: []storage.Entry{{Name: storage.IndexPending("siem"), Sort: "0"}}}}})
+	must(t, err)
+	w.emit(d, 3)
+	c := &crew{busy: map[*receiver]bool{}}
+	if ready, _, err := d.ready(t.Context(), c); err != nil || len(ready) != 1 {
+		t.Fatalf("%d are ready, %v", len(ready), err)
+	}
+	w.turn(d)
+	w.want(d, 1, 0)
+	if ready, wait, err := d.ready(t.Context(), c); err != nil || len(ready) != 0 || wait <= 0 {
+		t.Errorf("%d are ready, wait %v, %v", len(ready), wait, err)
+	}
+}

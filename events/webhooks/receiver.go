@@ -61,10 +61,14 @@ func newReceiver(w Webhook, client *http.Client) *receiver {
 // forget drops what another node may have changed since.
 func (r *receiver) forget() { r.known, r.failed, r.pause, r.until = false, 0, 0, time.Time{} }
 
-// dueIn is how long the first row of the queue still waits. A time further off
-// than any can be set means that the store's clock was set back.
+// dueIn is how long the queue still waits. A time further off than any can be
+// set means that the store's clock was set back.
 func (r *receiver) dueIn(page storage.Page) time.Duration {
-	in := max(due(page.Rows[0], page.Now), r.until.Sub(page.Now))
+	in := due(page.Rows[0], page.Now)
+	for _, row := range page.Rows[1:] { // the first may be one that cannot be read
+		in = min(in, due(row, page.Now))
+	}
+	in = max(in, r.until.Sub(page.Now))
 	if in > maxAsked+maxDelay {
 		return 0
 	}

@@ -11,11 +11,7 @@ import (
 // turn tells a receiver what is due, until nothing is or it takes nothing.
 func (d *Dispatcher) turn(ctx context.Context, r *receiver) error {
 	for ctx.Err() == nil {
-		limit := batch
-		if r.pause > 0 {
-			limit = 1 // to see whether it works again
-		}
-		page, err := d.Store.List(ctx, storage.Query{Index: storage.IndexPending(r.Name), Limit: limit})
+		page, err := d.Store.List(ctx, storage.Query{Index: storage.IndexPending(r.Name), Limit: batch})
 		if err != nil {
 			return err
 		}
@@ -27,6 +23,9 @@ func (d *Dispatcher) turn(ctx context.Context, r *receiver) error {
 		}
 		if len(items) == 0 {
 			return nil
+		}
+		if r.pause > 0 {
+			items = items[:1] // to see whether it works again
 		}
 		results, err := d.deliver(ctx, r, page.Now, items)
 		now := page.Now

@@ -7,6 +7,7 @@ import { Refusal, algorithms } from './refusal.mjs'
 export class Verifier {
   #lists
   #keys
+  #refresh
   // staleAfter is how long tokens are judged by lists that cannot be refreshed;
   // leeway, in seconds, how far two clocks may differ.
   constructor({ issuer, audience, realm = 'api', staleAfter = 5 * 60_000, leeway = 10 }) {
@@ -15,7 +16,10 @@ export class Verifier {
     this.#lists = new Lists({ issuer, staleAfter, leeway, keys: () => this.#keySet() })
   }
 
-  close() { this.#lists.close() }
+  close() {
+    clearInterval(this.#refresh)
+    this.#lists.close()
+  }
 
   // verify returns the claims of a token, or throws a Refusal.
   async verify(token) {
@@ -70,8 +74,9 @@ export class Verifier {
     res.status(status).json({ error: code === 'no_token' ? 'invalid_token' : code })
   }
 
-  // The keys are found from the issuer, and asked for again by jose: after five
-  // minutes, and for a kid that is not there, at most once in 2 s.
+  // The keys are found from the issuer, and asked for again every three minutes;
+  // by jose for a kid that is not there, at most once in 2 s. While the issuer is
+  // away they are good for some minutes more, as long as lists are.
   #keySet() {
     this.#keys ??= this.#discover().catch((error) => {
       this.#keys = undefined
@@ -93,7 +98,9 @@ export class Verifier {
       throw new Refusal(`the metadata cannot be had: ${error.message}`, { status: 503 })
     }
     if (metadata.issuer !== this.issuer) throw new Refusal(`the metadata are of the issuer ${metadata.issuer}`, { status: 503 })
-    return createRemoteJWKSet(new URL(metadata.jwks_uri), { cacheMaxAge: 5 * 60_000, cooldownDuration: 2000, timeoutDuration: 10_000 })
+    const keys = createRemoteJWKSet(new URL(metadata.jwks_uri), { cacheMaxAge: 8 * 60_000, cooldownDuration: 2000, timeoutDuration: 10_000 })
+    this.#refresh = setInterval(() => keys.reload().catch(() => {}), 3 * 60_000).unref()
+    return keys
   }
 }
 

@@ -58,10 +58,14 @@ class List {
   live = false // it is followed, and an answer has come
   gone = false
   #first
-  #abort = new AbortController()
+  #stopped = false
+  #request // the AbortController of the one that is under way
   constructor(uri, options) { Object.assign(this, { uri, options }) }
 
-  stop() { this.#abort.abort() }
+  stop() {
+    this.#stopped = true
+    this.#request?.abort()
+  }
 
   // start follows the list; it resolves at the first answer, good or bad.
   start() {
@@ -70,7 +74,9 @@ class List {
   }
 
   async #follow(first) {
-    for (let failures = 0, waits = false; !this.#abort.signal.aborted; waits = true) {
+    // One that waits says nothing until it ends. So it has to be known before it
+    // that the list is as it was: at first, and after a failure.
+    for (let failures = 0, waits = false; !this.#stopped; waits = failures === 0) {
       const begun = Date.now()
       let pause
       try {
@@ -83,7 +89,7 @@ class List {
       }
       this.live = true
       first()
-      await new Promise((resolve) => setTimeout(resolve, pause))
+      await new Promise((resolve) => setTimeout(resolve, pause).unref())
       if (Date.now() - this.used > letGo) break // what is known stays, nobody follows it
     }
     this.live = false
@@ -97,10 +103,17 @@ class List {
     if (known?.etag) headers['If-None-Match'] = known.etag
     if (known?.etag && mayWait) headers.Prefer = 'wait=50'
     const begun = Date.now()
-    const signal = AbortSignal.any
-      ? AbortSignal.any([this.#abort.signal, AbortSignal.timeout(headers.Prefer ? 60_000 : 10_000)])
-      : this.#abort.signal // Node.js 18: the server ends a wait
-    const response = await fetch(this.uri, { headers, signal, redirect: 'error' })
+    this.#request = new AbortController()
+    const timer = setTimeout(() => this.#request.abort(), headers.Prefer ? 60_000 : 10_000)
+    try {
+      const response = await fetch(this.uri, { headers, signal: this.#request.signal, redirect: 'error' })
+      return await this.#answered(response, known, mayWait, begun)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #answered(response, known, mayWait, begun) {
     this.gone = response.status === 404 || response.status === 410
     let changed = false
     if (response.status === 304 && known) {
