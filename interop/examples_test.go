@@ -142,6 +142,11 @@ func TestExpressExample(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
 		t.Fatal(err)
 	}
+	there, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("lists", func(t *testing.T) { s.runNode(t, "express-lists.test.mjs", "INTEROP_EXPRESS=file://"+there) })
 	cmd := exec.Command(node, filepath.Join(dir, "server.mjs"))
 	cmd.Env = append(os.Environ(), "API_ISSUER="+s.issuer, "API_AUDIENCE="+audience, "API_PORT=0")
 	at := startExample(t, cmd)

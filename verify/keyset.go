@@ -80,6 +80,8 @@ func (s *keySet) find(ctx context.Context, kid string) (k key, stale time.Durati
 	}
 	all := s.now.Load()
 	if all == nil || all.byID[kid].public == nil {
+		ctx, cancel := context.WithTimeout(ctx, firstTime)
+		defer cancel()
 		if err := s.refresh(ctx); err != nil {
 			return key{}, 0, ErrUnavailable.because("the key set cannot be had: %w", err)
 		}

@@ -18,7 +18,8 @@ const (
 	// kept on, since what was revoked has to stay so, until forget.
 	letGo  = 5 * time.Minute
 	forget = 25 * time.Hour // no token of Jeton lives longer than 24 h
-	// firstTime is how long a token waits for a list that is not at hand.
+	// firstTime is how long a token waits for a list or a key that is not at
+	// hand.
 	firstTime = 5 * time.Second
 )
 

@@ -437,7 +437,7 @@ func TestNobodyWaitsLongerThanTheyWant(t *testing.T) {
 		is.set(func() {
 			is.publish(auth+"/status/2", make([]byte, 8))
 			is.spoil = func(r *http.Request, _ *http.Response) {
-				if strings.HasSuffix(r.URL.Path, "2") {
+				if strings.HasSuffix(r.URL.Path, "2") || r.URL.String() == jwks {
 					is.mu.Unlock()
 					<-r.Context().Done() // an issuer that hangs
 					is.mu.Lock()
@@ -453,6 +453,11 @@ func TestNobodyWaitsLongerThanTheyWant(t *testing.T) {
 		}
 		v.refuse(t, "hangs", token, ErrUnavailable)
 		if d := time.Since(begun); d != time.Second+firstTime {
+			t.Errorf("after %v", d)
+		}
+		begun = time.Now()
+		v.refuse(t, "a key", header(t, `{"alg":"ES256","kid":"x","typ":"at+jwt"}`), ErrUnavailable)
+		if d := time.Since(begun); d != firstTime {
 			t.Errorf("after %v", d)
 		}
 	})
