@@ -248,9 +248,10 @@ func (c *Clients) change(ctx context.Context, id, eventType string, end *grants.
 	return c.Grants.ChangeClient(ctx, id, set, end, clientEvent(eventType, id, now, act))
 }
 
-// protected reports whether the client is one that administers.
+// protected reports whether the client is one that administers, or whose reports
+// are believed.
 func protected(c storage.Client) bool {
-	return c.Admin || slices.Contains(c.Scopes, grants.AdminScope)
+	return c.Admin || slices.Contains(c.Scopes, grants.AdminScope) || slices.Contains(c.Scopes, grants.EventsScope)
 }
 
 func guard(act Act, protected bool) error {

@@ -24,8 +24,12 @@ const (
 	maxSessionTTL  = 400 * storage.Day // see keys.Config: a key is kept for the tokens under it
 )
 
-// adminScope is grants.AdminScope, which stands above this package.
-const adminScope = "jeton:admin"
+// adminScope and eventsScope are those of package grants, which stands above
+// this one.
+const (
+	adminScope  = "jeton:admin"
+	eventsScope = "jeton:events"
+)
 
 var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantPassword}
 
@@ -108,6 +112,9 @@ func checkScopes(c storage.Client, wrong *faults) {
 	checkOnce("scope", c.Scopes, wrong)
 	if slices.Contains(c.Scopes, adminScope) && !c.Admin {
 		wrong.add("scope: %s is only for clients that may administer: set admin too", adminScope)
+	}
+	if slices.Contains(c.Scopes, eventsScope) && !slices.Equal(c.Grants, []string{storage.GrantClientCredentials}) {
+		wrong.add("scope: %s is for a client's own token: let client_credentials be its only grant type", eventsScope)
 	}
 	if c.Introspect && c.Public() {
 		wrong.add("introspect: a public client proves nothing, so it may not look at the tokens of others")

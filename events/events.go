@@ -45,6 +45,12 @@ const (
 	UserDeleted  = "user_deleted"
 	RolesChanged = "roles_changed"
 
+	// What only applications outside can know.
+	Logout             = "logout"
+	AccountDisabled    = "account_disabled"
+	AccountCompromised = "account_compromised"
+	ClientCompromised  = "client_compromised"
+
 	ClientCreated       = "client_created"
 	ClientChanged       = "client_changed"
 	ClientSecretChanged = "client_secret_changed"

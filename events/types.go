@@ -11,5 +11,6 @@ var types = []string{
 	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged,
 	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,
 	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,
+	Logout, AccountDisabled, AccountCompromised, ClientCompromised,
 	StoreRestored, DeadLettersDropped,
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"jeton/events"
 	"jeton/events/status"
 	"jeton/storage"
 )
@@ -31,6 +30,9 @@ func (s *Service) changeUser(ctx context.Context, sub string, change func(*stora
 		}
 		if !rec.Exists() {
 			return fmt.Errorf("user %q: %w", sub, ErrNotFound)
+		}
+		if err := s.repeated(ctx, p, facts); err != nil {
+			return err
 		}
 		u = rec.Value
 		if err := change(&u); err != nil {
@@ -77,6 +79,9 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 		}
 		if !rec.Exists() {
 			return fmt.Errorf("client %q: %w", clientID, ErrNotFound)
+		}
+		if err := s.repeated(ctx, p, facts); err != nil {
+			return err
 		}
 		was := rec.Value
 		c = rec.Value
@@ -136,9 +141,7 @@ func (s *Service) keep(ctx context.Context, c *storage.Change, before, after sto
 // follow adds a changed record to its commit, with what follows from it.
 func follow(c *storage.Change, put storage.Put, task *pending, facts []storage.Event, now time.Time) {
 	c.Puts = append(c.Puts, put)
-	for _, e := range facts {
-		c.Puts = append(c.Puts, events.Put(e))
-	}
+	tell(c, facts)
 	if task != nil {
 		c.Puts = append(c.Puts, task.put(), task.event(now))
 	}

@@ -90,27 +90,6 @@ func (s *Service) endOne(ctx context.Context, sel Selection, e Ending) (int, err
 	return 0, err
 }
 
-// errOver says that a session has ended with others of its user already.
-var errOver = errors.New("grants: the session is over")
-
-// endAllOf ends all sessions of the user of a session for what happened in it,
-// unless it is over: who logged in since then begins something new.
-func (s *Service) endAllOf(ctx context.Context, ses storage.Session, e Ending) (int, error) {
-	if e.Note == "" {
-		e.Note = "in session " + ses.ID
-	}
-	_, n, err := s.changeUser(ctx, ses.Subject, func(u *storage.User) error {
-		if u.Epoch != ses.UserEpoch {
-			return errOver
-		}
-		return nil
-	}, &e, nil)
-	if errors.Is(err, errOver) {
-		return 0, nil
-	}
-	return n, err
-}
-
 func (s *Service) endUser(ctx context.Context, sub string, e Ending) (int, error) {
 	_, n, err := s.changeUser(ctx, sub, func(*storage.User) error { return nil }, &e, nil)
 	return n, err

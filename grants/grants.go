@@ -54,7 +54,7 @@ type Settings struct {
 	On Reactions
 }
 
-// AdminAudience is the `aud` of a token with [AdminScope], and of no other: an
+// AdminAudience is the `aud` of a token with [AdminScope] or [EventsScope], and of no other: an
 // API that is shown such a token by mistake cannot be one it is meant for.
 func (s Settings) AdminAudience() string { return s.Issuer + "/admin/v1" }
 

@@ -18,6 +18,8 @@ const (
 	EndOtherSessions   Reaction = "end_other_sessions" // all of the user but the one that did it
 	EndAllSessions     Reaction = "end_all_sessions"   // all of the user
 	EndSessions        Reaction = "end_sessions"       // all of the client, its own tokens too
+	DisableUser        Reaction = "disable_user"
+	DisableClient      Reaction = "disable_client"
 )
 
 // Reactions are the policies for facts that have several sane ones. One that is
@@ -27,7 +29,8 @@ type Reactions struct {
 	PasswordChange, PasswordReset,
 	RolesLost, RolesGained,
 	Logout, Reuse,
-	ClientSecretChange, ClientNarrowed Reaction
+	ClientSecretChange, ClientNarrowed,
+	AccountDisabled, AccountCompromised, ClientCompromised Reaction
 }
 
 // What each of [Reactions] may be, the default first.
@@ -40,6 +43,9 @@ var (
 	OnReuse              = []Reaction{EndSession, EndAllSessions}
 	OnClientSecretChange = []Reaction{DoNothing, EndSessions}
 	OnClientNarrowed     = []Reaction{RevokeAccessTokens, EndSessions, DoNothing}
+	OnAccountDisabled    = []Reaction{DisableUser, EndAllSessions}
+	OnAccountCompromised = []Reaction{EndAllSessions, DisableUser}
+	OnClientCompromised  = []Reaction{DisableClient, EndSessions}
 )
 
 // To is the reaction that was set, or the default of a list.
@@ -57,7 +63,7 @@ func (r Reaction) Ending(e Ending) *Ending {
 	case RevokeAccessTokens:
 		e.AccessOnly, e.Except = true, ""
 	case EndOtherSessions:
-	case EndAllSessions, EndSessions:
+	case EndAllSessions, EndSessions, DisableUser, DisableClient:
 		e.Except = ""
 	default:
 		return nil

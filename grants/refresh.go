@@ -128,9 +128,7 @@ func (s *Service) endForReuse(ctx context.Context, p presented, reason string) e
 	var ended bool
 	var err error
 	if reason == storage.ReasonReuse && s.Settings.On.Reuse.To(OnReuse) == EndAllSessions {
-		var n int
-		n, err = s.endAllOf(ctx, ses, e)
-		ended = n > 0
+		ended, err = s.endAllOf(ctx, ses, e)
 	} else {
 		ended, err = s.endSession(ctx, ses.Subject, ses.ID, e)
 	}

@@ -6,17 +6,6 @@ import (
 	"jeton/storage"
 )
 
-// audience is whom the access tokens of a client are for, as it is registered.
-func (s Settings) audience(client storage.Client, scope []string) []string {
-	switch {
-	case slices.Contains(scope, AdminScope):
-		return []string{s.AdminAudience()}
-	case len(client.Audience) > 0:
-		return client.Audience
-	}
-	return []string{s.Issuer}
-}
-
 // resources are whom one access token is for: of the APIs that were granted, or
 // without such a choice of all of the client's, those that are asked for now
 // (RFC 8707 §2). One that the client has lost since is not among them.

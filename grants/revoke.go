@@ -68,17 +68,8 @@ func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c re
 	if _, ok := checkRefreshTokenID(secret, c); !ok {
 		return Revoked{}, nil
 	}
-	return Revoked{c.Subject, c.SessionID}, s.logout(ctx, ses.Value, Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address})
-}
-
-// logout ends a session that its user has left, or all of them.
-func (s *Service) logout(ctx context.Context, ses storage.Session, e Ending) error {
-	if s.Settings.On.Logout.To(OnLogout) == EndAllSessions {
-		_, err := s.endAllOf(ctx, ses, e)
-		return err
-	}
-	_, err := s.endSession(ctx, ses.Subject, ses.ID, e)
-	return err
+	_, _, err = s.Logout(ctx, ses.Value, Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address})
+	return Revoked{c.Subject, c.SessionID}, err
 }
 
 // revokeAccess takes one access token out of its session.

@@ -17,7 +17,7 @@ const rewrapAtOnce = 64
 
 // Rewrap puts everything that is sealed under another master key, and returns
 // how many sessions that took. Sessions go on meanwhile.
-func (s *Service) Rewrap(ctx context.Context, to *keys.MasterKey) (int, error) {
+func (s *Service) Rewrap(ctx context.Context, to *keys.MasterKey, tell ...keys.Tell) (int, error) {
 	var n atomic.Int64
 	err := s.Keys.Rewrap(ctx, to, func(reseal keys.Reseal) error {
 		return s.eachSession(ctx, func(row storage.Row) error {
@@ -27,7 +27,7 @@ func (s *Service) Rewrap(ctx context.Context, to *keys.MasterKey) (int, error) {
 			}
 			return err
 		})
-	})
+	}, tell...)
 	return int(n.Load()), err
 }
 

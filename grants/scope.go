@@ -32,11 +32,12 @@ func parseScope(s string) ([]string, error) {
 }
 
 // grantScope resolves the scope of a new authorization. Nothing asked for
-// means all that the client has, but never [AdminScope], which must be asked
-// for by name and alone, because its token is for another audience.
+// means all that the client has, but never [AdminScope] and [EventsScope], which
+// must be asked for by name and alone, because their tokens are for another
+// audience.
 func grantScope(client storage.Client, asked string) ([]string, error) {
 	if asked == "" {
-		return slices.DeleteFunc(slices.Clone(client.Scopes), func(s string) bool { return s == AdminScope }), nil
+		return slices.DeleteFunc(slices.Clone(client.Scopes), forAdministration), nil
 	}
 	scope, err := parseScope(asked)
 	if err != nil {
@@ -47,11 +48,15 @@ func grantScope(client storage.Client, asked string) ([]string, error) {
 			return nil, fail(InvalidScope, "the client may not ask for that scope", nil)
 		}
 	}
-	if slices.Contains(scope, AdminScope) && len(scope) > 1 {
-		return nil, fail(InvalidScope, "jeton:admin must be asked for alone", nil)
+	if slices.ContainsFunc(scope, forAdministration) && len(scope) > 1 {
+		return nil, fail(InvalidScope, "jeton:admin and jeton:events must be asked for alone", nil)
 	}
 	return scope, nil
 }
+
+// forAdministration reports whether a scope is for the audience of the
+// administration, and no other.
+func forAdministration(scope string) bool { return scope == AdminScope || scope == EventsScope }
 
 // refreshScope resolves the scope of one refresh: what is asked for must have
 // been granted to the session (RFC 6749 §6), and the client must still have it.
@@ -75,4 +80,15 @@ func refreshScope(client storage.Client, granted, asked string) (string, error) 
 		}
 	}
 	return strings.Join(scope, " "), nil
+}
+
+// audience is whom the access tokens are for.
+func (s Settings) audience(client storage.Client, scope []string) []string {
+	switch {
+	case slices.ContainsFunc(scope, forAdministration):
+		return []string{s.AdminAudience()}
+	case len(client.Audience) > 0:
+		return client.Audience
+	}
+	return []string{s.Issuer}
 }

@@ -186,18 +186,23 @@ func endPuts(ses storage.Session, e Ending, now time.Time) []storage.Put {
 }
 
 // endSession ends the session unless it has ended meanwhile, and reports
-// whether it was this call that did.
-func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending) (ended bool, err error) {
+// whether it was this call that did. The facts are told by the same commit.
+func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending, facts ...storage.Event) (ended bool, err error) {
 	err = retryConflicts(func() error {
+		if err := s.repeated(ctx, storage.UserPartition(sub), facts); err != nil {
+			return err
+		}
 		ses, _, now, err := s.Store.SessionAndUser(ctx, sub, sid)
 		if err != nil || !ses.Exists() || ses.Value.Ended != nil {
 			return err
 		}
-		_, err = s.Store.Commit(ctx, storage.Change{
+		change := storage.Change{
 			Partition: storage.UserPartition(sub),
 			Checks:    []storage.Check{ses.Check(storage.SessionKey(sid))},
 			Puts:      endPuts(ses.Value, e, now),
-		})
+		}
+		tell(&change, facts)
+		_, err = s.Store.Commit(ctx, change)
 		ended = err == nil
 		return err
 	})

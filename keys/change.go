@@ -23,6 +23,21 @@ type edit struct {
 	err   error
 	// record replaces the ring's own, if it is set.
 	record *ringRecord
+	// facts are rows that tell of the change.
+	facts []storage.Put
+}
+
+// Tell makes the row that tells others of a change of the ring at a time, for the
+// very commit of the change: what became of one key and, where that key is gone,
+// which one signs now. What an event is, this package does not know.
+type Tell func(at time.Time, changed, signs Info) storage.Put
+
+// tell adds what the change is to tell, if anything.
+func (e *edit) tell(how []Tell, changed, signs Info) {
+	e.facts = nil
+	for _, row := range how {
+		e.facts = append(e.facts, row(e.now, changed, signs))
+	}
 }
 
 // changeAttempts is how often a change is planned anew when others were
@@ -112,6 +127,7 @@ func (r *Ring) commit(ctx context.Context, s *snapshot, e *edit) error {
 	for _, id := range e.deletes {
 		c.Deletes = append(c.Deletes, keyRow(id))
 	}
+	c.Puts = append(c.Puts, e.facts...)
 	_, err := r.store.Commit(ctx, c)
 	return err
 }

@@ -24,7 +24,7 @@ var ErrKeyExists = errors.New("keys: the key is in the ring already")
 // that waits, which has signed nothing. It is published from now on and signs
 // once it is rotated in, by the rule of [Ring.Rotate]. What the configuration
 // asks for does not drop it.
-func (r *Ring) Import(ctx context.Context, text []byte) (Info, error) {
+func (r *Ring) Import(ctx context.Context, text []byte, tell ...Tell) (Info, error) {
 	p, err := parsePEM(text, r.config.Alg)
 	if err != nil {
 		return Info{}, err
@@ -46,6 +46,7 @@ func (r *Ring) Import(ctx context.Context, text []byte) (Info, error) {
 		}
 		rec.Created, rec.Published = e.now, e.now
 		e.puts = append(e.puts, rec)
+		e.tell(tell, Info{KeyID: rec.ID, Use: UseSig, Alg: rec.Alg}, Info{})
 	})
 	if err != nil {
 		return Info{}, err

@@ -15,7 +15,7 @@ var ErrLastKey = errors.New("keys: there is no other key that could sign in its 
 // and at verifiers once they have fetched the key set anew. A key that signs is
 // replaced by the next one in the same commit. Remove returns the key as it was
 // and the one that signs now.
-func (r *Ring) Remove(ctx context.Context, kid string) (removed, signs Info, err error) {
+func (r *Ring) Remove(ctx context.Context, kid string, tell ...Tell) (removed, signs Info, err error) {
 	var gone bool // by an attempt of ours whose outcome was unknown
 	s, err := r.change(ctx, func(s *snapshot, e *edit) {
 		k := s.keys[kid]
@@ -27,6 +27,7 @@ func (r *Ring) Remove(ctx context.Context, kid string) (removed, signs Info, err
 		}
 		removed = s.info(k, s.now)
 		r.without(s, e, k)
+		e.tell(tell, removed, Info{KeyID: e.signer(s, k), Use: k.Use})
 		gone = e.err == nil && len(e.lacks) == 0
 	})
 	if err != nil {
@@ -36,6 +37,19 @@ func (r *Ring) Remove(ctx context.Context, kid string) (removed, signs Info, err
 		signs = s.info(current, s.now)
 	}
 	return removed, signs, nil
+}
+
+// signer is the key that signs instead of k once the edit is done.
+func (e *edit) signer(s *snapshot, k *key) string {
+	if current := s.current(s.now, k.Use); current != k && current != nil {
+		return current.ID
+	}
+	for _, rec := range e.puts {
+		if rec.Use == k.Use && !rec.Activates.IsZero() && !rec.Activates.After(s.now) {
+			return rec.ID
+		}
+	}
+	return ""
 }
 
 // without plans the ring without a key.

@@ -129,7 +129,7 @@ type Reseal func(purpose string, sealed, aad []byte) (out []byte, changed bool, 
 
 // Rewrap replaces the master key by to. Between, it calls all, which has to
 // seal everything outside the ring anew.
-func (r *Ring) Rewrap(ctx context.Context, to *MasterKey, all func(Reseal) error) error {
+func (r *Ring) Rewrap(ctx context.Context, to *MasterKey, all func(Reseal) error, tell ...Tell) error {
 	if s, err := r.load(ctx); err != nil {
 		return err
 	} else if s.record.Rewrap == nil && to.opensRing(s.record.Check) {
@@ -163,6 +163,7 @@ func (r *Ring) Rewrap(ctx context.Context, to *MasterKey, all func(Reseal) error
 			e.puts = append(e.puts, rec)
 		}
 		e.record.Check, e.record.Rewrap = w.Check, nil
+		e.tell(tell, Info{}, Info{})
 		return nil
 	})
 }

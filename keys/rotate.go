@@ -50,12 +50,12 @@ func (r *Ring) asConfigured(p private) bool {
 //
 // While a rotation is under way another one changes nothing, unless now brings
 // it forward; and of several nodes that rotate at the same moment one does,
-// and all return its key.
-func (r *Ring) Rotate(ctx context.Context, use string, now bool) (Info, error) {
-	return r.rotate(ctx, use, now, func(*snapshot) bool { return true })
+// and all return its key. A rotation that changes nothing is not told.
+func (r *Ring) Rotate(ctx context.Context, use string, now bool, tell ...Tell) (Info, error) {
+	return r.rotate(ctx, use, now, func(*snapshot) bool { return true }, tell...)
 }
 
-func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*snapshot) bool) (Info, error) {
+func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*snapshot) bool, tell ...Tell) (Info, error) {
 	type election struct{ current, scheduled string }
 	var first *election
 	var chosen string
@@ -94,6 +94,7 @@ func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*sn
 			}
 		}
 		chosen = r.succeed(s, e, current, successor, at, gated)
+		e.tell(tell, Info{KeyID: chosen, Use: use, Activates: at}, Info{})
 	})
 	if err != nil {
 		return Info{}, err

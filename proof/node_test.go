@@ -100,12 +100,13 @@ type node struct {
 	metrics string
 	cmd     *exec.Cmd
 	http    *http.Client
+	said    chan struct{} // closed when all that the server said was read
 }
 
 func (p *place) start() *node { return p.startWith(func(*exec.Cmd) {}) }
 
-// startWith starts a server whose command was changed.
-func (p *place) startWith(change func(*exec.Cmd)) *node {
+// startWith starts a server whose command was changed, and copies its log.
+func (p *place) startWith(change func(*exec.Cmd), logs ...io.Writer) *node {
 	p.t.Helper()
 	cmd := p.command("serve", "--listen", "127.0.0.1:0")
 	change(cmd)
@@ -116,12 +117,12 @@ func (p *place) startWith(change func(*exec.Cmd)) *node {
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	n := &node{t: p.t, cmd: cmd, http: &http.Client{
+	n := &node{t: p.t, cmd: cmd, said: make(chan struct{}), http: &http.Client{
 		Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}}
 	p.t.Cleanup(n.kill)
-	log := io.TeeReader(stderr, watch.Writer("log", io.Discard))
-	lines := bufio.NewScanner(log)
+	text := io.TeeReader(stderr, io.MultiWriter(append(logs, watch.Writer("log", io.Discard))...))
+	lines := bufio.NewScanner(text)
 	var said []string
 	for lines.Scan() {
 		said = append(said, lines.Text())
@@ -130,10 +131,14 @@ func (p *place) startWith(change func(*exec.Cmd)) *node {
 		}
 		if at, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
 			n.url = at
-			go io.Copy(io.Discard, log)
+			go func() {
+				io.Copy(io.Discard, text)
+				close(n.said)
+			}()
 			return n
 		}
 	}
+	close(n.said)
 	p.t.Fatalf("the server did not start:\n%s", strings.Join(said, "\n"))
 	return nil
 }
@@ -141,6 +146,7 @@ func (p *place) startWith(change func(*exec.Cmd)) *node {
 // kill is kill -9.
 func (n *node) kill() {
 	n.cmd.Process.Kill()
+	<-n.said // Wait closes what it is read from
 	n.cmd.Wait()
 	n.http.CloseIdleConnections()
 }
@@ -152,6 +158,8 @@ type answer struct {
 	Access string `json:"access_token"`
 	Token  string `json:"refresh_token"`
 	Active bool   `json:"active"`
+	// ExpiresIn is in seconds.
+	ExpiresIn int `json:"expires_in"`
 }
 
 func (n *node) post(path, client string, form ...string) answer {

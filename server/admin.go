@@ -26,6 +26,8 @@ type Admin struct {
 	Webhooks *webhooks.Queues
 	// Source says where a request came from, for events; nil says nothing.
 	Source func(*http.Request) grants.Source
+
+	metrics *Metrics // of a [Server], nil elsewhere
 }
 
 // Actor is who administers.
@@ -40,11 +42,13 @@ type Actor struct {
 // ActorKind tells apart who can administer.
 type ActorKind string
 
-// Operators reach the machine itself, the others hold a token.
+// Operators reach the machine itself, the others hold a token. A reporter may
+// tell of events and nothing else.
 const (
 	ActorOperator ActorKind = "operator"
 	ActorUser     ActorKind = "user"
 	ActorClient   ActorKind = "client"
+	ActorReporter ActorKind = "reporter"
 )
 
 // String is the actor as events name it.
@@ -52,10 +56,18 @@ func (a Actor) String() string {
 	switch a.Kind {
 	case ActorUser:
 		return a.ID
-	case ActorClient:
+	case ActorClient, ActorReporter:
 		return "client:" + a.ID
 	}
 	return string(a.Kind)
+}
+
+// clientID is the client that acts for itself, if one does.
+func (a Actor) clientID() string {
+	if a.Kind == ActorClient || a.Kind == ActorReporter {
+		return a.ID
+	}
+	return ""
 }
 
 type actorKey struct{}
@@ -96,6 +108,9 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/webhooks/{webhook}/retry", methods{http.MethodPost: a.retryLetters})
 	at("/webhooks/{webhook}/dead-letters", methods{http.MethodGet: a.listLetters, http.MethodDelete: a.dropLetters})
 	at("/webhooks/{webhook}/dead-letters/{jti}", methods{http.MethodDelete: a.dropLetter})
+	forReporters := func(path string, m methods) { r.Handle(path, a.serve(m, ActorReporter)) }
+	forReporters(adminPath+"/events", methods{http.MethodPost: a.reportEvent})
+	forReporters(globalRevocationPath, methods{http.MethodPost: a.revokeGlobally})
 	r.PathPrefix(adminPath).HandlerFunc(notFound)
 }
 
@@ -120,18 +135,21 @@ func (a *Admin) OperatorDoor() http.Handler {
 
 // call is one request behind the door.
 type call struct {
-	w    http.ResponseWriter
-	r    *http.Request
-	ctx  context.Context
-	act  accounts.Act
-	vars map[string]string
+	w     http.ResponseWriter
+	r     *http.Request
+	ctx   context.Context
+	actor Actor
+	act   accounts.Act
+	vars  map[string]string
 }
 
 // methods are the acts on one path. Each answers with a status and what becomes
 // the JSON body, nil for none.
 type methods map[string]func(*call) (status int, body any, err error)
 
-func (a *Admin) serve(m methods) http.Handler {
+// serve mounts the methods for all that administer, and for the kinds of actors
+// that may do no more than some things.
+func (a *Admin) serve(m methods, others ...ActorKind) http.Handler {
 	var allow []string
 	for name := range m {
 		allow = append(allow, name)
@@ -149,6 +167,9 @@ func (a *Admin) serve(m methods) http.Handler {
 			method = http.MethodGet
 		}
 		c, err := a.call(w, r, method != http.MethodGet)
+		if err == nil && c.actor.Kind == ActorReporter && !slices.Contains(others, ActorReporter) {
+			err = lacksScope
+		}
 		if err != nil {
 			writeAdminProblem(w, r, err)
 			return
@@ -172,7 +193,7 @@ func (a *Admin) call(w http.ResponseWriter, r *http.Request, changes bool) (*cal
 		return nil, noCredentials
 	}
 	noteOf(r.Context()).actor = actor.String()
-	c := &call{w: w, r: r, ctx: r.Context(), vars: make(map[string]string)}
+	c := &call{w: w, r: r, ctx: r.Context(), actor: actor, vars: make(map[string]string)}
 	if changes {
 		// Once begun, a change is carried through though nobody waits for it.
 		c.ctx = context.WithoutCancel(r.Context())

@@ -21,6 +21,7 @@ var (
 	noCredentials = bearerRefusal(http.StatusUnauthorized, "", "this needs an access token with the scope "+grants.AdminScope)
 	invalidToken  = bearerRefusal(http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired, revoked or for another audience: ask for one with the scope "+grants.AdminScope)
 	lacksScope    = bearerRefusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+grants.AdminScope)
+	lacksEvents   = adminRefusal(http.StatusForbidden, "access_denied", "the client may not report events any more: it needs the scope "+grants.EventsScope)
 	lacksRight    = adminRefusal(http.StatusForbidden, "access_denied", "the client or the user may not administer any more: the client needs the admin flag, the user the role "+roleAdmin)
 )
 
@@ -45,7 +46,7 @@ func badBearer(description string) error {
 
 // BearerDoor lets in who shows an access token with the scope jeton:admin, from
 // a client that may administer and, where a user stands behind it, a user with
-// the role. All of it is looked up in the store at each call. Its routes lie
+// the role; and, to tell of events, a client with the scope jeton:events. All of it is looked up in the store at each call. Its routes lie
 // below the path of the issuer.
 func (a *Admin) BearerDoor() http.Handler {
 	base := ""
@@ -78,12 +79,15 @@ func (a *Admin) bearer(r *http.Request) (Actor, error) {
 	if !slices.Contains(access.Audience, a.Grants.Settings.AdminAudience()) {
 		return Actor{}, invalidToken
 	}
-	if !slices.Contains(strings.Fields(access.Scope), grants.AdminScope) {
-		return Actor{}, lacksScope
-	}
 	client, _, err := a.Grants.Store.Client(r.Context(), access.ClientID)
 	if err != nil {
 		return Actor{}, err
+	}
+	switch scope := strings.Fields(access.Scope); {
+	case slices.Contains(scope, grants.EventsScope):
+		return reporter(access, client.Value)
+	case !slices.Contains(scope, grants.AdminScope):
+		return Actor{}, lacksScope
 	}
 	if !client.Value.Admin || client.Value.Disabled {
 		return Actor{}, lacksRight
@@ -95,6 +99,14 @@ func (a *Admin) bearer(r *http.Request) (Actor, error) {
 		return Actor{}, lacksRight
 	}
 	return Actor{Kind: ActorUser, ID: access.Subject, Session: access.SessionID}, nil
+}
+
+// reporter is a client that may tell of events, by a token of its own.
+func reporter(access grants.Access, client storage.Client) (Actor, error) {
+	if client.Disabled || access.SessionID != "" || access.Subject != access.ClientID || !slices.Contains(client.Scopes, grants.EventsScope) {
+		return Actor{}, lacksEvents
+	}
+	return Actor{Kind: ActorReporter, ID: client.ID}, nil
 }
 
 func administers(u storage.User, sub string) bool {

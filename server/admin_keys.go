@@ -52,11 +52,12 @@ func (a *Admin) rotateKey(c *call) (int, any, error) {
 	if err := c.decodeOptional(&body); err != nil {
 		return 0, nil, err
 	}
-	key, err := a.Grants.Keys.Rotate(c.ctx, keys.UseSig, body.Now)
+	key, err := a.Grants.Keys.Rotate(c.ctx, keys.UseSig, body.Now, tellOfKey(c, events.KeyRotated, func(key, _ keys.Info) string {
+		return "kid " + key.KeyID + " signs from " + key.Activates.UTC().Format(time.RFC3339)
+	}))
 	if err != nil {
 		return 0, nil, err
 	}
-	a.tellOfKey(c, events.KeyRotated, key.KeyID, "kid "+key.KeyID+" signs from "+key.Activates.UTC().Format(time.RFC3339))
 	return http.StatusOK, showKey(key), nil
 }
 
@@ -72,20 +73,22 @@ func (a *Admin) importKey(c *call) (int, any, error) {
 	if !c.act.Operator {
 		return 0, nil, adminRefusal(http.StatusForbidden, "access_denied", "keys are imported only on the machine itself: use the jeton command there")
 	}
-	key, err := a.Grants.Keys.Import(c.ctx, []byte(body.PEM))
+	key, err := a.Grants.Keys.Import(c.ctx, []byte(body.PEM), tellOfKey(c, events.KeyImported, func(key, _ keys.Info) string {
+		return "kid " + key.KeyID + " is next"
+	}))
 	if err != nil {
 		return 0, nil, err
 	}
-	a.tellOfKey(c, events.KeyImported, key.KeyID, "kid "+key.KeyID+" is next")
 	return http.StatusCreated, showKey(key), nil
 }
 
 func (a *Admin) removeKey(c *call) (int, any, error) {
-	removed, signs, err := a.Grants.Keys.Remove(c.ctx, c.vars["kid"])
+	removed, signs, err := a.Grants.Keys.Remove(c.ctx, c.vars["kid"], tellOfKey(c, events.KeyRemoved, func(removed, signs keys.Info) string {
+		return "kid " + removed.KeyID + " was " + string(removed.State) + "; kid " + signs.KeyID + " signs"
+	}))
 	if err != nil {
 		return 0, nil, err
 	}
-	a.tellOfKey(c, events.KeyRemoved, removed.KeyID, "kid "+removed.KeyID+" was "+string(removed.State)+"; kid "+signs.KeyID+" signs")
 	return http.StatusOK, struct {
 		keyObject
 		Signs string `json:"signing_kid"`
@@ -107,24 +110,20 @@ func (a *Admin) rewrapKeys(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, badBody("%v", err)
 	}
-	n, err := a.Grants.Rewrap(c.ctx, master)
+	n, err := a.Grants.Rewrap(c.ctx, master, tellOfKey(c, events.MasterKeyChanged, func(_, _ keys.Info) string {
+		return "all is sealed under the new master key"
+	}))
 	if err != nil {
 		return 0, nil, err
 	}
-	a.tellOfKey(c, events.MasterKeyChanged, "", "all is sealed under the new master key")
 	return http.StatusOK, map[string]int{"sessions": n}, nil
 }
 
-// tellOfKey writes the event in a commit of its own, since the ring knows no
-// events. What was done to the key does not hang on it.
-func (a *Admin) tellOfKey(c *call, eventType, kid, note string) {
-	now, err := a.Grants.Store.Now(c.ctx)
-	if err == nil {
-		e := events.New(eventType, now)
-		e.Actor, e.Source, e.Note = c.act.By, c.act.Source, note
-		_, err = a.Grants.Store.Commit(c.ctx, storage.Change{Partition: storage.KeyPartition, Puts: []storage.Put{events.Put(e)}})
-	}
-	if err != nil {
-		a.Grants.Log.ErrorContext(c.ctx, "the key ring was changed, but the event that tells of it could not be written", "event", eventType, "kid", kid, "actor", c.act.By, "cause", err)
+// tellOfKey makes the event that goes with a change of the ring.
+func tellOfKey(c *call, eventType string, note func(changed, signs keys.Info) string) keys.Tell {
+	return func(at time.Time, changed, signs keys.Info) storage.Put {
+		e := events.New(eventType, at)
+		e.Actor, e.Source, e.Note = c.act.By, c.act.Source, note(changed, signs)
+		return events.Put(e)
 	}
 }

@@ -61,6 +61,7 @@ var everyRoute = map[string]string{
 	"/clients": "GET, HEAD, POST", "/clients/app": "DELETE, GET, HEAD, PATCH", "/clients/app/secret": "POST",
 	"/clients/app/disable": "POST", "/clients/app/enable": "POST",
 	"/sessions": "GET, HEAD", "/sessions/x": "GET, HEAD", "/sessions/revoke": "POST", "/keys": "GET, HEAD", "/keys/rotate": "POST",
+	"/events": "POST", "/global-token-revocation": "POST",
 }
 
 func TestAdminAnswersOtherMethodsWith405(t *testing.T) {

@@ -75,7 +75,8 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 	const confidential = `["client_secret_basic","client_secret_post","private_key_jwt"]`
 	const algs = `["RS256","PS256","ES256","ES384","ES512","EdDSA","Ed25519"]`
 	const metadata = `{"issuer":"https://login.example/tenant","token_endpoint":"https://login.example/tenant/token","revocation_endpoint":"https://login.example/tenant/revoke",
-		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status","scopes_supported":["read","write"],
+		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status",
+		"global_token_revocation_endpoint":"https://login.example/tenant/admin/v1/global-token-revocation","global_token_revocation_endpoint_auth_methods_supported":["Bearer"],"scopes_supported":["read","write"],
 		"authorization_endpoint":"https://login.example/tenant/authorize","pushed_authorization_request_endpoint":"https://login.example/tenant/par",
 		"response_types_supported":["code"],"response_modes_supported":["query","form_post"],"code_challenge_methods_supported":["S256"],"authorization_response_iss_parameter_supported":true,
 		"grant_types_supported":["authorization_code","refresh_token","client_credentials","password"],
@@ -291,7 +292,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 	}
 	// No endpoint but those there are, and no address for one.
 	for name := range d.metadata {
-		if strings.HasSuffix(name, "_endpoint") && !slices.Contains([]string{"token_endpoint", "revocation_endpoint", "introspection_endpoint", "status_list_aggregation_endpoint", "authorization_endpoint", "pushed_authorization_request_endpoint"}, name) {
+		if strings.HasSuffix(name, "_endpoint") && !slices.Contains([]string{"token_endpoint", "revocation_endpoint", "introspection_endpoint", "status_list_aggregation_endpoint", "global_token_revocation_endpoint", "authorization_endpoint", "pushed_authorization_request_endpoint"}, name) {
 			t.Errorf("%s is published and not tried", name)
 		}
 	}

@@ -24,6 +24,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	acts     *prometheus.CounterVec
 	requests *prometheus.HistogramVec
+	reports  *prometheus.CounterVec
 	sunsets  *prometheus.GaugeVec
 	panics   prometheus.Counter
 	inFlight atomic.Int64
@@ -50,6 +51,10 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 			Name: "jeton_http_request_seconds", Help: "Time to answer a request, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "status"}),
+		reports: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jeton_reports_total",
+			Help: "Events that applications told of: client_id, type (of the report, or global_revocation), outcome (ok, repeated, or an error code).",
+		}, []string{"client_id", "type", "outcome"}),
 		sunsets: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "jeton_password_grant_sunset_timestamp_seconds", Help: "When the password grant ends for a client that has asked for it since this process began.",
 		}, []string{"client_id"}),
@@ -57,7 +62,7 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 			Name: "jeton_panics_total", Help: "Requests that ended in a panic. Each is a defect: report it with the log.",
 		}),
 	}
-	m.registry.MustRegister(m.acts, m.requests, m.sunsets, m.panics, stateOf(m, g, published),
+	m.registry.MustRegister(m.acts, m.reports, m.requests, m.sunsets, m.panics, stateOf(m, g, published),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

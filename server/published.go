@@ -27,8 +27,10 @@ func Published(issuer string, scopes []string, requirePush bool) wellknown.Confi
 		EndSession:    "/end_session",
 		Claims:        grants.ClaimNames(),
 		StatusLists:   statusPath,
-		Grants:        grants.Types(),
-		AssertionAlgs: keys.AssertionAlgs(),
-		Scopes:        scopes,
+		// By a bearer token of the scope that [grants.EventsScope] is.
+		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{"Bearer"}},
+		Grants:           grants.Types(),
+		AssertionAlgs:    keys.AssertionAlgs(),
+		Scopes:           scopes,
 	}
 }

@@ -315,8 +315,7 @@ func TestV17_SpentRefreshTokenOfItsOwnerEndsTheSession(t *testing.T) {
 	}
 }
 
-// Everything of one user, by hand: the endpoint of the draft is not offered,
-// so no metadata name it.
+// Everything of one user, by hand.
 func TestV18_EverythingOfOneUserIsRevoked(t *testing.T) {
 	n, aliceApp, aliceSpa, bobApp := three(t)
 	own := n.machine("app", appSecret)
@@ -329,7 +328,4 @@ func TestV18_EverythingOfOneUserIsRevoked(t *testing.T) {
 	n.operator("POST", "/sessions/revoke", `{"username":"sub:u-nobody","reason":"left"}`).want(t, 404, "not_found")
 	n.bearer("POST", "/sessions/revoke", `{"username":"bob","reason":"x"}`, "").want(t, 401, "invalid_token")
 	n.do("POST", "/revoke", "application/json", `{"sub_id":{"format":"iss_sub","iss":"`+n.url+`","sub":"u-bob"}}`, app).want(t, 400, "invalid_request")
-	if a := n.do("GET", "/.well-known/oauth-authorization-server", "", "").ok(t, 200); strings.Contains(string(a.body), "global_token_revocation") {
-		t.Errorf("metadata %s", a.body)
-	}
 }

@@ -75,7 +75,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 		s.metrics.registry.MustRegister(newWebhookMetrics(cfg.Webhooks))
 	}
 	s.library = newLibrary(g)
-	admin.Source = s.sourceOf
+	admin.Source, admin.metrics = s.sourceOf, s.metrics
 	return s, nil
 }
 

@@ -273,6 +273,7 @@ const (
 	ReasonRevoked         = "revoked"          // by its client, RFC 7009
 	ReasonOperator        = "operator"         // by hand
 	ReasonReuse           = "reuse"            // a spent refresh token came back
+	ReasonLogout          = "logout"           // an application told of it
 	ReasonPasswordChanged = "password_changed" // by the user
 	ReasonPasswordReset   = "password_reset"   // by somebody else
 	ReasonRolesChanged    = "roles_changed"    //
@@ -287,6 +288,9 @@ const (
 	ReasonClientDeleted   = "client_deleted"
 	ReasonStoreRestored   = "store_restored" // a backup was put back that does not know what became of it
 	ReasonSecretChanged   = "client_secret_changed"
+	ReasonCompromised     = "account_compromised" // an application told of it
+	ReasonLeaked          = "client_compromised"  // likewise
+	ReasonGlobal          = "global_revocation"   // asked for by Global Token Revocation
 )
 
 // RevokedIndex is the row of one revoked access token: the place in a status

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 func TestAKeyThatIsNewIsAskedForOnce(t *testing.T) {
@@ -61,6 +63,30 @@ func TestKeysAreRefreshedByTheirCacheControl(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A key is only ever one of the key set, whatever a header says (RFC 8725 §3.10).
+func TestJ12_J13_KeysInHeadersAreNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := newIssuer(t)
+		v := is.verifier(t, nil)
+		v.accepts(t, "good", access(t, 7, nil))
+		for kid, want := range map[string]Reason{"ES256": ErrSignature, "x": ErrKey, "../../etc/passwd": ErrKey, "' OR 1=1 --": ErrKey, "a\x00b": ErrKey, "https://evil.example/k": ErrKey} {
+			token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims(accessClaims(7)))
+			token.Header = map[string]any{
+				"alg": "ES256", "kid": kid, "typ": "at+jwt", "jku": "https://evil.example/keys", "x5u": "https://evil.example/x5u",
+				"jwk": jwkOf(kid, "ES256", testKeys()["other"]), "x5c": []string{"AA"},
+			}
+			text, err := token.SignedString(testKeys()["other"])
+			must(t, err)
+			v.refuse(t, kid, text, want)
+		}
+		for uri := range is.asked {
+			if !strings.HasPrefix(uri, "https://auth.example/") {
+				t.Errorf("%s was asked for", uri)
+			}
+		}
+	})
 }
 
 // A key that the operator removed is of no use once the set's life is over.

@@ -50,7 +50,7 @@ func TestARevokedTokenIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-func TestListsArePolledByTTL(t *testing.T) {
+func TestL13_ListsArePolledByTTL(t *testing.T) {
 	for what, change := range map[string]func(is *issuer, o *Options){
 		"asked to":                   func(is *issuer, o *Options) { o.NoWait = true },
 		"an issuer that cannot wait": func(is *issuer, o *Options) { is.waits = false },

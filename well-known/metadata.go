@@ -21,6 +21,9 @@ type Config struct {
 	Token         Endpoint
 	Revocation    Endpoint
 	Introspection Endpoint
+	// GlobalRevocation is of draft-parecki-oauth-global-token-revocation §5; its
+	// methods may be access token types too.
+	GlobalRevocation Endpoint
 
 	// Authorization is the path of the authorization endpoint, Push that of pushed
 	// requests; without the first there is nothing of what follows it.
@@ -84,6 +87,8 @@ type Metadata struct {
 	// ResponseIssuer is of RFC 9207 §3, RequirePush of RFC 9126 §5.
 	ResponseIssuer bool `json:"authorization_response_iss_parameter_supported,omitempty"`
 	RequirePush    bool `json:"require_pushed_authorization_requests,omitempty"`
+	GlobalRevocationEndpoint            string   `json:"global_token_revocation_endpoint,omitempty"`
+	GlobalRevocationEndpointAuthMethods []string `json:"global_token_revocation_endpoint_auth_methods_supported,omitempty"`
 
 	// StatusListAggregation is of Token Status List §9.
 	StatusListAggregation string `json:"status_list_aggregation_endpoint,omitempty"`
@@ -132,6 +137,9 @@ func (c Config) metadata() Metadata {
 		RevocationEndpointAuthAlgs:       c.algs(c.Revocation),
 		IntrospectionEndpointAuthMethods: c.Introspection.AuthMethods,
 		IntrospectionEndpointAuthAlgs:    c.algs(c.Introspection),
+
+		GlobalRevocationEndpoint:            c.url(c.GlobalRevocation.Path),
+		GlobalRevocationEndpointAuthMethods: c.GlobalRevocation.AuthMethods,
 
 		StatusListAggregation: c.url(c.StatusLists),
 		ServiceDocumentation:  c.ServiceDocumentation,
@@ -199,7 +207,7 @@ func (c Config) basePath() (string, error) {
 // check refuses facts that contradict each other.
 func (c Config) check() error {
 	faults := c.checkAuthorization()
-	for _, e := range []Endpoint{c.Token, c.Revocation, c.Introspection} {
+	for _, e := range []Endpoint{c.Token, c.Revocation, c.Introspection, c.GlobalRevocation} {
 		switch {
 		case e.Path == "" && len(e.AuthMethods) > 0:
 			faults = append(faults, errors.New("an endpoint without a path has authentication methods"))

@@ -58,7 +58,7 @@ func addFlags(flags *pflag.FlagSet, everywhere bool) {
 // load reads all settings: flag over environment over file over default. The
 // error is [faults], with everything that is wrong.
 func load(flags *pflag.FlagSet, environ []string) (*Settings, error) {
-	s := &Settings{origin: map[string]string{}}
+	s := &Settings{origin: map[string]string{}, flags: flags}
 	var wrong faults
 	env := readEnv(environ, s, &wrong)
 	var file *configFile

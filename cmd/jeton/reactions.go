@@ -28,6 +28,9 @@ func reactions() []setting {
 		on("reuse", "what a spent refresh token ends", grants.OnReuse, func(s *Settings) *choice { return &s.OnReuse }),
 		on("client-secret-change", "what ends when a client gets a new secret", grants.OnClientSecretChange, func(s *Settings) *choice { return &s.OnClientSecretChange }),
 		on("client-narrowed", "what ends when a client loses a scope or an audience", grants.OnClientNarrowed, func(s *Settings) *choice { return &s.OnClientNarrowed }),
+		on("account-disabled", "what follows when an application reports that an account was disabled", grants.OnAccountDisabled, func(s *Settings) *choice { return &s.OnAccountDisabled }),
+		on("account-compromised", "what follows when an application reports that others use an account", grants.OnAccountCompromised, func(s *Settings) *choice { return &s.OnAccountCompromised }),
+		on("client-compromised", "what follows when an application reports that a client's secret has leaked", grants.OnClientCompromised, func(s *Settings) *choice { return &s.OnClientCompromised }),
 	}
 }
 
@@ -38,5 +41,6 @@ func (s *Settings) reactions() grants.Reactions {
 		PasswordChange: is(s.OnPasswordChange), PasswordReset: is(s.OnPasswordReset),
 		RolesLost: is(s.OnRolesLost), RolesGained: is(s.OnRolesGained), Logout: is(s.OnLogout), Reuse: is(s.OnReuse),
 		ClientSecretChange: is(s.OnClientSecretChange), ClientNarrowed: is(s.OnClientNarrowed),
+		AccountDisabled: is(s.OnAccountDisabled), AccountCompromised: is(s.OnAccountCompromised), ClientCompromised: is(s.OnClientCompromised),
 	}
 }

@@ -4,18 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
-
-	"jeton/events"
 )
 
 // serveCommand runs the server.
@@ -50,22 +45,19 @@ type occasion struct {
 	opened func(ctx context.Context, n *node) (listening func(url string), err error)
 }
 
-// service is one server at work.
+// service is one process that serves: its addresses, and the generation that
+// answers there. A reload replaces the generation.
 type service struct {
 	settings *Settings
 	log      *slog.Logger
 	cert     *certificate
 
 	public, metrics net.Listener
-
-	// background ends when the servers have.
-	background sync.WaitGroup
-	failed     chan error
 }
 
 // serve runs the server until ctx ends, and lets requests under way finish.
 func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
-	v := &service{settings: s, log: s.logger(a.stderr, slog.LevelDebug), failed: make(chan error, 2)}
+	v := &service{settings: s, log: s.logger(a.stderr, slog.LevelDebug)}
 	if err := v.listen(ctx); err != nil {
 		return err
 	}
@@ -74,29 +66,45 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 	if err := a.rehearseFirst(ctx, s); err != nil {
 		return err
 	}
-	n, err := openNode(ctx, s, s.issuer(v.public.Addr()), v.log)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+
+	g, err := v.begin(ctx, s, v.log, o)
 	if err != nil {
 		return err
 	}
-	defer n.close()
-	if err := ensure(ctx, s, n); err != nil {
-		return err
+	url := issuerOf(s.Listen.String(), v.public.Addr(), v.cert != nil)
+	v.log.Info("serving", "issuer", g.node.grants.Settings.Issuer, "store", s.Store.String(), "version", thisBuild().Version)
+	if v.metrics != nil {
+		v.log.Info("serving metrics", "url", "http://"+v.metrics.Addr().String()+"/metrics")
 	}
-	n.warnOfAlgorithm(s.SigningAlg.word)
-	listening, err := o.opened(ctx, n)
-	if err != nil {
-		return err
+	announce(a.stderr, url)
+	v.tellSystemd(daemon.SdNotifyReady)
+	g.listening(url)
+	go debug.FreeOSMemory() // starting has used memory that serving does not need
+
+	if v.cert != nil {
+		go v.cert.follow(ctx)
 	}
-	return v.run(ctx, n, func() {
-		url := issuerOf(s.Listen.String(), v.public.Addr(), v.cert != nil)
-		v.log.Info("serving", "issuer", n.grants.Settings.Issuer, "store", s.Store.String(), "version", thisBuild().Version)
-		if v.metrics != nil {
-			v.log.Info("serving metrics", "url", "http://"+v.metrics.Addr().String()+"/metrics")
+	for {
+		select {
+		case <-ctx.Done():
+		case err = <-g.failed:
+		case <-hangups:
+			if v.reloadable() {
+				g = a.reload(ctx, v, g)
+				continue
+			}
+			// The terminal is gone, and there is nothing to read again.
 		}
-		announce(a.stderr, url)
-		v.tellSystemd(daemon.SdNotifyReady)
-		listening(url)
-	})
+		v.log.Info("ending")
+		v.tellSystemd(daemon.SdNotifyStopping)
+		g.leave(err == nil)
+		v.closeListeners() // or the kernel would go on to let people in
+		g.end()
+		return err
+	}
 }
 
 // listen binds all addresses, so that a port in use is told before anything is
@@ -125,95 +133,6 @@ func (v *service) closeListeners() {
 		if l != nil {
 			l.Close()
 		}
-	}
-}
-
-// run serves on everything at once.
-func (v *service) run(ctx context.Context, n *node, ready func()) error {
-	srv, err := n.server(v.settings)
-	if err != nil {
-		return err
-	}
-	// Events are told, and lists follow, until the last request is answered.
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer v.background.Wait()
-	defer cancel()
-
-	gone := make(chan os.Signal, 1)
-	signal.Notify(gone, syscall.SIGHUP)
-	defer signal.Stop(gone)
-	if v.cert != nil {
-		reload := gone
-		v.background.Go(func() { v.cert.follow(work, reload) })
-		gone = nil // a hangup ends only what has no files to read again
-	}
-	if err := v.administer(work, n, srv.OperatorDoor()); err != nil {
-		return err
-	}
-	public := publicServer(srv.Handler(), v.log)
-	public.RegisterOnShutdown(n.lists.Release)
-	servers := []*http.Server{public}
-	v.background.Go(func() { v.end(serveHTTP(public, v.public, int(v.settings.MaxConnections), v.cert)) })
-	if v.metrics != nil {
-		mux := http.NewServeMux()
-		mux.Handle("/metrics", srv.MetricsHandler())
-		metrics := publicServer(mux, v.log)
-		servers = append(servers, metrics)
-		v.background.Go(func() { v.end(serveHTTP(metrics, v.metrics, maxScrapes, nil)) })
-	}
-	ready()
-	// Starting has used memory that serving does not need.
-	v.background.Go(debug.FreeOSMemory)
-
-	select {
-	case <-ctx.Done():
-	case <-gone:
-	case err = <-v.failed:
-	}
-	v.log.Info("ending")
-	v.tellSystemd(daemon.SdNotifyStopping)
-	if delay := time.Duration(v.settings.ShutdownDelay); err == nil && delay > 0 {
-		srv.Leave()
-		select {
-		case <-time.After(delay):
-		case err = <-v.failed:
-		}
-	}
-	for _, server := range servers {
-		shutdown(server)
-	}
-	return err
-}
-
-// administer opens the operator's door and begins the work that no request
-// asks for.
-func (v *service) administer(ctx context.Context, n *node, door http.Handler) error {
-	file, err := sqliteFile(v.settings.Store.String())
-	if err != nil {
-		return err
-	}
-	socket, err := serveSocket(ctx, v.settings.socketPath(), storeIdentity(file), door, v.log)
-	if err != nil {
-		return err
-	}
-	v.background.Go(socket.wait)
-	publisher := events.NewPublisher(n.store, v.log)
-	publisher.Subscribe("audit", events.Audit(v.log.Handler()))
-	publisher.Follow(n.webhooks.Follow)
-	v.background.Go(func() { publisher.Run(ctx) })
-	v.background.Go(func() { n.webhooks.Run(ctx) })
-	v.background.Go(func() { events.NewSweeper(n.store, v.log).Run(ctx) })
-	v.background.Go(func() { n.grants.Finish(ctx) })
-	return nil
-}
-
-// maxScrapes is how many connections may read metrics at once.
-const maxScrapes = 100
-
-// end tells of a server that stopped by itself.
-func (v *service) end(err error) {
-	if err != nil {
-		v.failed <- err
 	}
 }
 

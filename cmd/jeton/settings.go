@@ -54,6 +54,9 @@ type Settings struct {
 	OnReuse              choice
 	OnClientSecretChange choice
 	OnClientNarrowed     choice
+	OnAccountDisabled    choice
+	OnAccountCompromised choice
+	OnClientCompromised  choice
 
 	// Keys.
 	SigningAlg       choice
@@ -86,6 +89,8 @@ type Settings struct {
 	// origin says, by name, where a setting came from: "--listen",
 	// "JETON_LISTEN", "jeton.yaml:3", or nothing for a default.
 	origin map[string]string
+	// flags are what was typed, to read everything again by.
+	flags *pflag.FlagSet
 	// masterKey is JETON_MASTER_KEY.
 	masterKey string
 }

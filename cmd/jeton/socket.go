@@ -107,7 +107,11 @@ func (s *adminSocket) run(ctx context.Context, lock *os.File, owned net.Listener
 		<-ctx.Done()
 		// Nobody new finds it, before those who did are finished.
 		os.Remove(s.path)
-		shutdown(server)
+		drain, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		if err := server.Shutdown(drain); err != nil {
+			server.Close()
+		}
 	}()
 	if err := server.Serve(owned); !errors.Is(err, http.ErrServerClosed) {
 		s.log.Error("the admin socket has failed, commands open the store themselves meanwhile", "cause", err)

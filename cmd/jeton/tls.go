@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,7 +20,9 @@ type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
-	seen              [2]fileState
+
+	mu   sync.Mutex
+	seen [2]fileState
 }
 
 // fileState tells whether a file has been replaced or changed.
@@ -43,6 +46,8 @@ func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 }
 
 func (c *certificate) load() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	// Before they are read: what changes meanwhile is read again next time.
 	c.seen = [2]fileState{stateOf(c.certFile), stateOf(c.keyFile)}
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
@@ -61,25 +66,34 @@ func (c *certificate) config() *tls.Config {
 	}
 }
 
-// follow reads the files again when they change, and when told to. A pair that
-// does not fit together is left alone: the old one serves on.
-func (c *certificate) follow(ctx context.Context, now <-chan os.Signal) {
+// follow reads the files again when they change.
+func (c *certificate) follow(ctx context.Context) {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-now:
 		case <-tick.C:
-			if c.seen == [2]fileState{stateOf(c.certFile), stateOf(c.keyFile)} {
-				continue
+			if c.stale() {
+				c.reload()
 			}
 		}
-		if err := c.load(); err != nil {
-			c.log.Error("the new certificate is not used, the old one serves on", "cause", err)
-			continue
-		}
-		c.log.Info("the certificate was read again", "expires", c.current.Load().Leaf.NotAfter)
 	}
+}
+
+func (c *certificate) stale() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen != [2]fileState{stateOf(c.certFile), stateOf(c.keyFile)}
+}
+
+// reload reads the files again. A pair that does not fit together is left alone:
+// the old one serves on.
+func (c *certificate) reload() {
+	if err := c.load(); err != nil {
+		c.log.Error("the new certificate is not used, the old one serves on", "cause", err)
+		return
+	}
+	c.log.Info("the certificate was read again", "expires", c.current.Load().Leaf.NotAfter)
 }

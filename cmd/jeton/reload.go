@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+)
+
+// fixed are the settings that a process keeps for its life: its addresses and
+// files are open, and the issuer stands in every token.
+var fixed = []string{"config", "store", "master-key-file", "admin-socket", "listen", "issuer", "tls-cert", "tls-key", "metrics-listen"}
+
+// reloadable reports whether a hangup has anything to read again. Without, it
+// means what it always meant: the terminal is gone.
+func (v *service) reloadable() bool { return v.settings.Config != "" || v.cert != nil }
+
+// reload reads certificate and configuration again and lets a new generation
+// take over from g. What is wrong with them is logged, and g serves on.
+func (a *app) reload(ctx context.Context, v *service, g *generation) *generation {
+	if v.cert != nil {
+		v.cert.reload()
+	}
+	if v.settings.Config == "" {
+		return g
+	}
+	s, err := load(v.settings.flags, a.environ)
+	var changed []string
+	if err == nil {
+		changed, err = changes(g.settings, s)
+	}
+	if err == nil {
+		err = a.rehearse(ctx, s) // so that of a file with faults nothing is made
+	}
+	var next *generation
+	if err == nil {
+		next, err = v.begin(ctx, s, s.logger(a.stderr, slog.LevelDebug), occasion{opened: nothing})
+	}
+	if err != nil {
+		g.log.Error("the configuration was read again and is not used; the one before serves on. Set it right and send SIGHUP again, jeton config check tells what is wrong",
+			"config", v.settings.Config.String(), "cause", err)
+		return g
+	}
+	next.log.Info("the configuration was read again", "config", v.settings.Config.String(), "changed", strings.Join(changed, ","))
+	v.log = next.log
+	g.end()
+	return next
+}
+
+func nothing(context.Context, *node) (func(string), error) { return func(string) {}, nil }
+
+// changes names the settings that differ, and refuses those that cannot change.
+func changes(before, after *Settings) ([]string, error) {
+	var names, refused []string
+	for _, row := range table() {
+		if row.value(before).String() == row.value(after).String() {
+			continue
+		}
+		names = append(names, row.name)
+		if slices.Contains(fixed, row.name) {
+			refused = append(refused, row.name)
+		}
+	}
+	if len(refused) > 0 {
+		return nil, errors.New("only a restart can change " + strings.Join(refused, ", "))
+	}
+	return names, nil
+}
