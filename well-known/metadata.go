@@ -85,8 +85,8 @@ type Metadata struct {
 	IntrospectionEndpointAuthAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 
 	// ResponseIssuer is of RFC 9207 §3, RequirePush of RFC 9126 §5.
-	ResponseIssuer bool `json:"authorization_response_iss_parameter_supported,omitempty"`
-	RequirePush    bool `json:"require_pushed_authorization_requests,omitempty"`
+	ResponseIssuer                      bool     `json:"authorization_response_iss_parameter_supported,omitempty"`
+	RequirePush                         bool     `json:"require_pushed_authorization_requests,omitempty"`
 	GlobalRevocationEndpoint            string   `json:"global_token_revocation_endpoint,omitempty"`
 	GlobalRevocationEndpointAuthMethods []string `json:"global_token_revocation_endpoint_auth_methods_supported,omitempty"`
 
