@@ -45,6 +45,8 @@ const (
 	UserDeleted  = "user_deleted"
 	RolesChanged = "roles_changed"
 
+	ClaimsChanged = "claims_changed"
+
 	ClientCreated       = "client_created"
 	ClientChanged       = "client_changed"
 	ClientSecretChanged = "client_secret_changed"

@@ -23,6 +23,16 @@ func (s *server) walk(t *testing.T, address string) url.Values {
 	if err != nil {
 		t.Fatal(err)
 	}
+	back, err := url.Parse(s.browse(t, jar, address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back.Query()
+}
+
+// browse walks from an address to wherever the server sends the browser away.
+func (s *server) browse(t *testing.T, jar http.CookieJar, address string) string {
+	t.Helper()
 	// Redirects stop where they leave the server.
 	client := &http.Client{Jar: jar, CheckRedirect: func(next *http.Request, _ []*http.Request) error {
 		if !strings.HasPrefix(next.URL.String(), s.issuer) {
@@ -41,17 +51,13 @@ func (s *server) walk(t *testing.T, address string) url.Values {
 			t.Fatal(readErr)
 		}
 		if back := response.Header.Get("Location"); back != "" {
-			u, err := url.Parse(back)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return u.Query()
+			return back
 		}
 		action, form := pageForm(t, string(body))
 		response, err = client.PostForm(s.issuer+action, form)
 	}
 	t.Fatal("the pages have no end")
-	return nil
+	return ""
 }
 
 var (
