@@ -45,6 +45,8 @@ const (
 	UserDeleted  = "user_deleted"
 	RolesChanged = "roles_changed"
 
+	ClaimsChanged = "claims_changed"
+
 	// What only applications outside can know.
 	Logout             = "logout"
 	AccountDisabled    = "account_disabled"
