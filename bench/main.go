@@ -8,6 +8,7 @@
 //	go run ./bench -quick -profile DIR   and a CPU profile of each act
 //	go run ./bench refusal               from /revoke until two APIs refuse, in some two minutes
 //	go run ./bench lists                 status lists of a million tokens
+//	go run ./bench waiters               10,000 requests that wait for one list
 //
 // It builds the jeton command, runs it as a process of its own on a store in a
 // temporary folder (or on the one that -store names, which must be empty), and
@@ -34,7 +35,7 @@ var (
 	large       = flag.Int("large", 1_000_000, "sessions of one more table, for ES256; 0 for none")
 	quick       = flag.Bool("quick", false, "RS256 alone, 1,000 sessions, one round")
 	storeURL    = flag.String("store", "", "an empty store to use, as for jeton --store (default: a SQLite file in a temporary folder)")
-	profile     = flag.String("profile", "", "a directory for CPU and allocation profiles of each act, such as RS256-refresh.cpu")
+	profile     = flag.String("profile", "", "a directory for CPU and allocation profiles of each act, such as RS256-1000-refresh.cpu")
 	only        = flag.String("only", "", "measure only the acts whose name begins so")
 	bareListen  = flag.Bool("bare", false, "be the bare handler (bench starts itself so)")
 )
@@ -45,9 +46,9 @@ func main() {
 		serveBare()
 		return
 	}
-	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists}[flag.Arg(0)]
+	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists, "waiters": waiters}[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "bench: %q is neither refusal nor lists\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "bench: %q is none of refusal, lists and waiters\n", flag.Arg(0))
 		os.Exit(2)
 	}
 	if err := act(); err != nil {

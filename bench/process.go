@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 }
 
 func (p *process) stop() {
-	p.cmd.Process.Signal(os.Interrupt)
+	p.cmd.Process.Signal(syscall.SIGTERM) // an interrupt is ignored by what a shell runs in the background
 	p.cmd.Wait()
 }
 

@@ -41,20 +41,34 @@ func (s *server) profiled(a act) (result, error) {
 	if *profile == "" {
 		return measure(s.process, a)
 	}
-	s.toggleProfile()
+	at := filepath.Join(*profile, "bench")
+	if err := s.toggleProfile(at + ".cpu"); err != nil {
+		return result{}, err
+	}
 	r, err := measure(s.process, a)
-	s.toggleProfile()
-	name := strings.ReplaceAll(s.place.alg+"-"+a.name, " ", "-")
+	if err == nil {
+		err = s.toggleProfile(at + ".mem")
+	}
+	name := strings.ReplaceAll(fmt.Sprintf("%s-%d-%s", s.place.alg, s.place.sessions, a.name), " ", "-")
 	for _, kind := range []string{".cpu", ".mem"} {
 		if err == nil {
-			err = os.Rename(filepath.Join(*profile, "bench"+kind), filepath.Join(*profile, name+kind))
+			err = os.Rename(at+kind, filepath.Join(*profile, name+kind))
 		}
 	}
 	return r, err
 }
 
-// toggleProfile begins a profile, or ends it and waits for the file.
-func (s *server) toggleProfile() {
-	s.cmd.Process.Signal(syscall.SIGUSR1)
-	time.Sleep(500 * time.Millisecond)
+// toggleProfile begins a profile, or ends it, and waits for the file that says
+// so.
+func (s *server) toggleProfile(file string) error {
+	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		return err
+	}
+	for range 100 {
+		if _, err := os.Stat(file); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("no profile appeared at %s", file)
 }

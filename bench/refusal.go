@@ -36,7 +36,7 @@ func refusal() error {
 	if out, err := exec.Command("go", "build", "-o", program, "jeton/examples/api").CombinedOutput(); err != nil {
 		return fmt.Errorf("building the API: %w\n%s", err, out)
 	}
-	p, err := newPlace(dir, binary, setup{"ES256", 100})
+	p, err := newPlace(dir, binary, setup{"ES256", 4 * revocations})
 	if err != nil {
 		return err
 	}
@@ -46,15 +46,15 @@ func refusal() error {
 	}
 	s := &server{process: proc, place: p}
 	defer s.stop()
-	fmt.Printf("%s, %s on %s/%s, %d cores, load before %s. From the answer of /revoke until both APIs refuse, %d tokens:\n\n",
+	fmt.Printf("%s, %s on %s/%s, %d cores, load before %s. From the answer of /revoke until both APIs refuse, %d tokens,\nof a client and of sessions that log out in turn:\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), loadAverage(), revocations)
 	fmt.Println("| APIs | p50 | p99 | max | beside, requests/s |\n|---|---|---|---|---|")
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name, poll string
 		workers    int
 		every      time.Duration
 	}{{"wait for changes", "false", 8, 10 * time.Millisecond}, {"poll by ttl (15 s)", "true", 100, 200 * time.Millisecond}} {
-		if err := refusals(s, program, c.name, c.poll, c.workers, c.every); err != nil {
+		if err := refusals(s, program, i*revocations, c.name, c.poll, c.workers, c.every); err != nil {
 			return err
 		}
 	}
@@ -62,11 +62,11 @@ func refusal() error {
 }
 
 // refusals prints one row.
-func refusals(s *server, program, name, poll string, workers int, every time.Duration) error {
+func refusals(s *server, program string, from int, name, poll string, workers int, every time.Duration) error {
 	var apis []*process
 	for range 2 {
 		cmd := exec.Command(program)
-		cmd.Env = append(os.Environ(), "API_ISSUER="+s.url, "API_LISTEN=127.0.0.1:0", "API_POLL="+poll)
+		cmd.Env = append(os.Environ(), "API_ISSUER="+s.url, "API_AUDIENCE="+s.url+","+issuer, "API_LISTEN=127.0.0.1:0", "API_POLL="+poll)
 		api, err := start(cmd)
 		if err != nil {
 			return err
@@ -83,9 +83,13 @@ func refusals(s *server, program, name, poll string, workers int, every time.Dur
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
-			for left.Add(-1) >= 0 && errs[w] == nil {
+			for errs[w] == nil {
+				n := left.Add(-1)
+				if n < 0 {
+					return
+				}
 				var took time.Duration
-				if took, errs[w] = s.untilRefused(apis, every); errs[w] == nil {
+				if took, errs[w] = s.untilRefused(apis, from+int(n), every); errs[w] == nil {
 					times[w] = append(times[w], took)
 				}
 			}
@@ -103,25 +107,40 @@ func refusals(s *server, program, name, poll string, workers int, every time.Dur
 	return nil
 }
 
-// untilRefused revokes a token that both APIs accept, and asks them until
-// neither does.
-func (s *server) untilRefused(apis []*process, every time.Duration) (time.Duration, error) {
-	t, err := s.tokens(s.form(clientApp, "/token", "grant_type", "client_credentials"))
+// revocable is an access token, and the request that ends it: by revoking it, or
+// by logging out of its session.
+func (s *server) revocable(n int) (access string, revoke request, err error) {
+	if n%2 == 0 {
+		t, err := s.tokens(s.form(clientApp, "/token", "grant_type", "client_credentials"))
+		return t.Access, s.form(clientApp, "/revoke", "token", t.Access), err
+	}
+	refresh, err := s.place.refreshToken(appSession(n))
+	if err != nil {
+		return "", request{}, err
+	}
+	t, err := s.tokens(s.refresh(clientApp, refresh))
+	return t.Access, s.form(clientApp, "/revoke", "token", t.Refresh), err
+}
+
+// untilRefused ends a token that both APIs accept, and asks them until neither
+// does.
+func (s *server) untilRefused(apis []*process, n int, every time.Duration) (time.Duration, error) {
+	access, revoke, err := s.revocable(n)
 	if err != nil {
 		return 0, err
 	}
 	for _, api := range apis {
-		if status, err := ask(&s.http, api, t.Access); err != nil || status != http.StatusOK {
+		if status, err := ask(&s.http, api, access); err != nil || status != http.StatusOK {
 			return 0, fmt.Errorf("a live token was answered with %d: %w", status, cmp.Or(err, errors.New("not accepted")))
 		}
 	}
-	if _, err := s.form(clientApp, "/revoke", "token", t.Access).send(&s.http); err != nil {
+	if _, err := revoke.send(&s.http); err != nil {
 		return 0, err
 	}
 	answered := time.Now()
 	for _, api := range apis {
 		for {
-			status, err := ask(&s.http, api, t.Access)
+			status, err := ask(&s.http, api, access)
 			if err != nil {
 				return 0, err
 			}

@@ -56,7 +56,7 @@ func (p *place) seed(ctx context.Context, master *keys.MasterKey) error {
 		epochs[id] = client.Value.Epoch
 	}
 	before, begun := p.size(), time.Now()
-	const writers = 512
+	const writers = 64
 	var wg sync.WaitGroup
 	errs := make(chan error, writers)
 	for w := range writers {
@@ -76,15 +76,25 @@ func (p *place) seed(ctx context.Context, master *keys.MasterKey) error {
 	return <-errs
 }
 
-// mix spreads numbers as random ids are spread, so that neighbours in the
-// store are strangers, and can be told from the number alone.
-func mix(kind byte, i int) []byte {
+// idOf is an id that can be told from its number. Its last twelve bytes are as
+// random as those of real ids. The first four spread the users evenly, in the
+// order in which they are written: a million at random places would write each
+// page of the file a hundred times over. The acts still take them at random.
+func idOf(kind byte, user, i int) []byte {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte{kind}, uint64(i)))
+	binary.BigEndian.PutUint32(sum[:], uint32(user)<<12)
 	return sum[:16]
 }
 
-func subjectOf(user int) string { return base64.RawURLEncoding.EncodeToString(mix('u', user)) }
-func sidOf(session int) string  { return base64.RawURLEncoding.EncodeToString(mix('s', session)) }
+func subjectOf(user int) string {
+	return base64.RawURLEncoding.EncodeToString(idOf('u', user, user))
+}
+
+func sidOf(session int) string {
+	return base64.RawURLEncoding.EncodeToString(idOf('s', session/perUser, session))
+}
+
+func rotIDOf(session int) []byte { return idOf('r', session, session) }
 
 // sessionSecret is the secret of all sessions here.
 var sessionSecret = []byte("a secret of 32 bytes for benches")
@@ -93,7 +103,7 @@ var sessionSecret = []byte("a secret of 32 bytes for benches")
 func userOf(user, sessions int, master *keys.MasterKey, epochs map[string]uint64, now time.Time) storage.Change {
 	now = now.UTC().Truncate(time.Second).Add(-10 * time.Minute)
 	u := storage.User{
-		Subject: subjectOf(user), Username: fmt.Sprintf("user-%d", user), Roles: []string{"ROLE_USER"}, Created: now, Updated: now,
+		Subject: subjectOf(user), Username: fmt.Sprintf("user-%08d", user), Roles: []string{"ROLE_USER"}, Created: now, Updated: now,
 		PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IG9mIDE2$dGhlIGhhc2ggb2YgYSBwYXNzd29yZCwgMzIgYnl0ZXM",
 	}
 	change := storage.Change{Partition: storage.UserPartition(u.Subject), Puts: []storage.Put{{
@@ -103,7 +113,7 @@ func userOf(user, sessions int, master *keys.MasterKey, epochs map[string]uint64
 		ses := storage.Session{
 			ID: sidOf(i), Subject: u.Subject, ClientID: clientOf(i), Scope: "read write", Audience: []string{issuer}, AMR: []string{"pwd"},
 			Created: now, AuthTime: now, End: now.Add(90 * storage.Day), ClientEpoch: epochs[clientOf(i)],
-			Generation: 1, RotID: mix('r', i), Rotated: now,
+			Generation: 1, RotID: rotIDOf(i), Rotated: now,
 			Secret:  master.Seal("session secret", sessionSecret, []byte(sidOf(i))),
 			Device:  storage.Device{Agent: "Firefox on Linux", Network: "192.0.2.0/24"},
 			Refresh: storage.IssuedRefresh{KeyID: "-", Issued: now, Expires: now.Add(15 * storage.Day)},
@@ -133,7 +143,7 @@ func clientOf(session int) string {
 
 // refreshToken is the first one of a session: what its login was answered with.
 func (p *place) refreshToken(session int) (string, error) {
-	sid, rotID := sidOf(session), mix('r', session)
+	sid, rotID := sidOf(session), rotIDOf(session)
 	mac := hmac.New(sha256.New, sessionSecret)
 	mac.Write(append([]byte(sid), 0))
 	mac.Write(binary.BigEndian.AppendUint64(nil, 1))

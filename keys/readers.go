@@ -113,11 +113,12 @@ func readersRow(node string) storage.Key { return storage.Key{Kind: storage.Kind
 // writeReaders writes down who came to this process, now and then.
 func (r *Ring) writeReaders(ctx context.Context, now time.Time) error {
 	rs := r.readers
+	rs.mu.Lock()
 	if now.Sub(rs.written) < readersEvery {
+		rs.mu.Unlock()
 		return nil
 	}
 	rs.written = now
-	rs.mu.Lock()
 	var rec readersRecord
 	if rs.changed {
 		for _, one := range rs.all {

@@ -1,21 +1,23 @@
 package server
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"net/http"
 
 	"jeton/grants"
 	"jeton/measure"
 	"jeton/storage"
+	"jeton/traces"
 )
 
 // NewLabels is [Metrics.labelOf] of a fresh set.
 func NewLabels() func(string) string { return new(Metrics).labelOf }
 
 // Observed serves requests that do nothing but note what a refresh does.
-func (s *Server) Observed(log *slog.Logger) http.Handler {
+func (s *Server) Observed(log *slog.Logger, tracer *traces.Tracer) http.Handler {
 	quietly := &Server{cfg: s.cfg, base: s.base, metrics: s.metrics}
-	quietly.cfg.Log = log
+	quietly.cfg.Log, quietly.cfg.Traces = log, tracer
 	var h measure.Histogram
 	return quietly.observe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := noteOf(r.Context())
@@ -28,4 +30,12 @@ func (s *Server) Observed(log *slog.Logger) http.Handler {
 		}
 		quietly.count(r, storage.GrantRefreshToken, "ok")
 	}))
+}
+
+// Named are the id of a request, and the trace that it says it belongs to.
+func Named(r *http.Request) (id, trace string) {
+	if p := traceparent(r); p.Trace != [16]byte{} {
+		trace = hex.EncodeToString(p.Trace[:])
+	}
+	return requestID(r), trace
 }

@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
+
+	"jeton/server"
 )
 
 // throw sends a form past the network, so that a fuzzer reaches thousands a
@@ -133,5 +136,26 @@ func FuzzRefreshToken(f *testing.F) {
 			t.Fatalf("%q got a token", token)
 		}
 		live = a.str("refresh_token")
+	})
+}
+
+// What a request says of itself is taken only as it should be written.
+func FuzzRequestIDAndTraceparent(f *testing.F) {
+	f.Add("7b1c2a34-90ab-4cde-8f01-23456789abcd", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	f.Add("a b", "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more")
+	f.Add("", "")
+	plain := regexp.MustCompile(`^[A-Za-z0-9._-]{8,72}$`)
+	trace := regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$`)
+	f.Fuzz(func(t *testing.T, id, parent string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["X-Request-Id"], r.Header["Traceparent"] = []string{id}, []string{parent}
+		got, traceID := server.Named(r)
+		if !plain.MatchString(got) || (got == id) != plain.MatchString(id) {
+			t.Errorf("%q became %q", id, got)
+		}
+		m := trace.FindStringSubmatch(parent)
+		if traceID != "" && (m == nil || m[1] != traceID) {
+			t.Errorf("%q is the trace %q", parent, traceID)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"jeton/server"
 	"jeton/storage"
+	"jeton/traces"
 )
 
 // asked runs a request through the whole handler, without a network, and
@@ -245,15 +247,25 @@ func TestMetricsOfManyClients(t *testing.T) {
 	}
 }
 
-// BenchmarkRequestLine is what log and metrics cost a request, beside a handler
-// that does nothing.
+// BenchmarkRequestLine is what log, metrics and a trace cost a request.
 func BenchmarkRequestLine(b *testing.B) {
 	n := start(b, options{})
-	for name, log := range map[string]slog.Handler{
-		"json": slog.NewJSONHandler(discard{}, nil), "text": slog.NewTextHandler(discard{}, nil), "off": slog.DiscardHandler,
+	var c collector
+	c.forget = true
+	all := c.tracer(b, 1, slog.New(slog.DiscardHandler))
+	defer all.Close(context.Background())
+	for _, c := range []struct {
+		name   string
+		log    slog.Handler
+		tracer *traces.Tracer
+	}{
+		{"json", slog.NewJSONHandler(discard{}, nil), nil},
+		{"text", slog.NewTextHandler(discard{}, nil), nil},
+		{"off", slog.DiscardHandler, nil},
+		{"traced", slog.DiscardHandler, all},
 	} {
-		b.Run(name, func(b *testing.B) {
-			h := n.server.Observed(slog.New(server.WithRequestID(log)))
+		b.Run(c.name, func(b *testing.B) {
+			h := n.server.Observed(slog.New(server.WithRequestID(c.log)), c.tracer)
 			r := httptest.NewRequest("POST", "/token", nil)
 			r.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 			w := httptest.NewRecorder()

@@ -66,7 +66,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // tracer sends to the collector until the test ends.
-func (c *collector) tracer(t *testing.T, oneIn int, log *slog.Logger) *traces.Tracer {
+func (c *collector) tracer(t testing.TB, oneIn int, log *slog.Logger) *traces.Tracer {
 	t.Helper()
 	web := httptest.NewServer(c)
 	t.Cleanup(web.Close)

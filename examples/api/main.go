@@ -3,7 +3,8 @@
 //	API_ISSUER=http://127.0.0.1:9096 API_AUDIENCE=http://127.0.0.1:9096 go run ./examples/api
 //
 // Without API_AUDIENCE tokens for the issuer itself are taken, which are those
-// of clients without an audience of their own. API_POLL=true asks for status
+// of clients without an audience of their own; several are separated by commas.
+// API_POLL=true asks for status
 // lists every 15 s instead of waiting for changes.
 package main
 
@@ -15,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"jeton/verify"
@@ -42,7 +44,7 @@ func run() error {
 	url := "http://" + listener.Addr().String()
 	api, err := verify.New(verify.Options{
 		Issuer:   issuer,
-		Audience: []string{setting("API_AUDIENCE", issuer)},
+		Audience: strings.Split(setting("API_AUDIENCE", issuer), ","),
 		Resource: url, // of an API that others reach, its https URL
 		NoWait:   setting("API_POLL", "false") == "true",
 	})

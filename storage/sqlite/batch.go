@@ -68,17 +68,9 @@ func (b *batch) change(c *storage.Change) (version uint64, err error) {
 	if done, err := b.inPlace(c); done || err != nil {
 		return b.sequence, err
 	}
-	rows := make(map[storage.Key]found, len(c.Checks)+len(c.Puts))
-	find := func(k storage.Key) (found, error) {
-		if f, ok := rows[k]; ok {
-			return f, nil
-		}
-		f, err := b.find(c.Partition, k)
-		rows[k] = f
-		return f, err
-	}
+	seen := lookups{b, c.Partition, make(map[storage.Key]found, len(c.Checks)+len(c.Puts))}
 	for _, check := range c.Checks {
-		f, err := find(check.Key)
+		f, err := seen.find(check.Key)
 		if err != nil {
 			return 0, err
 		}
@@ -92,16 +84,12 @@ func (b *batch) change(c *storage.Change) (version uint64, err error) {
 	b.wrote += len(c.Deletes)
 	b.sequence++
 	for i := range c.Puts {
-		f, err := find(c.Puts[i].Key)
-		if err == nil {
-			err = b.put(c.Partition, &c.Puts[i], f)
-		}
-		if err != nil {
+		if err := b.write(seen, &c.Puts[i]); err != nil {
 			return 0, err
 		}
 	}
 	for _, k := range c.Deletes {
-		f, err := find(k)
+		f, err := seen.find(k)
 		if err == nil && f.n != 0 {
 			err = b.remove(c.Partition, k, f)
 		}
@@ -110,6 +98,37 @@ func (b *batch) change(c *storage.Change) (version uint64, err error) {
 		}
 	}
 	return b.sequence, nil
+}
+
+// lookups are the rows of a partition that a change has looked at.
+type lookups struct {
+	b    *batch
+	p    storage.Partition
+	rows map[storage.Key]found
+}
+
+func (l lookups) find(k storage.Key) (found, error) {
+	if f, ok := l.rows[k]; ok {
+		return f, nil
+	}
+	f, err := l.b.find(l.p, k)
+	l.rows[k] = f
+	return f, err
+}
+
+// write applies one put. A row with index entries that no check was about is
+// most likely new, an event above all: then it is written without looking first.
+func (b *batch) write(seen lookups, put *storage.Put) error {
+	if _, ok := seen.rows[put.Key]; !ok && put.Index != nil {
+		if done, err := b.insert(seen.p, put); done || err != nil {
+			return err
+		}
+	}
+	f, err := seen.find(put.Key)
+	if err != nil {
+		return err
+	}
+	return b.put(seen.p, put, f)
 }
 
 func (b *batch) put(p storage.Partition, put *storage.Put, f found) error {
@@ -141,6 +160,18 @@ func (b *batch) put(p storage.Partition, put *storage.Put, f found) error {
 	}
 	return b.c.exec(`INSERT INTO rows (partition, kind, id, version, expires, entries, value) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		string(p), put.Kind, put.ID, version, expires, entries, value)
+}
+
+// insert writes a row, and says false where there is one already.
+func (b *batch) insert(p storage.Partition, put *storage.Put) (done bool, err error) {
+	entries := packEntries(put.Index)
+	err = b.c.exec(`INSERT OR IGNORE INTO rows (partition, kind, id, version, expires, entries, value) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		string(p), put.Kind, put.ID, int64(b.sequence), nanos(put.Expires), entries, valueOf(put))
+	if err != nil || b.c.changed() == 0 {
+		return false, err
+	}
+	b.wrote += pages(put)
+	return true, b.index(p, put.Key, entries)
 }
 
 func (b *batch) remove(p storage.Partition, k storage.Key, f found) error {
