@@ -25,6 +25,7 @@ var layers = [][]string{
 	{"storage", "storage/mark", "outbound", "traces"}, // the latter two know nothing of Jeton; calls to others go through outbound
 	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
 	{"events"},
+	{"events/backchannel"},
 	{"events/status"},
 	{"events/lists", "events/webhooks"},
 	{"clients", "passwords", "throttle"},

@@ -52,6 +52,7 @@ type ClientSettings struct {
 	JWKSURI        Setting[string]            `json:"jwks_uri,omitzero"`
 	RedirectURIs   Setting[[]string]          `json:"redirect_uris,omitzero"`
 	PostLogoutURIs Setting[[]string]          `json:"post_logout_redirect_uris,omitzero"`
+	BackchannelURI Setting[string]            `json:"backchannel_logout_uri,omitzero"`
 	CORSOrigins    Setting[[]string]          `json:"cors_origins,omitzero"`
 	Consent        Setting[string]            `json:"consent,omitzero"`
 	RequirePush    Setting[bool]              `json:"require_pushed_authorization_requests,omitzero"`
@@ -87,6 +88,7 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.Audience, &c.Audience)
 	put(s.RedirectURIs, &c.RedirectURIs)
 	put(s.PostLogoutURIs, &c.PostLogoutURIs)
+	put(s.BackchannelURI, &c.BackchannelLogoutURI)
 	put(s.CORSOrigins, &c.CORSOrigins)
 	put(s.Consent, &c.Consent)
 	put(s.RequirePush, &c.RequirePush)

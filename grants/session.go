@@ -182,6 +182,9 @@ func endPuts(ses storage.Session, e Ending, now time.Time) []storage.Put {
 	event := events.New(events.SessionEnded, now)
 	event.Subject, event.Session, event.ClientID = ses.Subject, ses.ID, ses.ClientID
 	event.Actor, event.Reason, event.Note, event.Source = e.By, e.Reason, e.Note, e.Source
+	if ses.Notify && e.By != "client:"+ses.ClientID {
+		puts = append(puts, storage.LogoutPut(storage.LogoutNotice{Subject: ses.Subject, SessionID: ses.ID, ClientID: ses.ClientID, Due: now}))
+	}
 	return append(puts, sessionPut(ses, sessionIndex(ses)), events.Put(event))
 }
 

@@ -26,6 +26,7 @@ type clientObject struct {
 	JWKSURI        string            `json:"jwks_uri,omitempty"`
 	RedirectURIs   []string          `json:"redirect_uris,omitempty"`
 	PostLogoutURIs []string          `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelURI string            `json:"backchannel_logout_uri,omitempty"`
 	CORSOrigins    []string          `json:"cors_origins,omitempty"`
 	Consent        string            `json:"consent"`
 	RequirePush    bool              `json:"require_pushed_authorization_requests"`
@@ -48,7 +49,7 @@ func showClient(c storage.Client, secret string) clientObject {
 	return clientObject{
 		ID: c.ID, Secret: secret, Name: c.Name, Grants: list(c.Grants), Scope: strings.Join(c.Scopes, " "), Audience: list(c.Audience),
 		AuthMethod: c.AuthMethod, Public: c.Public(), JWKS: json.RawMessage(c.JWKS), JWKSURI: c.JWKSURI,
-		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, CORSOrigins: c.CORSOrigins,
+		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, BackchannelURI: c.BackchannelLogoutURI, CORSOrigins: c.CORSOrigins,
 		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,
 		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,

@@ -96,7 +96,10 @@ type Client struct {
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	// PostLogoutURIs are where browsers may be sent after signing out.
 	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
-	CORSOrigins    []string `json:"cors_origins,omitempty"`
+	// BackchannelLogoutURI is told of sessions that end (OpenID Connect
+	// Back-Channel Logout §2.2).
+	BackchannelLogoutURI string   `json:"backchannel_logout_uri,omitempty"`
+	CORSOrigins          []string `json:"cors_origins,omitempty"`
 	// Consent is one of the Consent constants, empty for ConsentRemembered.
 	Consent string `json:"consent,omitempty"`
 	// RequirePush refuses authorization requests that were not pushed (RFC 9126
@@ -177,6 +180,8 @@ type Session struct {
 	// Browser is that of the [SignIn] that the session began in, empty where
 	// there was none. Signing out there ends it.
 	Browser string `json:"browser,omitempty"`
+	// Notify has the client told when the session ends.
+	Notify bool `json:"notify,omitempty"`
 
 	Created time.Time `json:"created"`
 	// AuthTime is when the user proved who they are; refresh keeps it.

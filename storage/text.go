@@ -28,6 +28,9 @@ func (s *Session) appendText(b []byte) []byte {
 	}
 	b = strUnlessEmpty(b, "acr", s.ACR)
 	b = strUnlessEmpty(b, "browser", s.Browser)
+	if s.Notify {
+		b = append(fixedjson.AppendName(b, "notify"), "true"...)
+	}
 	b = when(b, "created", s.Created)
 	b = when(b, "auth_time", s.AuthTime)
 	b = when(b, "end", s.End)

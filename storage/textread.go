@@ -39,6 +39,7 @@ func (s *Session) readGrant(r *fixedjson.Reader) {
 		s.AMR = r.Strs()
 	}
 	s.ACR, s.Browser = maybe(r, "acr"), maybe(r, "browser")
+	s.Notify = r.Next("notify") && r.True()
 	s.Created, s.AuthTime, s.End = timeOf(r, "created"), timeOf(r, "auth_time"), timeOf(r, "end")
 	s.UserEpoch, s.ClientEpoch, s.SystemEpoch = count(r, "user_epoch"), count(r, "client_epoch"), count(r, "system_epoch")
 	s.AccessEpoch = count(r, "access_epoch")
