@@ -232,10 +232,14 @@ type Session struct {
 }
 
 // IssuedRefresh is what a refresh token says beside the session's own facts.
+// AccessID and AccessExpires are of the access token that was first answered
+// with it.
 type IssuedRefresh struct {
-	KeyID   string    `json:"kid"`
-	Issued  time.Time `json:"iat"`
-	Expires time.Time `json:"exp"`
+	KeyID         string    `json:"kid"`
+	Issued        time.Time `json:"iat"`
+	Expires       time.Time `json:"exp"`
+	AccessID      string    `json:"at_jti,omitempty"`
+	AccessExpires time.Time `json:"at_exp,omitzero"`
 }
 
 // IssuedAccess is what an access token says beside the session's own facts.

@@ -60,7 +60,10 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	}
 	r.Member("refresh")
 	r.Open()
-	s.Refresh = IssuedRefresh{KeyID: need(r, "kid"), Issued: timeOf(r, "iat"), Expires: timeOf(r, "exp")}
+	s.Refresh = IssuedRefresh{KeyID: need(r, "kid"), Issued: timeOf(r, "iat"), Expires: timeOf(r, "exp"), AccessID: maybe(r, "at_jti")}
+	if r.Next("at_exp") {
+		s.Refresh.AccessExpires = r.Time()
+	}
 	r.Close()
 	r.Member("access")
 	r.Open()

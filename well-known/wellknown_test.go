@@ -16,12 +16,12 @@ import (
 
 	"jeton/keys"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 func newRing(t testing.TB) (*keys.Ring, *storage.Store) {
 	t.Helper()
-	b, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "jeton.db")})
+	b, err := chosen.Open(t.Context(), filepath.Join(t.TempDir(), "jeton.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

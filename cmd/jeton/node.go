@@ -45,6 +45,9 @@ type node struct {
 // openNode opens the store and what stands on it. What it cannot open it leaves
 // as it was.
 func openNode(ctx context.Context, s *Settings, issuer string, log *slog.Logger) (*node, error) {
+	if s.onRedis() {
+		return openRedisNode(ctx, s, issuer, log, true)
+	}
 	file, err := sqliteFile(s.Store.String())
 	if err != nil {
 		return nil, err
