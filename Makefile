@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 MODULES := . interop
 NODE_MODULES := interop/node/node_modules/.package-lock.json
 
-.PHONY: help build run test lint vulnerabilities race redis interop newman fuzz bench tools
+.PHONY: help build run test lint vulnerabilities race redis soak interop newman fuzz bench tools
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ race: ## All tests of this module, under the race detector
 redis: ## The same suites on Redis
 	.ci/with-redis go test -short -count=1 -timeout 10m ./grants ./events/... ./throttle ./clients ./keys ./accounts ./server
 	.ci/with-redis go test -count=1 -timeout 10m -run '^TestR8_' ./proof
+
+soak: ## Look for faults of several servers for SOAK (1h), with SEED as before
+	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -v -run '^TestLinearizable$$' ./proof
 
 # Uncached, since the command they run is not among what go test compares; and
 # with CI set, so that nothing is left out.

@@ -3,6 +3,7 @@ module jeton
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/go-crypt/crypt v0.14.15
 	github.com/go-oauth2/oauth2/v4 v4.5.4

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strconv"
 	"time"
 
@@ -16,10 +18,26 @@ import (
 // format is the layout that this version reads and writes.
 const format = 1
 
-// begin opens the store that is there or makes one.
+// begin opens the store that is there or makes one. All of it may be done again,
+// so a connection that breaks is no reason to give up.
 func (s *Store) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Wait)
 	defer cancel()
+	for {
+		err := s.tryBegin(ctx)
+		if err == nil || !broken(err) || wait(ctx, 100*time.Millisecond) != nil {
+			return err
+		}
+	}
+}
+
+// broken reports whether a connection broke, or could not be made.
+func broken(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func (s *Store) tryBegin(ctx context.Context) error {
 	if err := s.fit(ctx); err != nil {
 		return err
 	}
