@@ -13,7 +13,9 @@ import (
 type Access struct {
 	TokenID, Subject, SessionID, ClientID, Scope string
 	Roles, Audience, AMR                         []string
-	Issued, Expires, AuthTime                    time.Time
+	// ACR is how the user signed in at the pages.
+	ACR                       string
+	Issued, Expires, AuthTime time.Time
 	// User is the record of the user, zero for a client's own token.
 	User storage.User
 }
@@ -32,7 +34,7 @@ func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error
 	}
 	a := Access{
 		TokenID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
-		Roles: c.Roles, Audience: c.Audience, AMR: c.AMR,
+		Roles: c.Roles, Audience: c.Audience, AMR: c.AMR, ACR: c.ACR,
 	}
 	if c.Issuer != s.Settings.Issuer || c.ExpiresAt == nil || c.IssuedAt == nil {
 		return a, badAccessToken(errors.New("not a token of this issuer"))
