@@ -91,6 +91,7 @@ type Request struct {
 	RefreshToken string
 	// Code, RedirectURI and Verifier are of RFC 6749 §4.1.3 and RFC 7636 §4.5.
 	Code, RedirectURI, Verifier string
+	Exchange                    Exchange
 	Source                      Source
 }
 
@@ -110,6 +111,8 @@ type Response struct {
 	Scope        string
 	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
 	IDToken string
+	// IssuedTokenType is of RFC 8693 §2.2.1, for an exchange.
+	IssuedTokenType string
 	// Retry says that this was answered before.
 	Retry bool
 	// Subject and Session are whom the tokens are for, for the log.
@@ -143,11 +146,14 @@ var byType = map[string]Grant{
 	storage.GrantRefreshToken:      refreshGrant{},
 	storage.GrantClientCredentials: clientCredentialsGrant{},
 	storage.GrantAuthorizationCode: codeGrant{},
+	storage.GrantTokenExchange:     exchangeGrant{},
 }
 
 // Types lists the grant types of the token endpoint.
 func Types() []string {
-	return []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantPassword}
+	return []string{
+		storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword,
+	}
 }
 
 // Authorize decides about a request and changes nothing.

@@ -24,6 +24,7 @@ type introspection struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
+	Actor     any      `json:"act,omitempty"`
 }
 
 // introspect is POST /introspect (RFC 7662 §2).
@@ -63,6 +64,9 @@ func (s *Server) describe(a grants.Access) introspection {
 	}
 	if !a.AuthTime.IsZero() {
 		out.AuthTime = a.AuthTime.Unix()
+	}
+	if a.Actor != nil {
+		out.Actor = a.Actor
 	}
 	return out
 }
