@@ -116,10 +116,20 @@ func (a *app) keyRemove() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return out.act(key, "key %s was removed and key %s signs; APIs that cached the key set believe it for up to 5 minutes more", args[0], pick(key, "signing_kid"))
+				return out.act(key, "key %s was removed and key %s signs; %s", args[0], pick(key, "signing_kid"), afterRemoval(pick(key, "use")))
 			})
 		},
 	}
+}
+
+// afterRemoval is what follows from the removal of a key of a use. Only we read
+// refresh tokens, so that nothing of theirs is believed for longer; but no
+// session is visited.
+func afterRemoval(use string) string {
+	if use == keys.UseRefresh {
+		return "sessions whose refresh token is under it cannot be refreshed any more, their access tokens live out; to end them now: jeton session revoke --all --reason \"a refresh key leaked\""
+	}
+	return "APIs that cached the key set believe it for up to 5 minutes more"
 }
 
 func (a *app) keyRewrap() *cobra.Command {
