@@ -92,22 +92,26 @@ func (u *Users) SetPassword(ctx context.Context, name, password string, act Act)
 	if err != nil {
 		return storage.User{}, err
 	}
-	what, end := u.passwordEnds(act, user.Subject)
+	what, reaction := u.OnPassword(act, user.Subject)
+	e := act.endingOf(storage.ReasonPasswordReset)
+	if what == events.PasswordChanged {
+		e = act.endingOf(storage.ReasonPasswordChanged)
+		e.Except = act.Session
+	}
+	end := reaction.Ending(e)
 	return u.change(ctx, user.Subject, what, end, act, func(user *storage.User) {
 		user.PasswordHash, user.PasswordChanged = hash, user.Updated
 	})
 }
 
-// passwordEnds tells a change of one's own password from a reset by another,
-// and what each ends.
-func (u *Users) passwordEnds(act Act, sub string) (what string, end *grants.Ending) {
+// OnPassword tells a change of one's own password from a reset by another, and
+// what follows from each.
+func (u *Users) OnPassword(act Act, sub string) (what string, reaction grants.Reaction) {
 	on := u.Grants.Settings.On
 	if act.By != sub {
-		return events.PasswordReset, on.PasswordReset.To(grants.OnPasswordReset).Ending(act.endingOf(storage.ReasonPasswordReset))
+		return events.PasswordReset, on.PasswordReset.To(grants.OnPasswordReset)
 	}
-	e := act.endingOf(storage.ReasonPasswordChanged)
-	e.Except = act.Session
-	return events.PasswordChanged, on.PasswordChange.To(grants.OnPasswordChange).Ending(e)
+	return events.PasswordChanged, on.PasswordChange.To(grants.OnPasswordChange)
 }
 
 // hash judges and hashes a new password.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"jeton/accounts"
+	"jeton/grants"
 	"jeton/storage"
 )
 
@@ -97,10 +98,21 @@ func (a *Admin) setPassword(c *call) (int, any, error) {
 	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
+	if body.Password == "" {
+		return 0, nil, badBody("password is missing: send the new one")
+	}
 	if err := c.because(body.reason); err != nil {
 		return 0, nil, err
 	}
-	return answerUser(a.Users.SetPassword(c.ctx, c.vars["username"], body.Password, c.act))
+	u, err := a.Users.SetPassword(c.ctx, c.vars["username"], body.Password, c.act)
+	if err != nil {
+		return 0, nil, err
+	}
+	_, reaction := a.Users.OnPassword(c.act, u.Subject)
+	return http.StatusOK, struct {
+		userObject
+		Reaction grants.Reaction `json:"reaction"`
+	}{showUser(u), reaction}, nil
 }
 
 func (a *Admin) setRoles(c *call) (int, any, error) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"jeton/grants"
 	"jeton/storage"
 )
 
@@ -71,7 +72,10 @@ func TestAdminSetsPasswords(t *testing.T) {
 	n := start(t, options{})
 	token := n.login().str("access_token")
 	n.operator("PUT", "/users/alice/password", `{"password":"short"}`).want(t, http.StatusBadRequest, "invalid_request")
-	n.operator("PUT", "/users/alice/password", `{}`).want(t, http.StatusBadRequest, "invalid_request")
+	a := n.operator("PUT", "/users/alice/password", `{}`)
+	if a.want(t, http.StatusBadRequest, "invalid_request"); !strings.Contains(a.str("error_description"), "missing") {
+		t.Errorf("no password: %s", a.body)
+	}
 	n.operator("PUT", "/users/alice/password", `{"password":"through the looking-glass","reason":"a\u0000b"}`).want(t, http.StatusBadRequest, "invalid_request")
 	n.operator("PUT", "/users/missing/password", `{"password":"through the looking-glass"}`).want(t, http.StatusNotFound, "not_found")
 	if !n.active(token) {
@@ -84,6 +88,13 @@ func TestAdminSetsPasswords(t *testing.T) {
 	n.post("/token", loginForm(), app).want(t, http.StatusBadRequest, "invalid_grant")
 	if e := n.events("password_reset"); len(e) != 1 || e[0].Note != "phished" || e[0].Actor != "operator" {
 		t.Errorf("events %+v", e)
+	}
+	n.operator("POST", "/users", `{"username":"robert"}`).ok(t, 201)
+	again := n.operator("PUT", "/users/robert/password", `{"password":"through the looking-glass"}`).ok(t, 200)
+	n.grants.Settings.On.PasswordReset = grants.DoNothing
+	kept := n.operator("PUT", "/users/robert/password", `{"password":"through the looking-glass"}`).ok(t, 200)
+	if again.str("reaction") != "end_all_sessions" || kept.str("reaction") != "nothing" {
+		t.Errorf("reactions %s, %s", again.body, kept.body)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/spf13/cobra"
+
+	"jeton/grants"
 )
 
 // userColumns are shown in a table of users.
@@ -35,7 +37,7 @@ func (a *app) userAdd() *cobra.Command {
 	var claims []string
 	var fromStdin bool
 	cmd := &cobra.Command{
-		Use:     "add NAME --role R... --password-stdin",
+		Use:     "add NAME [--sub ID] --role R... --password-stdin",
 		Short:   "Add a user",
 		Example: "  printf %s \"$PASSWORD\" | jeton user add alice --role ROLE_USER --password-stdin",
 		Args:    exactly("NAME"),
@@ -107,7 +109,7 @@ func (a *app) userPasswd() *cobra.Command {
 	var fromStdin bool
 	cmd := &cobra.Command{
 		Use:     "passwd NAME --password-stdin",
-		Short:   "Set a new password and end all sessions of the user",
+		Short:   "Set a new password; ends all sessions of the user unless the setting on-password-reset says otherwise",
 		Example: "  printf %s \"$PASSWORD\" | jeton user passwd alice --password-stdin",
 		Args:    exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -120,12 +122,23 @@ func (a *app) userPasswd() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return out.act(user, "user %s has a new password and all sessions have ended", args[0])
+				return out.act(user, "user %s has a new password and %s", args[0], afterPassword(pick(user, "reaction")))
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
 	return cmd
+}
+
+// afterPassword is what a reaction did, for people.
+func afterPassword(reaction string) string {
+	switch grants.Reaction(reaction) {
+	case grants.DoNothing:
+		return "sessions go on, as the setting on-password-reset says"
+	case grants.EndOtherSessions:
+		return "all other sessions have ended"
+	}
+	return "all sessions have ended"
 }
 
 func (a *app) userRoles() *cobra.Command {
