@@ -44,7 +44,7 @@ func newDoor(handler http.Handler, l net.Listener, most int, log *slog.Logger) *
 	publicServer(&d.Server, log)
 	d.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.begun(r.Context().Value(connKey{}).(net.Conn))
-		handler.ServeHTTP(w, r)
+		d.lobby.during(func() { handler.ServeHTTP(w, r) })
 	})
 	rules := d.lobby.rules()
 	d.ConnContext = func(ctx context.Context, c net.Conn) context.Context {

@@ -61,15 +61,19 @@ func (c *admitted) Close() error {
 // with another request is accepted from it.
 type lobby struct {
 	addr net.Addr
-	back chan net.Conn
+	back chan returning
 	once sync.Once
 	shut chan struct{}
 
 	mu     sync.Mutex
 	closed bool // no connection stays for another request
 	out    map[net.Conn]place
-	empty  chan struct{} // made once it is closed, and closed when nobody is out
+	busy   int           // handlers, any of which may put one more there
+	empty  chan struct{} // made once it is closed, and closed when nobody is left
 }
+
+// returning is a connection on its way back, and what it was out as.
+type returning struct{ conn, was net.Conn }
 
 // place is what a connection in the lobby waits for.
 type place int
@@ -80,7 +84,7 @@ const (
 )
 
 func newLobby(addr net.Addr) *lobby {
-	return &lobby{addr: addr, back: make(chan net.Conn), shut: make(chan struct{}), out: make(map[net.Conn]place)}
+	return &lobby{addr: addr, back: make(chan returning), shut: make(chan struct{}), out: make(map[net.Conn]place)}
 }
 
 // rules are what the server knows of it.
@@ -90,8 +94,9 @@ func (l *lobby) rules() *server.Lobby {
 
 func (l *lobby) Accept() (net.Conn, error) {
 	select {
-	case c := <-l.back:
-		return c, nil
+	case r := <-l.back:
+		l.forget(r.was) // before the HTTP server has it, and may give it away again
+		return r.conn, nil
 	case <-l.shut:
 		return nil, net.ErrClosed
 	}
@@ -127,12 +132,34 @@ func (l *lobby) take(c net.Conn) {
 	l.out[c] = forAnswer
 }
 
-// forget is for a connection that goes back or is about to be closed.
+// forget is for a connection that is accepted again or closed.
 func (l *lobby) forget(c net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.out, c)
-	if l.empty != nil && len(l.out) == 0 {
+	l.tell()
+}
+
+// during counts a handler. A connection is neither the HTTP server's nor in the
+// lobby for a moment, and it is in a handler then.
+func (l *lobby) during(handle func()) {
+	l.mu.Lock()
+	l.busy++
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.busy--
+		l.tell()
+	}()
+	handle()
+}
+
+func (l *lobby) left() int { return len(l.out) + l.busy }
+
+// tell tells drain that nobody is left.
+func (l *lobby) tell() {
+	if l.empty != nil && l.left() == 0 {
 		close(l.empty)
 		l.empty = nil
 	}
@@ -143,11 +170,8 @@ func (l *lobby) forget(c net.Conn) {
 func (l *lobby) drain(over <-chan struct{}) {
 	empty := make(chan struct{})
 	l.mu.Lock()
-	if len(l.out) == 0 {
-		close(empty)
-	} else {
-		l.empty = empty
-	}
+	l.empty = empty
+	l.tell()
 	l.mu.Unlock()
 	select {
 	case <-empty:
@@ -172,45 +196,43 @@ func (l *lobby) giveBack(c net.Conn, unread []byte, keep bool) {
 		l.forget(c)
 		return
 	}
-	l.forget(c)
+	below := c
 	if r, ok := c.(*replay); ok {
-		c, unread = r.Conn, append(unread, r.unread...)
+		below, unread = r.Conn, append(unread, r.unread...)
 	}
 	if len(unread) > 0 {
-		l.readmit(&replay{Conn: c, unread: unread})
+		l.readmit(returning{&replay{Conn: below, unread: unread}, c})
 		return
 	}
-	go l.linger(c) // in a goroutine of its own: the stack of this one has grown
+	go l.linger(returning{below, c}) // in a goroutine of its own: the stack of this one has grown
 }
 
 // linger keeps a connection until its next request begins. It is not given to
 // the HTTP server before: there it would be a new one, which has less time than
 // an idle one, and costs buffers.
-func (l *lobby) linger(c net.Conn) {
-	c.SetReadDeadline(time.Now().Add(idleTimeout))
+func (l *lobby) linger(r returning) {
+	r.conn.SetReadDeadline(time.Now().Add(idleTimeout))
 	l.mu.Lock()
+	l.out[r.was] = forRequest
 	closed := l.closed
-	if !closed {
-		l.out[c] = forRequest
-	}
 	l.mu.Unlock()
-	if closed || peek(c, true) != nil {
-		c.Close()
-		l.forget(c)
+	if closed || peek(r.conn, true) != nil {
+		r.conn.Close()
+		l.forget(r.was)
 		return
 	}
-	l.forget(c)
-	c.SetReadDeadline(time.Time{})
-	l.readmit(c)
+	r.conn.SetReadDeadline(time.Time{})
+	l.readmit(r)
 }
 
 // readmit has a connection accepted again. After Close nobody accepts any more,
 // but who was accepted before is known to the HTTP server.
-func (l *lobby) readmit(c net.Conn) {
+func (l *lobby) readmit(r returning) {
 	select {
-	case l.back <- c:
+	case l.back <- r:
 	case <-l.shut:
-		c.Close()
+		r.conn.Close()
+		l.forget(r.was)
 	}
 }
 
