@@ -15,7 +15,7 @@ import (
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 const (
@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := t.Context()
 	path := t.TempDir() + "/jeton.db"
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: path})
+	backend, err := chosen.Open(ctx, path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) app() string {
 	w.t.Helper()
 	_, secret, err := w.clients.Add(w.t.Context(), accounts.NewClient{ID: "app", ClientSettings: accounts.ClientSettings{
-		Grants: accounts.To(grants.Types()), Scope: accounts.To("read write"),
+		Grants: accounts.To(grants.Types()), RedirectURIs: accounts.To([]string{"https://app.example/cb"}), Scope: accounts.To("read write"),
 	}}, operator)
 	if err != nil {
 		w.t.Fatal(err)

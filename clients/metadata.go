@@ -31,7 +31,9 @@ const (
 	eventsScope = "jeton:events"
 )
 
-var grantTypes = []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials}
+var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword}
+
+var consents = []string{storage.ConsentRemembered, storage.ConsentAlways, storage.ConsentNever}
 
 // faults collects what is wrong.
 type faults []string
@@ -48,7 +50,8 @@ func Validate(c storage.Client) error {
 	}
 	checkGrants(c, &wrong)
 	checkScopes(c, &wrong)
-	checkAudience(c.Audience, &wrong)
+	checkAudience("audience", c.Audience, &wrong)
+	checkAudience("exchange_audience", c.ExchangeAudience, &wrong)
 	checkMethod(c, &wrong)
 	checkURIs(c, &wrong)
 	checkLifetimes(c, &wrong)
@@ -90,8 +93,17 @@ func checkGrants(c storage.Client, wrong *faults) {
 		}
 	}
 	checkOnce("grant_types", c.Grants, wrong)
+	if slices.Contains(c.Grants, storage.GrantAuthorizationCode) && len(c.RedirectURIs) == 0 {
+		wrong.add("redirect_uris: authorization_code needs at least one address to send browsers back to")
+	}
+	if c.Consent != "" && !slices.Contains(consents, c.Consent) {
+		wrong.add("consent: %q is not one of %s", c.Consent, strings.Join(consents, ", "))
+	}
 	if c.Public() && slices.Contains(c.Grants, storage.GrantClientCredentials) {
 		wrong.add("grant_types: a public client has no credentials, so not client_credentials either (RFC 6749 section 4.4)")
+	}
+	if c.Public() && slices.Contains(c.Grants, storage.GrantTokenExchange) {
+		wrong.add("grant_types: a public client proves nothing, so it may not exchange the tokens of others (%s)", storage.GrantTokenExchange)
 	}
 }
 
@@ -113,16 +125,16 @@ func checkScopes(c storage.Client, wrong *faults) {
 	}
 }
 
-func checkAudience(audience []string, wrong *faults) {
+func checkAudience(name string, audience []string, wrong *faults) {
 	for _, a := range audience {
 		switch {
 		case a == "" || len(a) > maxURI || !printable(a) || strings.ContainsAny(a, ` "\`):
-			wrong.add(`audience: %q is not a name or URI: printable ASCII without space, " and \`, a)
+			wrong.add(`%s: %q is not a name or URI: printable ASCII without space, " and \`, name, a)
 		case strings.Contains(a, ":") && !absoluteURI(a): // RFC 7519 §2, StringOrURI
-			wrong.add("audience: %q has a colon, so it must be a URI", a)
+			wrong.add("%s: %q has a colon, so it must be a URI", name, a)
 		}
 	}
-	checkOnce("audience", audience, wrong)
+	checkOnce(name, audience, wrong)
 }
 
 // checkMethod holds token_endpoint_auth_method to what there is to
@@ -167,6 +179,17 @@ func checkURIs(c storage.Client, wrong *faults) {
 		}
 	}
 	checkOnce("redirect_uris", c.RedirectURIs, wrong)
+	for _, uri := range c.PostLogoutURIs {
+		if reason := badRedirectURI(uri); reason != "" {
+			wrong.add("post_logout_redirect_uris: %q: %s", uri, reason)
+		}
+	}
+	checkOnce("post_logout_redirect_uris", c.PostLogoutURIs, wrong)
+	if c.BackchannelLogoutURI != "" {
+		if reason := badJWKSURI(c.BackchannelLogoutURI); reason != "" {
+			wrong.add("backchannel_logout_uri: %s", reason)
+		}
+	}
 	for _, origin := range c.CORSOrigins {
 		if reason := badOrigin(origin); reason != "" {
 			wrong.add("cors_origins: %q: %s", origin, reason)

@@ -32,14 +32,21 @@ const (
 	TokenRevoked    = "token_revoked"
 	TokensRevoked   = "tokens_revoked"   // all access tokens of a user or of a client; sessions go on
 	ResponseLost    = "response_lost"    // a rotation's answer reached nobody
+	LostWrite       = "lost_write"       // the store had forgotten a rotation, and the session went on from it
 	PasswordChanged = "password_changed" // by the user
 	PasswordReset   = "password_reset"   // by somebody else
+
+	SignedIn       = "signed_in" // at the pages, in a browser
+	SignedOut      = "signed_out"
+	ConsentGranted = "consent_granted"
 
 	UserCreated  = "user_created"
 	UserDisabled = "user_disabled"
 	UserEnabled  = "user_enabled"
 	UserDeleted  = "user_deleted"
 	RolesChanged = "roles_changed"
+
+	ClaimsChanged = "claims_changed"
 
 	// What only applications outside can know.
 	Logout             = "logout"

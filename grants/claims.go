@@ -33,6 +33,12 @@ func (c accessClaims) AppendJSON(b []byte) []byte {
 	if len(c.AMR) > 0 {
 		b = fixedjson.AppendStrings(fixedjson.AppendName(b, "amr"), c.AMR)
 	}
+	if c.ACR != "" {
+		b = fixedjson.AppendString(fixedjson.AppendName(b, "acr"), c.ACR)
+	}
+	if c.Actor != nil {
+		b = c.Actor.appendJSON(fixedjson.AppendName(b, "act"))
+	}
 	if c.Status != nil {
 		b = append(fixedjson.AppendName(b, "status"), `{"status_list":{"idx":`...)
 		b = append(fixedjson.AppendUint(b, uint64(c.Status.List.Index)), `,"uri":`...)
@@ -65,6 +71,12 @@ func (c *accessClaims) ParseJSON(text []byte) bool {
 	if r.Next("amr") {
 		read.AMR = r.Strs()
 	}
+	if r.Next("acr") {
+		read.ACR = r.Str()
+	}
+	if r.Next("act") {
+		read.Actor = actorOf(r)
+	}
 	r.Member("status")
 	read.Status = new(tokenStatus)
 	r.Text(`{"status_list":{"idx":`)
@@ -80,12 +92,37 @@ func (c *accessClaims) ParseJSON(text []byte) bool {
 	return true
 }
 
+func (a *Actor) appendJSON(b []byte) []byte {
+	b = fixedjson.AppendString(append(b, `{"sub":`...), a.Subject)
+	if a.Actor != nil {
+		b = a.Actor.appendJSON(fixedjson.AppendName(b, "act"))
+	}
+	return append(b, '}')
+}
+
+// actorOf reads an actor and those before it.
+func actorOf(r *fixedjson.Reader) *Actor {
+	r.Open()
+	a := &Actor{Subject: stringOf(r, "sub")}
+	if !r.Bad() && r.Next("act") {
+		a.Actor = actorOf(r)
+	}
+	r.Close()
+	return a
+}
+
 // AppendJSON implements [keys.JSONAppender].
 func (c refreshClaims) AppendJSON(b []byte) []byte {
 	b = appendRegistered(append(b, '{'), c.RegisteredClaims)
 	b = fixedjson.AppendString(fixedjson.AppendName(b, "client_id"), c.ClientID)
 	b = fixedjson.AppendString(fixedjson.AppendName(b, "sid"), c.SessionID)
 	b = fixedjson.AppendUint(fixedjson.AppendName(b, "gen"), c.Generation)
+	if c.AccessID != "" {
+		b = fixedjson.AppendString(fixedjson.AppendName(b, "at_jti"), c.AccessID)
+	}
+	if c.AccessExpires != nil {
+		b = appendDate(fixedjson.AppendName(b, "at_exp"), c.AccessExpires)
+	}
 	return append(b, '}')
 }
 
@@ -99,7 +136,13 @@ func (c *refreshClaims) ParseJSON(text []byte) bool {
 	read.ID, read.ClientID, read.SessionID = stringOf(r, "jti"), stringOf(r, "client_id"), stringOf(r, "sid")
 	r.Member("gen")
 	read.Generation = r.Uint()
-	if !r.Done() || read.ExpiresAt == nil || read.IssuedAt == nil {
+	dated := true
+	if r.Next("at_jti") {
+		read.AccessID = r.Str()
+		read.AccessExpires = dateOf(r, "at_exp")
+		dated = read.AccessExpires != nil
+	}
+	if !r.Done() || !dated || read.ExpiresAt == nil || read.IssuedAt == nil {
 		return false
 	}
 	*c = read

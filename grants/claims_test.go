@@ -18,7 +18,7 @@ func FuzzClaims(f *testing.F) {
 		registered := jwt.RegisteredClaims{Subject: sub, ID: jti, IssuedAt: when, ExpiresAt: when}
 		access := accessClaims{RegisteredClaims: registered, ClientID: client, Scope: scope, SessionID: sid}
 		if has&1 != 0 {
-			access.Roles, access.AMR = []string{role, sub}, []string{scope}
+			access.Roles, access.AMR, access.ACR = []string{role, sub}, []string{scope}, role
 		}
 		if has&2 != 0 {
 			access.AuthTime, access.NotBefore = when, when
@@ -29,6 +29,9 @@ func FuzzClaims(f *testing.F) {
 		}
 		if has&8 != 0 {
 			access.Issuer, access.Audience = iss, jwt.ClaimStrings{iss, client}
+		}
+		if has&32 != 0 {
+			access.Actor = &Actor{client, &Actor{Subject: sub}}
 		}
 		if has&16 != 0 {
 			access.IssuedAt, access.ExpiresAt = nil, nil

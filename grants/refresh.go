@@ -27,6 +27,8 @@ type presented struct {
 	session storage.Record[storage.Session]
 	user    storage.Record[storage.User]
 	now     time.Time
+	// healed are the rows that go with a session that was moved forward.
+	healed []storage.Put
 }
 
 // Authorize decides what a refresh token is worth: the next generation, the
@@ -64,11 +66,7 @@ func (s *Service) decide(ctx context.Context, p presented) (Authorization, error
 	case gen+1 == ses.Generation && bytes.Equal(p.rotID, ses.PrevRotID) && s.retryAllowed(p):
 		return s.authorizeRetry(p)
 	case gen > ses.Generation:
-		// Both MACs are right, so this server made the token: the store has
-		// gone back in time. What it says of older tokens is not to be trusted.
-		s.Log.ErrorContext(ctx, "a refresh token is ahead of the store: was an old copy of the store put back? Ending the session",
-			"sid", ses.ID, "stored_generation", ses.Generation, "presented_generation", gen)
-		return nil, s.endForReuse(ctx, p, storage.ReasonLostWrite)
+		return s.authorizeAhead(ctx, p)
 	}
 	return nil, s.endForReuse(ctx, p, storage.ReasonReuse)
 }
@@ -144,12 +142,23 @@ func (s *Service) endForReuse(ctx context.Context, p presented, reason string) e
 // rotation is the authorization to go one generation on.
 type rotation struct {
 	presented
-	scope string
+	scope    string
+	audience []string
 }
 
 func (s *Service) authorizeRotation(p presented) (Authorization, error) {
-	scope, err := refreshScope(p.req.Client.Value, p.session.Value.Scope, p.req.Scope)
-	return rotation{p, scope}, err
+	scope, audience, err := s.narrowed(p)
+	return rotation{p, scope, audience}, err
+}
+
+// narrowed is the scope and audience of one refresh.
+func (s *Service) narrowed(p presented) (scope string, audience []string, err error) {
+	client, ses := p.req.Client.Value, p.session.Value
+	if scope, err = refreshScope(client, ses.Scope, p.req.Scope); err != nil {
+		return "", nil, err
+	}
+	audience, err = s.Settings.resources(client, strings.Fields(ses.Scope), ses.Resource, p.req.Resource)
+	return scope, audience, err
 }
 
 // issue signs the next generation and then spends the token, on the condition
@@ -159,17 +168,18 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	ses.PrevRotID, ses.RotID = ses.RotID, newRotID()
 	ses.Generation++
 	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
-	ses.Device = r.req.Source.Device
+	ses.Device, ses.Audience = r.req.Source.Device, r.audience
 	s.newRefresh(&ses, client, r.now)
 	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value, r.scope, r.now)
 	if err != nil {
 		return Response{}, err
 	}
+	accompany(&ses)
 	resp, err := s.respond(ctx, &ses, r.secret, r.now)
 	if err != nil {
 		return Response{}, err
 	}
-	if err := s.commitSession(ctx, r.presented, ses, revoked); err != nil {
+	if err := s.commitSession(ctx, r.presented, ses, append(revoked, r.healed...)); err != nil {
 		return Response{}, err
 	}
 	resp.rotated = &rotated{ses.Subject, ses.ID, ses.RotID}
@@ -186,10 +196,27 @@ func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Se
 		return nil
 	}
 	settled := s.wrote(ctx, ses, err)
-	if errors.Is(settled, storage.ErrUnknown) {
-		go s.markUndelivered(rotated{ses.Subject, ses.ID, ses.RotID})
+	if errors.Is(settled, storage.ErrUnknown) || errors.Is(settled, storage.ErrUnconfirmed) {
+		s.markSoon(rotated{ses.Subject, ses.ID, ses.RotID})
 	}
 	return settled
+}
+
+// markSoon marks a rotation whose client is about to hear that it failed: before
+// it hears, if the store lets us, since it asks again at once and would be taken
+// for a thief. Where the store is away the mark comes when it is back.
+func (s *Service) markSoon(r rotated) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.markUndelivered(r)
+	}()
+	late := time.NewTimer(settleTime)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	}
 }
 
 // sessionChange writes a session on the condition that it and its user are still
@@ -205,7 +232,8 @@ func (s *Service) sessionChange(p presented, ses storage.Session, more []storage
 // retry is the authorization to answer again what was answered before.
 type retry struct {
 	presented
-	scope string
+	scope    string
+	audience []string
 	// streak is the new count of generations retried from elsewhere, 0 when
 	// this retry comes from where the rotation came from.
 	streak int
@@ -217,8 +245,8 @@ type retry struct {
 const mostForeignRetries = 3
 
 func (s *Service) authorizeRetry(p presented) (Authorization, error) {
-	scope, err := refreshScope(p.req.Client.Value, p.session.Value.Scope, p.req.Scope)
-	return retry{presented: p, scope: scope, streak: foreignRetries(p)}, err
+	scope, audience, err := s.narrowed(p)
+	return retry{presented: p, scope: scope, audience: audience, streak: foreignRetries(p)}, err
 }
 
 func foreignRetries(p presented) int {
@@ -244,11 +272,12 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	}
 	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
 		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
-		slices.Equal(ses.Audience, s.Settings.audience(r.req.Client.Value, strings.Fields(ses.Scope)))
+		slices.Equal(ses.Audience, r.audience)
 	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
 	var revoked []storage.Put
 	if !same {
 		var err error
+		ses.Audience = r.audience
 		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
 			return Response{}, err
 		}
@@ -267,6 +296,8 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 		// This write has no id of its own by which it could be told from another's,
 		// so its loss is never taken for success: the request is decided again.
 		_, err = s.Store.Commit(ctx, s.sessionChange(r.presented, ses, nil))
+	default:
+		err = s.confirm(ctx, r.session)
 	}
 	if err != nil {
 		return Response{}, err
@@ -321,6 +352,9 @@ func (s *Service) markUndelivered(r rotated) {
 			Checks:    []storage.Check{ses.Check(storage.SessionKey(r.sid))},
 			Puts:      []storage.Put{sessionPut(ses.Value, nil), events.Put(e)},
 		})
+		if errors.Is(err, storage.ErrUnconfirmed) {
+			return nil // if it is lost, so is what it is about
+		}
 		return err
 	})
 	if err != nil {

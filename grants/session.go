@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"jeton/events"
@@ -13,7 +12,7 @@ import (
 	"jeton/storage"
 )
 
-// mostLive is how many unexpired access tokens one session may have: the next
+// mostLive is how many unexpired access tokens of its own a session may have: the next
 // one revokes the oldest. It bounds the record and what ending a session costs.
 const mostLive = 32
 
@@ -65,8 +64,8 @@ func (s *Service) Over(ctx context.Context, ses storage.Session, user storage.Re
 	return "", nil
 }
 
-// newAccess puts a fresh access token into the session's record and returns
-// the rows of tokens that had to make room.
+// newAccess puts a fresh access token for the session's audience into its record
+// and returns the rows of tokens that had to make room.
 func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client storage.Client, user storage.User, scope string, now time.Time) ([]storage.Put, error) {
 	issued := seconds(now)
 	expires := earlier(issued.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL)), seconds(ses.End))
@@ -74,17 +73,32 @@ func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client st
 	if err != nil {
 		return nil, err
 	}
-	ses.Audience = s.Settings.audience(client, strings.Fields(ses.Scope))
 	ses.Access = storage.IssuedAccess{
 		ID: status.NewTokenID(place), Issued: issued, Expires: expires, Scope: scope, Roles: slices.Clone(user.Roles),
 	}
 	revoked := endAccess(ses, accessEpoch(user, client), now)
 	ses.Live = append(unexpired(ses.Live, now), storage.LiveAccess{ID: ses.Access.ID, Expires: expires})
-	for len(ses.Live) > mostLive {
-		revoked = append(revoked, revokedPut(ses.Live[0], now)...)
-		ses.Live = ses.Live[1:]
+	return append(revoked, pushOut(ses, mostLive, false, now)...), nil
+}
+
+// pushOut revokes the oldest access tokens that are too many, of the session's
+// own or of those that were exchanged for one. Live must be the caller's slice.
+func pushOut(ses *storage.Session, most int, exchanged bool, now time.Time) (revoked []storage.Put) {
+	n := 0
+	for _, l := range ses.Live {
+		if (l.ClientID != "") == exchanged {
+			n++
+		}
 	}
-	return revoked, nil
+	ses.Live = slices.DeleteFunc(ses.Live, func(l storage.LiveAccess) bool {
+		if (l.ClientID != "") != exchanged || n <= most {
+			return false
+		}
+		n--
+		revoked = append(revoked, revokedPut(l, now)...)
+		return true
+	})
+	return revoked
 }
 
 // newRefresh gives the record the refresh token of its generation. It slides
@@ -95,6 +109,13 @@ func (s *Service) newRefresh(ses *storage.Session, client storage.Client, now ti
 		Issued:  issued,
 		Expires: earlier(issued.Add(lifetime(client.RefreshTokenTTL, s.Settings.RefreshTokenTTL)), seconds(ses.End)),
 	}
+}
+
+// accompany notes, beside the refresh token of a generation, the access token
+// that is first answered with it: a store that loses the session's record can
+// then still be told of it (see [Service.authorizeAhead]).
+func accompany(ses *storage.Session) {
+	ses.Refresh.AccessID, ses.Refresh.AccessExpires = ses.Access.ID, ses.Access.Expires
 }
 
 // unexpired returns the live tokens that have not expired, as a new slice.
@@ -184,6 +205,9 @@ func endPuts(ses storage.Session, e Ending, now time.Time) []storage.Put {
 	event := events.New(events.SessionEnded, now)
 	event.Subject, event.Session, event.ClientID = ses.Subject, ses.ID, ses.ClientID
 	event.Actor, event.Reason, event.Note, event.Source = e.By, e.Reason, e.Note, e.Source
+	if ses.Notify && e.By != "client:"+ses.ClientID {
+		puts = append(puts, storage.LogoutPut(storage.LogoutNotice{Subject: ses.Subject, SessionID: ses.ID, ClientID: ses.ClientID, Due: now}))
+	}
 	return append(puts, sessionPut(ses, sessionIndex(ses)), events.Put(event))
 }
 
@@ -195,8 +219,11 @@ func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending, fac
 			return err
 		}
 		ses, _, now, err := s.Store.SessionAndUser(ctx, sub, sid)
-		if err != nil || !ses.Exists() || ses.Value.Ended != nil {
+		if err != nil || !ses.Exists() {
 			return err
+		}
+		if ses.Value.Ended != nil {
+			return s.confirm(ctx, ses)
 		}
 		change := storage.Change{
 			Partition: storage.UserPartition(sub),
@@ -212,7 +239,7 @@ func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending, fac
 		// Ending twice is harmless, so an unknown outcome is settled by looking.
 		ses, _, _, readErr := s.Store.SessionAndUser(ctx, sub, sid)
 		if readErr == nil && ses.Value.Ended != nil {
-			return true, nil
+			return true, s.confirm(ctx, ses)
 		}
 	}
 	return ended, err
@@ -262,8 +289,11 @@ func (s *Service) wrote(ctx context.Context, ses storage.Session, commit error) 
 		return commit
 	case err != nil:
 		return err
-	case now.Value.Generation == ses.Generation && bytes.Equal(now.Value.RotID, ses.RotID) && now.Value.Access.ID == ses.Access.ID:
-		return nil
+	case now.Value.Generation == ses.Generation && bytes.Equal(now.Value.RotID, ses.RotID) && now.Value.Access.ID == ses.Access.ID,
+		// It arrived, and its successor is spent already: a retry at another node
+		// was faster. To decide again would take this client for a thief.
+		now.Value.Generation == ses.Generation+1 && bytes.Equal(now.Value.PrevRotID, ses.RotID):
+		return s.confirm(ctx, now)
 	}
 	return storage.ErrConflict
 }

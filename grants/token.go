@@ -30,7 +30,24 @@ type accessClaims struct {
 	SessionID string           `json:"sid,omitempty"`
 	AuthTime  *jwt.NumericDate `json:"auth_time,omitempty"`
 	AMR       []string         `json:"amr,omitempty"`
+	ACR       string           `json:"acr,omitempty"`
+	Actor     *Actor           `json:"act,omitempty"`
 	Status    *tokenStatus     `json:"status,omitempty"`
+}
+
+// Actor is who acts for the subject of a token, and for whom they act in turn
+// (RFC 8693 §4.1).
+type Actor struct {
+	Subject string `json:"sub"`
+	Actor   *Actor `json:"act,omitempty"`
+}
+
+// depth is how many have acted for one another.
+func (a *Actor) depth() (n int) {
+	for ; a != nil; a = a.Actor {
+		n++
+	}
+	return n
 }
 
 // tokenStatus says where an API finds whether the token has been revoked (IETF
@@ -60,6 +77,10 @@ type refreshClaims struct {
 	ClientID   string `json:"client_id"`
 	SessionID  string `json:"sid"`
 	Generation uint64 `json:"gen"`
+	// AccessID and AccessExpires are of the access token that was first answered
+	// with it.
+	AccessID      string           `json:"at_jti,omitempty"`
+	AccessExpires *jwt.NumericDate `json:"at_exp,omitempty"`
 }
 
 // sessionAccess are the claims of the access token that a session's record
@@ -72,14 +93,14 @@ func (s *Service) sessionAccess(ses storage.Session) accessClaims {
 			ID: ses.Access.ID,
 		},
 		ClientID: ses.ClientID, Scope: ses.Access.Scope, Roles: ses.Access.Roles, SessionID: ses.ID,
-		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR, Status: s.statusOf(ses.Access.ID),
+		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR, ACR: ses.ACR, Status: s.statusOf(ses.Access.ID),
 	}
 }
 
 // sessionRefresh are the claims of the refresh token that a session's record
 // describes. secret is the session's, unsealed.
 func (s *Service) sessionRefresh(ses storage.Session, secret []byte) refreshClaims {
-	return refreshClaims{
+	c := refreshClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Subject:   ses.Subject,
 			ExpiresAt: jwt.NewNumericDate(ses.Refresh.Expires), IssuedAt: jwt.NewNumericDate(ses.Refresh.Issued),
@@ -87,6 +108,10 @@ func (s *Service) sessionRefresh(ses storage.Session, secret []byte) refreshClai
 		},
 		ClientID: ses.ClientID, SessionID: ses.ID, Generation: ses.Generation,
 	}
+	if ses.Refresh.AccessID != "" { // of a session of before there was none
+		c.AccessID, c.AccessExpires = ses.Refresh.AccessID, jwt.NewNumericDate(ses.Refresh.AccessExpires)
+	}
+	return c
 }
 
 // rotIDSize is the size of the random id of a rotation: 128 bits.

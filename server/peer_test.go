@@ -13,7 +13,7 @@ import (
 	"jeton/passwords"
 	"jeton/server"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 	wellknown "jeton/well-known"
 )
 
@@ -23,7 +23,7 @@ func (n *node) peer() *node {
 	n.t.Helper()
 	t, settings := n.t, n.grants.Settings
 	p := &node{t: t, clock: n.clock, path: n.path, log: n.log}
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Path: n.path, Now: n.clock.Now})
+	backend, err := chosen.Open(t.Context(), n.path, n.clock.Now)
 	must(t, err)
 	p.store = storage.New(backend)
 	master, err := keys.NewMasterKey(make([]byte, 32))
@@ -40,7 +40,7 @@ func (n *node) peer() *node {
 	auth, err := clients.New(clients.Config{Store: p.store, Issuer: settings.Issuer, Now: n.clock.Now})
 	must(t, err)
 	p.lists = lists.New(lists.Config{Store: p.store, Keys: ring, Issuer: settings.Issuer, Log: n.grants.Log})
-	docs, err := wellknown.Routes(server.Published(settings.Issuer, nil), ring)
+	docs, err := wellknown.Routes(server.Published(settings.Issuer, nil, false), ring)
 	must(t, err)
 	p.users = &accounts.Users{Store: p.store, Grants: p.grants, Passwords: pw}
 	p.clients = &accounts.Clients{Store: p.store, Grants: p.grants}

@@ -20,8 +20,16 @@ func (s *Session) appendText(b []byte) []byte {
 	b = str(b, "client_id", s.ClientID)
 	b = strUnlessEmpty(b, "scope", s.Scope)
 	b = fixedjson.AppendStrings(fixedjson.AppendName(b, "aud"), s.Audience)
+	if len(s.Resource) > 0 {
+		b = fixedjson.AppendStrings(fixedjson.AppendName(b, "resource"), s.Resource)
+	}
 	if len(s.AMR) > 0 {
 		b = fixedjson.AppendStrings(fixedjson.AppendName(b, "amr"), s.AMR)
+	}
+	b = strUnlessEmpty(b, "acr", s.ACR)
+	b = strUnlessEmpty(b, "browser", s.Browser)
+	if s.Notify {
+		b = append(fixedjson.AppendName(b, "notify"), "true"...)
 	}
 	b = when(b, "created", s.Created)
 	b = when(b, "auth_time", s.AuthTime)
@@ -56,7 +64,12 @@ func (s *Session) appendText(b []byte) []byte {
 
 func (r IssuedRefresh) appendText(b []byte) []byte {
 	b = fixedjson.AppendString(append(b, `{"kid":`...), r.KeyID)
-	return append(when(when(b, "iat", r.Issued), "exp", r.Expires), '}')
+	b = when(when(b, "iat", r.Issued), "exp", r.Expires)
+	b = strUnlessEmpty(b, "at_jti", r.AccessID)
+	if !r.AccessExpires.IsZero() {
+		b = when(b, "at_exp", r.AccessExpires)
+	}
+	return append(b, '}')
 }
 
 func (a IssuedAccess) appendText(b []byte) []byte {
@@ -80,7 +93,7 @@ func appendLive(b []byte, live []LiveAccess) []byte {
 			b = append(b, ',')
 		}
 		b = fixedjson.AppendString(append(b, `{"jti":`...), l.ID)
-		b = append(when(b, "exp", l.Expires), '}')
+		b = append(strUnlessEmpty(when(b, "exp", l.Expires), "client_id", l.ClientID), '}')
 	}
 	return append(b, ']')
 }

@@ -32,9 +32,14 @@ func (s *Session) readGrant(r *fixedjson.Reader) {
 	s.ID, s.Subject, s.ClientID, s.Scope = need(r, "sid"), need(r, "sub"), need(r, "client_id"), maybe(r, "scope")
 	r.Member("aud")
 	s.Audience = r.Strs()
+	if r.Next("resource") {
+		s.Resource = r.Strs()
+	}
 	if r.Next("amr") {
 		s.AMR = r.Strs()
 	}
+	s.ACR, s.Browser = maybe(r, "acr"), maybe(r, "browser")
+	s.Notify = r.Next("notify") && r.True()
 	s.Created, s.AuthTime, s.End = timeOf(r, "created"), timeOf(r, "auth_time"), timeOf(r, "end")
 	s.UserEpoch, s.ClientEpoch, s.SystemEpoch = count(r, "user_epoch"), count(r, "client_epoch"), count(r, "system_epoch")
 	s.AccessEpoch = count(r, "access_epoch")
@@ -55,7 +60,10 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	}
 	r.Member("refresh")
 	r.Open()
-	s.Refresh = IssuedRefresh{KeyID: need(r, "kid"), Issued: timeOf(r, "iat"), Expires: timeOf(r, "exp")}
+	s.Refresh = IssuedRefresh{KeyID: need(r, "kid"), Issued: timeOf(r, "iat"), Expires: timeOf(r, "exp"), AccessID: maybe(r, "at_jti")}
+	if r.Next("at_exp") {
+		s.Refresh.AccessExpires = r.Time()
+	}
 	r.Close()
 	r.Member("access")
 	r.Open()
@@ -86,7 +94,7 @@ func readLive(r *fixedjson.Reader) []LiveAccess {
 	live := []LiveAccess{}
 	for r.Text("["); !r.Bad(); r.Text(",") {
 		r.Open()
-		live = append(live, LiveAccess{ID: need(r, "jti"), Expires: timeOf(r, "exp")})
+		live = append(live, LiveAccess{ID: need(r, "jti"), Expires: timeOf(r, "exp"), ClientID: maybe(r, "client_id")})
 		r.Close()
 		if r.Last("]") {
 			break

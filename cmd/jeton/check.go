@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
+	"jeton/storage/redis"
 	"jeton/traces"
 )
 
@@ -34,12 +36,16 @@ var maxLife = map[string]storage.Duration{
 	"access-token-ttl":  storage.Duration(storage.Day),
 	"refresh-token-ttl": storage.Duration(400 * storage.Day),
 	"session-ttl":       storage.Duration(400 * storage.Day),
+	"signin-idle-ttl":   storage.Duration(400 * storage.Day),
+	"signin-ttl":        storage.Duration(400 * storage.Day),
 }
 
 // check reports what is wrong between settings that are fine one by one.
 func (s *Settings) check(wrong *faults) {
 	add := func(name, format string, args ...any) { wrong.add(s.source(name), format, args...) }
-	if _, err := sqliteFile(s.Store.String()); err != nil {
+	if s.onRedis() {
+		s.checkRedis(wrong)
+	} else if _, err := sqliteFile(s.Store.String()); err != nil {
 		add("store", "%v", err)
 	}
 	if s.masterKey != "" {
@@ -64,6 +70,9 @@ func (s *Settings) check(wrong *faults) {
 	if s.KDFMemory > 256<<10 || s.KDFTime > 100 || s.KDFConcurrency > 1024 {
 		add("kdf-memory", "hashing a password this way would never end: stay at 262144 KiB, 100 passes and 1024 at once, or below")
 	}
+	if name := s.ServiceName.String(); name == "" || len(name) > 80 {
+		add("service-name", "a name for the pages has 1 to 80 bytes")
+	}
 	if s.MaxSessions < 1 {
 		add("max-sessions", "a user needs at least 1 session")
 	}
@@ -77,6 +86,11 @@ func (s *Settings) checkLifetimes(wrong *faults) {
 			add(name, "%s is too short: a token has to live for a second at least", d)
 		} else if most := maxLife[name]; d > most {
 			add(name, "%s is too long: signing keys are kept until their last token is dead, so stay at %s or below", d, most)
+		}
+	}
+	for _, name := range []string{"signin-idle-ttl", "signin-ttl"} {
+		if d := *s.duration(name); d < storage.Duration(time.Minute) || d > maxLife[name] {
+			add(name, "%s is not between 1m and %s", d, maxLife[name])
 		}
 	}
 	if s.RefreshRetryWindow > maxRetryWindow {
@@ -223,8 +237,10 @@ func isUnspecified(host string) bool {
 func sqliteFile(store string) (string, error) {
 	file, ok := strings.CutPrefix(store, "sqlite:")
 	switch {
+	case isRedis(store):
+		return "", errors.New("this is done to SQLite files only: a Redis is backed up and looked over with its own tools")
 	case !ok:
-		return "", fmt.Errorf("%q is not a store this version knows: write sqlite:FILE, such as sqlite:jeton-data/jeton.db", storePassword.ReplaceAllString(store, "${1}(hidden)@"))
+		return "", fmt.Errorf("%q is not a store this version knows: write sqlite:FILE, such as sqlite:jeton-data/jeton.db, or redis://HOST", redis.Redact(store))
 	case file == "" || strings.HasSuffix(file, "/"):
 		return "", fmt.Errorf("%q names no file: write sqlite:FILE, such as sqlite:jeton-data/jeton.db", store)
 	case strings.HasPrefix(file, "//"):
@@ -235,8 +251,12 @@ func sqliteFile(store string) (string, error) {
 	return file, nil
 }
 
-// dataDir is where the SQLite file stands, and what is kept beside it.
+// dataDir is where the SQLite file stands, and what is kept beside it; for a
+// store that is no file, where that would be by default.
 func (s *Settings) dataDir() string {
+	if s.onRedis() {
+		return "jeton-data"
+	}
 	file, err := sqliteFile(s.Store.String())
 	if err != nil {
 		return ""

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 // clock is the store's time in tests.
@@ -40,7 +40,7 @@ func open(t testing.TB, dir string) (*storage.Store, *clock) {
 
 func openAt(t testing.TB, dir string, now func() time.Time) *storage.Store {
 	t.Helper()
-	b, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(dir, "jeton.db"), Now: now})
+	b, err := chosen.Open(context.Background(), filepath.Join(dir, "jeton.db"), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestMain(m *testing.M) {
 
 func takePlaces(dir string, n int) error {
 	ctx := context.Background()
-	b, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(dir, "jeton.db")})
+	b, err := chosen.Open(ctx, filepath.Join(dir, "jeton.db"), nil)
 	if err != nil {
 		return err
 	}
@@ -319,5 +319,31 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	}
 	if err := take(); !errors.Is(err, storage.ErrUnavailable) || backend.inside.Load() != 0 {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// After the store has lost writes no place is given that was leased before.
+func TestForgottenPlacesAreNotGiven(t *testing.T) {
+	store, _ := open(t, t.TempDir())
+	a := New(store, Config{})
+	defer a.Close()
+	now, err := store.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exp := now.Add(time.Hour)
+	before, err := a.Next(t.Context(), now, exp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Forget()
+	for range 20 {
+		after, err := a.Next(t.Context(), now, exp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after.List == before.List && after.Index/BlockSize == before.Index/BlockSize {
+			t.Fatalf("%v is of the block of %v", after, before)
+		}
 	}
 }
