@@ -118,7 +118,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 				n.parked.begin(c, begun)
 				return
 			}
-			s.finish(req, rec, begun, v)
+			s.endRequest(req, rec, begun, v)
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
@@ -127,8 +127,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	})
 }
 
-// finish counts and logs a request that is answered, or ended in the panic v.
-func (s *Server) finish(req *http.Request, rec *recorder, begun time.Time, v any) {
+// endRequest counts and logs a request that is answered, or ended in the panic v.
+func (s *Server) endRequest(req *http.Request, rec *recorder, begun time.Time, v any) {
 	c, n := req.Context(), noteOf(req.Context())
 	if v != nil && v != http.ErrAbortHandler {
 		s.metrics.panics.Inc()

@@ -101,7 +101,7 @@ func (p *parked) answer() {
 	defer func() { p.lobby.Return(p.conn, p.unread, keep) }()
 	out := &reply{header: p.header, status: http.StatusOK}
 	rec := &recorder{ResponseWriter: out, status: http.StatusOK}
-	defer func() { p.s.finish(p.req, rec, p.begun, recover()) }()
+	defer func() { p.s.endRequest(p.req, rec, p.begun, recover()) }()
 	ctx, cancel := context.WithTimeout(p.req.Context(), answerTime)
 	defer cancel()
 	waited(rec, p.wait)
