@@ -17,6 +17,8 @@ const (
 	// the time until the next wave: signing has to go on beside it.
 	wave      = 512
 	waveEvery = 5 * time.Millisecond
+	// sweepEvery is the least time between two looks for those who have left.
+	sweepEvery = time.Second
 )
 
 // waiters counts those who wait.
@@ -25,6 +27,7 @@ type waiters struct {
 	most    int
 	total   int
 	sources map[string]int
+	swept   time.Time
 	over    chan struct{} // closed by Release
 	closed  bool
 }
@@ -32,10 +35,15 @@ type waiters struct {
 // Release answers all who wait, and lets nobody wait any more.
 func (p *Publisher) Release() {
 	p.wait.mu.Lock()
-	defer p.wait.mu.Unlock()
 	if !p.wait.closed {
 		p.wait.closed = true
 		close(p.wait.over)
+	}
+	p.wait.mu.Unlock()
+	for _, l := range p.holds() {
+		l.mu.Lock()
+		l.wakeParked()
+		l.mu.Unlock()
 	}
 }
 
@@ -49,17 +57,14 @@ func (p *Publisher) Waiting() int {
 // Wait returns when the bits of the list are no longer those of the edition, or
 // after d. It returns false at once when too many wait already.
 func (p *Publisher) Wait(ctx context.Context, e *Edition, source string, d time.Duration) bool {
-	seat, ok := p.wait.sit(source)
+	number, ok := p.sit(source)
 	if !ok {
 		return false
 	}
 	defer p.wait.leave(source)
 	l := e.list
-	p.mu.Lock()
-	held := p.lists[l.number] == l
-	p.mu.Unlock()
 	l.mu.Lock()
-	changed, same := l.changed, held && l.version == e.version
+	changed, same := l.changed, l.same(e)
 	l.mu.Unlock()
 	if !same {
 		return true
@@ -68,7 +73,7 @@ func (p *Publisher) Wait(ctx context.Context, e *Edition, source string, d time.
 	defer timer.Stop()
 	select {
 	case <-changed:
-		pause(ctx, time.Duration(seat/wave)*waveEvery)
+		pause(ctx, time.Duration(number/wave)*waveEvery)
 	case <-timer.C:
 	case <-p.wait.over:
 	case <-ctx.Done():
@@ -76,8 +81,17 @@ func (p *Publisher) Wait(ctx context.Context, e *Edition, source string, d time.
 	return true
 }
 
+// sit lets one more wait. When there is no room, those who have left make some.
+func (p *Publisher) sit(source string) (number int, ok bool) {
+	if number, ok = p.wait.sit(source); ok || !p.wait.maySweep() {
+		return number, ok
+	}
+	p.sweep()
+	return p.wait.sit(source)
+}
+
 // sit lets one more wait and says how many did before.
-func (w *waiters) sit(source string) (seat int, ok bool) {
+func (w *waiters) sit(source string) (number int, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	one, site := origin(source)
@@ -100,10 +114,15 @@ func (w *waiters) leave(source string) {
 	defer w.mu.Unlock()
 	w.total--
 	one, site := origin(source)
-	for _, name := range []string{one, site} {
-		if w.sources[name]--; w.sources[name] <= 0 {
-			delete(w.sources, name)
-		}
+	w.off(one)
+	if site != "" {
+		w.off(site)
+	}
+}
+
+func (w *waiters) off(name string) {
+	if w.sources[name]--; w.sources[name] == 0 {
+		delete(w.sources, name)
 	}
 }
 
@@ -116,6 +135,17 @@ func origin(source string) (one, site string) {
 	}
 	addr = addr.WithZone("")
 	return netip.PrefixFrom(addr, 64).Masked().String(), netip.PrefixFrom(addr, 48).Masked().String()
+}
+
+// maySweep reports whether the last look is long enough ago.
+func (w *waiters) maySweep() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || time.Since(w.swept) < sweepEvery {
+		return false
+	}
+	w.swept = time.Now()
+	return true
 }
 
 func pause(ctx context.Context, d time.Duration) {
