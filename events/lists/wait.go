@@ -2,15 +2,17 @@ package lists
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 )
 
 const (
-	// mostWaiting bounds who waits in this process, and mostOfOne those of one
-	// source.
+	// mostWaiting bounds who waits in this process, mostOfOne those of one
+	// source, and mostOfSite those of one IPv6 /48.
 	mostWaiting = 10_000
 	mostOfOne   = 256
+	mostOfSite  = 1024
 	// wave is how many are woken at once when a list changes, and waveEvery
 	// the time until the next wave: signing has to go on beside it.
 	wave      = 512
@@ -92,13 +94,17 @@ func (p *Publisher) sit(source string) (number int, ok bool) {
 func (w *waiters) sit(source string) (number int, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || w.total >= w.most || w.sources[source] >= mostOfOne {
+	one, site := origin(source)
+	if w.closed || w.total >= w.most || w.sources[one] >= mostOfOne || w.sources[site] >= mostOfSite {
 		return 0, false
 	}
 	if w.sources == nil {
 		w.sources = make(map[string]int)
 	}
-	w.sources[source]++
+	w.sources[one]++
+	if site != "" {
+		w.sources[site]++
+	}
 	w.total++
 	return w.total - 1, true
 }
@@ -107,9 +113,28 @@ func (w *waiters) leave(source string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.total--
-	if w.sources[source]--; w.sources[source] == 0 {
-		delete(w.sources, source)
+	one, site := origin(source)
+	w.off(one)
+	if site != "" {
+		w.off(site)
 	}
+}
+
+func (w *waiters) off(name string) {
+	if w.sources[name]--; w.sources[name] == 0 {
+		delete(w.sources, name)
+	}
+}
+
+// origin is what counts as one source: an IPv4 address, or an IPv6 /64, whose
+// addresses are all of one machine if it likes; and the /48 of the latter.
+func origin(source string) (one, site string) {
+	addr, err := netip.ParseAddr(source)
+	if err != nil || addr.Unmap().Is4() {
+		return source, ""
+	}
+	addr = addr.WithZone("")
+	return netip.PrefixFrom(addr, 64).Masked().String(), netip.PrefixFrom(addr, 48).Masked().String()
 }
 
 // maySweep reports whether the last look is long enough ago.
