@@ -13,7 +13,9 @@ import (
 type Access struct {
 	TokenID, Subject, SessionID, ClientID, Scope string
 	Roles, Audience, AMR                         []string
-	Issued, Expires, AuthTime                    time.Time
+	// ACR is how the user signed in at the pages.
+	ACR                       string
+	Issued, Expires, AuthTime time.Time
 	// Actor is who acts for the user, nil for nobody.
 	Actor *Actor
 	// User is the record of the user, zero for a client's own token.
@@ -34,7 +36,7 @@ func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error
 	}
 	a := Access{
 		TokenID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
-		Roles: c.Roles, Audience: c.Audience, AMR: c.AMR, Actor: c.Actor,
+		Roles: c.Roles, Audience: c.Audience, AMR: c.AMR, ACR: c.ACR, Actor: c.Actor,
 	}
 	if c.Issuer != s.Settings.Issuer || c.ExpiresAt == nil || c.IssuedAt == nil {
 		return a, badAccessToken(errors.New("not a token of this issuer"))
@@ -68,7 +70,7 @@ func (s *Service) verifySession(ctx context.Context, c accessClaims) (storage.Us
 	if err := s.alive(ctx, ses, user, now); err != nil {
 		return user.Value, now, err
 	}
-	client, err := s.Store.CachedClient(ctx, ses.Value.ClientID)
+	client, _, err := s.records(ctx, ses.Value)
 	if err != nil {
 		return user.Value, now, err
 	}

@@ -53,7 +53,7 @@ func (s *Service) decide(ctx context.Context, p presented) (Authorization, error
 	// The record that the client was authenticated with grows old while a request
 	// is decided again and again.
 	var err error
-	if p.req.Client, err = s.Store.CachedClient(ctx, p.claims.ClientID); err != nil {
+	if p.req.Client, _, err = s.records(ctx, p.session.Value); err != nil {
 		return nil, err
 	}
 	ses := p.session.Value
@@ -142,12 +142,23 @@ func (s *Service) endForReuse(ctx context.Context, p presented, reason string) e
 // rotation is the authorization to go one generation on.
 type rotation struct {
 	presented
-	scope string
+	scope    string
+	audience []string
 }
 
 func (s *Service) authorizeRotation(p presented) (Authorization, error) {
-	scope, err := refreshScope(p.req.Client.Value, p.session.Value.Scope, p.req.Scope)
-	return rotation{p, scope}, err
+	scope, audience, err := s.narrowed(p)
+	return rotation{p, scope, audience}, err
+}
+
+// narrowed is the scope and audience of one refresh.
+func (s *Service) narrowed(p presented) (scope string, audience []string, err error) {
+	client, ses := p.req.Client.Value, p.session.Value
+	if scope, err = refreshScope(client, ses.Scope, p.req.Scope); err != nil {
+		return "", nil, err
+	}
+	audience, err = s.Settings.resources(client, strings.Fields(ses.Scope), ses.Resource, p.req.Resource)
+	return scope, audience, err
 }
 
 // issue signs the next generation and then spends the token, on the condition
@@ -157,7 +168,7 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	ses.PrevRotID, ses.RotID = ses.RotID, newRotID()
 	ses.Generation++
 	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
-	ses.Device = r.req.Source.Device
+	ses.Device, ses.Audience = r.req.Source.Device, r.audience
 	s.newRefresh(&ses, client, r.now)
 	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value, r.scope, r.now)
 	if err != nil {
@@ -221,7 +232,8 @@ func (s *Service) sessionChange(p presented, ses storage.Session, more []storage
 // retry is the authorization to answer again what was answered before.
 type retry struct {
 	presented
-	scope string
+	scope    string
+	audience []string
 	// streak is the new count of generations retried from elsewhere, 0 when
 	// this retry comes from where the rotation came from.
 	streak int
@@ -233,8 +245,8 @@ type retry struct {
 const mostForeignRetries = 3
 
 func (s *Service) authorizeRetry(p presented) (Authorization, error) {
-	scope, err := refreshScope(p.req.Client.Value, p.session.Value.Scope, p.req.Scope)
-	return retry{presented: p, scope: scope, streak: foreignRetries(p)}, err
+	scope, audience, err := s.narrowed(p)
+	return retry{presented: p, scope: scope, audience: audience, streak: foreignRetries(p)}, err
 }
 
 func foreignRetries(p presented) int {
@@ -260,11 +272,12 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	}
 	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
 		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
-		slices.Equal(ses.Audience, s.Settings.audience(r.req.Client.Value, strings.Fields(ses.Scope)))
+		slices.Equal(ses.Audience, r.audience)
 	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
 	var revoked []storage.Put
 	if !same {
 		var err error
+		ses.Audience = r.audience
 		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
 			return Response{}, err
 		}
