@@ -53,6 +53,12 @@ type ClientSettings struct {
 	RedirectURIs   Setting[[]string]          `json:"redirect_uris,omitzero"`
 	PostLogoutURIs Setting[[]string]          `json:"post_logout_redirect_uris,omitzero"`
 	CORSOrigins    Setting[[]string]          `json:"cors_origins,omitzero"`
+	Delivery       Setting[string]            `json:"delivery,omitzero"`
+	CookieName     Setting[string]            `json:"cookie_name,omitzero"`
+	CookieSameSite Setting[string]            `json:"cookie_same_site,omitzero"`
+	CookiePath     Setting[string]            `json:"cookie_path,omitzero"`
+	RefreshPath    Setting[string]            `json:"cookie_refresh_path,omitzero"`
+	CookieDomain   Setting[string]            `json:"cookie_domain,omitzero"`
 	Consent        Setting[string]            `json:"consent,omitzero"`
 	RequirePush    Setting[bool]              `json:"require_pushed_authorization_requests,omitzero"`
 	Introspect     Setting[bool]              `json:"introspect,omitzero"`
@@ -88,6 +94,14 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.RedirectURIs, &c.RedirectURIs)
 	put(s.PostLogoutURIs, &c.PostLogoutURIs)
 	put(s.CORSOrigins, &c.CORSOrigins)
+	if put(s.Delivery, &c.Delivery); c.Delivery == storage.DeliveryBody {
+		c.Delivery = ""
+	}
+	put(s.CookieName, &c.CookieName)
+	put(s.CookieSameSite, &c.CookieSameSite)
+	put(s.CookiePath, &c.CookiePath)
+	put(s.RefreshPath, &c.CookieRefreshPath)
+	put(s.CookieDomain, &c.CookieDomain)
 	put(s.Consent, &c.Consent)
 	put(s.RequirePush, &c.RequirePush)
 	put(s.Introspect, &c.Introspect)
@@ -160,7 +174,7 @@ func parseSunset(text string) (time.Time, error) {
 }
 
 // check finds all that is wrong with a client after s was applied.
-func (s ClientSettings) check(c storage.Client, adminAudience string) error {
+func (s ClientSettings) check(c storage.Client, server grants.Settings) error {
 	var wrong faults
 	if s.Public.Set && s.AuthMethod.Set && s.Public.Value != (s.AuthMethod.Value == storage.AuthNone) {
 		wrong.add("public: it contradicts token_endpoint_auth_method: a public client, and only that, has %q", storage.AuthNone)
@@ -174,8 +188,11 @@ func (s ClientSettings) check(c storage.Client, adminAudience string) error {
 	if _, err := parseSunset(s.PasswordSunset.Value); err != nil {
 		wrong.add("password_grant_sunset: %q is neither a date such as 2027-01-31 nor a moment such as 2027-01-31T12:00:00Z", s.PasswordSunset.Value)
 	}
-	if slices.Contains(c.Audience, adminAudience) {
-		wrong.add("audience: %s is that of tokens with the scope %s, which have it by themselves, and of no other", adminAudience, grants.AdminScope)
+	if admin := server.AdminAudience(); slices.Contains(c.Audience, admin) {
+		wrong.add("audience: %s is that of tokens with the scope %s, which have it by themselves, and of no other", admin, grants.AdminScope)
+	}
+	if host := server.Host(); c.CookieDomain != "" && host != c.CookieDomain && !strings.HasSuffix(host, "."+c.CookieDomain) {
+		wrong.add("cookie_domain: %s, the host of this server, is not in %s, so no browser would take the cookies", host, c.CookieDomain)
 	}
 	var bad *clients.MetadataError
 	if err := clients.Validate(c); errors.As(err, &bad) {

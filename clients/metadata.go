@@ -53,6 +53,7 @@ func Validate(c storage.Client) error {
 	checkAudience(c.Audience, &wrong)
 	checkMethod(c, &wrong)
 	checkURIs(c, &wrong)
+	checkDelivery(c, &wrong)
 	checkLifetimes(c, &wrong)
 	checkFences(c, &wrong)
 	if len(wrong) > 0 {

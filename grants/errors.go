@@ -43,7 +43,7 @@ type Error struct {
 	Description string
 	Cause       error
 	// Outcome is what metrics call it where the code says too little: "reuse",
-	// "lost_write", "foreign_token", "sunset", "fenced".
+	// "lost_write", "foreign_token", "sunset", "fenced", "too_long".
 	Outcome string
 	// Subject and Session are whom it was about, for the log only, where what
 	// was presented proves it.
@@ -117,6 +117,14 @@ func notable(outcome, cause string) error {
 	errors.As(badRefreshToken(errors.New(cause)), &e)
 	e.Outcome = outcome
 	return e
+}
+
+// tooLong refuses a token that would not arrive.
+func tooLong(size, most int) error {
+	return &Error{
+		Code: InvalidScope, Outcome: "too_long", Description: "the tokens do not fit into cookies: ask for a narrower scope",
+		Cause: fmt.Errorf("a token has %d bytes, a cookie takes %d: give the client fewer scopes and audiences, or the user fewer roles", size, most),
+	}
 }
 
 func badRefreshToken(cause error) error {

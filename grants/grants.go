@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"slices"
 	"time"
 
@@ -58,6 +59,15 @@ type Settings struct {
 // API that is shown such a token by mistake cannot be one it is meant for.
 func (s Settings) AdminAudience() string { return s.Issuer + "/admin/v1" }
 
+// Host is the host of the issuer, without a port.
+func (s Settings) Host() string {
+	u, err := url.Parse(s.Issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // Service holds what minting needs. All fields but Throttle are required.
 type Service struct {
 	Settings  Settings
@@ -91,7 +101,9 @@ type Request struct {
 	RefreshToken string
 	// Code, RedirectURI and Verifier are of RFC 6749 §4.1.3 and RFC 7636 §4.5.
 	Code, RedirectURI, Verifier string
-	Source                      Source
+	// MostToken is the longest token that can be handed over, 0 for any.
+	MostToken int
+	Source    Source
 }
 
 // Source is where a request came from.
@@ -107,7 +119,9 @@ type Response struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
-	Scope        string
+	// RefreshExpiresIn is how long the refresh token lives unused.
+	RefreshExpiresIn time.Duration
+	Scope            string
 	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
 	IDToken string
 	// Retry says that this was answered before.

@@ -141,7 +141,7 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	resp, err := s.respond(ctx, &ses, secret, l.now)
+	resp, err := s.respond(ctx, &ses, secret, l.now, l.req.MostToken)
 	if err != nil {
 		return Response{}, err
 	}

@@ -110,12 +110,24 @@ func (s *Service) present(ctx context.Context, req Request) (presented, error) {
 // whose clock was set back must not open either for longer than it is.
 func (s *Service) retryAllowed(p presented) bool {
 	ses := p.session.Value
-	window := s.Settings.RefreshRetryWindow
-	if own := p.req.Client.Value.RefreshRetryWindow; own != nil {
-		window = time.Duration(*own)
-	}
+	window := s.retryWindow(p.req.Client.Value)
 	marked := ses.UnconfirmedUntil.Sub(p.now)
 	return p.now.Sub(ses.Rotated).Abs() < window || 0 < marked && marked <= undeliveredTime
+}
+
+// cookieRetryWindow is that of clients whose tokens travel in cookies: the tabs
+// of a browser share one cookie, and any of them may lose the answer.
+const cookieRetryWindow = 10 * time.Second
+
+// retryWindow is how long a client's spent refresh token gets its successor.
+func (s *Service) retryWindow(client storage.Client) time.Duration {
+	switch own := client.RefreshRetryWindow; {
+	case own != nil:
+		return time.Duration(*own)
+	case client.ByCookie():
+		return max(s.Settings.RefreshRetryWindow, cookieRetryWindow)
+	}
+	return s.Settings.RefreshRetryWindow
 }
 
 // endForReuse ends the session because a spent token came back, and returns the
@@ -176,7 +188,7 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	resp, err := s.respond(ctx, &ses, r.secret, r.now)
+	resp, err := s.respond(ctx, &ses, r.secret, r.now, r.req.MostToken)
 	if err != nil {
 		return Response{}, err
 	}
@@ -266,7 +278,7 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 			return Response{}, err
 		}
 	}
-	resp, err := s.respond(ctx, &ses, r.secret, r.now)
+	resp, err := s.respond(ctx, &ses, r.secret, r.now, r.req.MostToken)
 	if err != nil {
 		return Response{}, err
 	}
@@ -289,8 +301,8 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 }
 
 // respond signs the tokens that the session's record describes, and notes in it
-// which keys signed.
-func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []byte, now time.Time) (Response, error) {
+// which keys signed. Nothing is committed for tokens that cannot be handed over.
+func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []byte, now time.Time, most int) (Response, error) {
 	access, err := s.signAccess(ctx, ses, now)
 	if err != nil {
 		return Response{}, err
@@ -299,9 +311,13 @@ func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []by
 	if err != nil {
 		return Response{}, err
 	}
+	if longest := max(len(access), len(refresh)); most > 0 && longest > most {
+		return Response{}, about(tooLong(longest, most), ses.Subject, ses.ID)
+	}
 	return Response{
 		AccessToken: access, ExpiresIn: ses.Access.Expires.Sub(seconds(now)),
-		RefreshToken: refresh, Scope: ses.Access.Scope, Subject: ses.Subject, Session: ses.ID,
+		RefreshToken: refresh, RefreshExpiresIn: ses.Refresh.Expires.Sub(seconds(now)),
+		Scope: ses.Access.Scope, Subject: ses.Subject, Session: ses.ID,
 	}, nil
 }
 

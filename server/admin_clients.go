@@ -27,6 +27,12 @@ type clientObject struct {
 	RedirectURIs   []string          `json:"redirect_uris,omitempty"`
 	PostLogoutURIs []string          `json:"post_logout_redirect_uris,omitempty"`
 	CORSOrigins    []string          `json:"cors_origins,omitempty"`
+	Delivery       string            `json:"delivery"`
+	CookieName     string            `json:"cookie_name,omitempty"`
+	CookieSameSite string            `json:"cookie_same_site,omitempty"`
+	CookiePath     string            `json:"cookie_path,omitempty"`
+	RefreshPath    string            `json:"cookie_refresh_path,omitempty"`
+	CookieDomain   string            `json:"cookie_domain,omitempty"`
 	Consent        string            `json:"consent"`
 	RequirePush    bool              `json:"require_pushed_authorization_requests"`
 	Introspect     bool              `json:"introspect"`
@@ -49,6 +55,8 @@ func showClient(c storage.Client, secret string) clientObject {
 		ID: c.ID, Secret: secret, Name: c.Name, Grants: list(c.Grants), Scope: strings.Join(c.Scopes, " "), Audience: list(c.Audience),
 		AuthMethod: c.AuthMethod, Public: c.Public(), JWKS: json.RawMessage(c.JWKS), JWKSURI: c.JWKSURI,
 		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, CORSOrigins: c.CORSOrigins,
+		Delivery: cmp.Or(c.Delivery, storage.DeliveryBody), CookieName: c.CookieName, CookieSameSite: c.CookieSameSite,
+		CookiePath: c.CookiePath, RefreshPath: c.CookieRefreshPath, CookieDomain: c.CookieDomain,
 		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,
 		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,

@@ -65,6 +65,10 @@ func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]
 	// The library reads the form by itself; it gets ours, checked.
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	r.Form, r.PostForm = url.Values(f), url.Values(f)
+	if req.GrantType == storage.GrantRefreshToken && req.RefreshToken != "" { // it may come from a cookie
+		r.Form = maps.Clone(r.Form)
+		r.Form.Set("refresh_token", req.RefreshToken)
+	}
 	if req.GrantType == storage.GrantAuthorizationCode && req.RedirectURI == "" {
 		// It asks for a parameter that OAuth 2.1 has no more, and never looks at it.
 		r.Form = maps.Clone(r.Form)

@@ -97,6 +97,16 @@ type Client struct {
 	// PostLogoutURIs are where browsers may be sent after signing out.
 	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
 	CORSOrigins    []string `json:"cors_origins,omitempty"`
+
+	// Delivery is how tokens reach the client: DeliveryCookie, or empty for the
+	// body of the answer.
+	Delivery string `json:"delivery,omitempty"`
+	// What its cookies are like; empty ones take what package server names.
+	CookieName        string `json:"cookie_name,omitempty"`
+	CookieSameSite    string `json:"cookie_same_site,omitempty"`
+	CookiePath        string `json:"cookie_path,omitempty"`
+	CookieRefreshPath string `json:"cookie_refresh_path,omitempty"`
+	CookieDomain      string `json:"cookie_domain,omitempty"`
 	// Consent is one of the Consent constants, empty for ConsentRemembered.
 	Consent string `json:"consent,omitempty"`
 	// RequirePush refuses authorization requests that were not pushed (RFC 9126

@@ -17,6 +17,8 @@ type clientFlags struct {
 	grants, scopes, audience, redirects, origins  list
 	postLogout                                    list
 	consent                                       string
+	delivery, cookieName, sameSite                string
+	cookiePath, refreshPath, cookieDomain         string
 	public, introspect, admin, secretStdin        bool
 	requirePush                                   bool
 	accessTTL, refreshTTL, sessionTTL, retryAfter string
@@ -38,6 +40,12 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.Var(&f.redirects, "redirect-uri", "an address to send browsers back to; repeat or separate by commas")
 	flags.Var(&f.postLogout, "post-logout-redirect-uri", "an address to send browsers to after signing out; repeat or separate by commas")
 	flags.Var(&f.origins, "cors-origin", "a web origin that may call from a browser; repeat or separate by commas")
+	flags.StringVar(&f.delivery, "delivery", "", "how it gets its tokens: body, or cookie, by way of /session/token (default: body)")
+	flags.StringVar(&f.cookieName, "cookie-name", "", "its cookies are called NAME-access and NAME-refresh (default: access and refresh)")
+	flags.StringVar(&f.sameSite, "cookie-same-site", "", "strict or lax (default: strict)")
+	flags.StringVar(&f.cookiePath, "cookie-path", "", "the path of the cookie with the access token (default: /)")
+	flags.StringVar(&f.refreshPath, "cookie-refresh-path", "", "the path of the cookie with the refresh token (default: /session of this server)")
+	flags.StringVar(&f.cookieDomain, "cookie-domain", "", "let all hosts of this domain have its cookies (default: this host alone)")
 	flags.StringVar(&f.consent, "consent", "", "when users are asked for consent: remembered, always, or never (the client is your own) (default: remembered)")
 	flags.BoolVar(&f.requirePush, "require-par", false, "its authorization requests must be pushed (RFC 9126)")
 	flags.BoolVar(&f.introspect, "introspect", false, "the client may introspect tokens that are not its own")
@@ -80,6 +88,8 @@ var clientMembers = map[string]string{
 	"public": "public", "introspect": "introspect", "admin": "admin", "jwks": "jwks", "max-sessions": "max_sessions",
 	"access-token-ttl": "access_token_ttl", "refresh-token-ttl": "refresh_token_ttl", "session-ttl": "session_ttl",
 	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "password-networks": "password_grant_networks",
+	"delivery": "delivery", "cookie-name": "cookie_name", "cookie-same-site": "cookie_same_site", "cookie-path": "cookie_path",
+	"cookie-refresh-path": "cookie_refresh_path", "cookie-domain": "cookie_domain",
 	"password-scope": "password_grant_scope", "password-sunset": "password_grant_sunset",
 }
 
