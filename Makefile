@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 MODULES := . interop
 NODE_MODULES := interop/node/node_modules/.package-lock.json
 
-.PHONY: help build run test lint vulnerabilities race interop newman fuzz bench tools
+.PHONY: help build run test lint vulnerabilities race redis soak interop newman fuzz bench tools
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,16 @@ race: ## All tests of this module, under the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /proof$$)
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./proof # runs the command, which go test does not know to compare
 	CGO_ENABLED=0 go test -trimpath -count=1 -run '^TestPromises4And6$$' ./server # in full: the detector's run is a short one
+
+# The suites of the packages that stand on a store, unchanged, and the fights over
+# one token, on a redis-server that is started for it. The store's own tests, and
+# what Redis does when it fails, are among the others.
+redis: ## The same suites on Redis
+	.ci/with-redis go test -short -count=1 -timeout 10m ./grants ./events/... ./throttle ./clients ./keys ./accounts ./server
+	.ci/with-redis go test -count=1 -timeout 10m -run '^TestR8_' ./proof
+
+soak: ## Look for faults of several servers for SOAK (1h), with SEED as before
+	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -v -run '^TestLinearizable$$' ./proof
 
 # Uncached, since the command they run is not among what go test compares; and
 # with CI set, so that nothing is left out.

@@ -23,8 +23,10 @@ var layers = [][]string{
 	{"pages"}, // HTML alone
 	{"measure", "leaktest", "fixedjson"},
 	{"storage", "storage/mark", "outbound", "traces"}, // the latter two know nothing of Jeton; calls to others go through outbound
-	{"storage/sqlite", "storage/redis", "storage/storagetest", "keys"},
+	{"storage/sqlite", "storage/redis", "storage/redis/redistest", "storage/storagetest", "keys"},
+	{"storage/chosen"},
 	{"events"},
+	{"events/backchannel"},
 	{"events/status"},
 	{"events/lists", "events/webhooks"},
 	{"clients", "passwords", "throttle"},
@@ -43,6 +45,9 @@ var programs = []string{"proof", "bench", "examples/"}
 
 // backends are imported where one is chosen, and by tests.
 var backends = []string{"storage/sqlite", "storage/redis"}
+
+// forTests are imported by tests alone.
+var forTests = []string{"storage/storagetest", "storage/redis/redistest", "storage/chosen", "leaktest"}
 
 // library is fenced: only these files know it (docs/DIVERGENCES.md).
 const library = "github.com/go-oauth2/oauth2"
@@ -77,6 +82,7 @@ func TestImportsThatTurn(t *testing.T) {
 		{"accounts/users.go", "accounts", "jeton/server"},
 		{"server/server.go", "server", "jeton/storage/sqlite"},
 		{"server/server.go", "server", "jeton/storage/storagetest"},
+		{"server/server.go", "server", "jeton/storage/redis/redistest"},
 		{"server/server.go", "server", "jeton/verify"},
 		{"server/server.go", "server", "jeton/leaktest"},
 		{"verify/verify.go", "verify", "jeton/keys"},
@@ -111,11 +117,11 @@ func (a arrow) fault() string {
 	case slices.Contains(alone, a.pkg) || slices.Contains(alone, to):
 		return "it stands alone"
 	case slices.Contains(backends, to):
-		if a.pkg != "cmd/jeton" && a.pkg != "bench" && !test {
+		if a.pkg != "cmd/jeton" && a.pkg != "bench" && a.pkg != "storage/chosen" && !test {
 			return "only cmd/jeton chooses a store"
 		}
 		return ""
-	case to == "storage/storagetest", to == "leaktest":
+	case slices.Contains(forTests, to):
 		if !test {
 			return "it is for tests"
 		}

@@ -15,7 +15,7 @@ import (
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 const (
@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := t.Context()
 	path := t.TempDir() + "/jeton.db"
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: path})
+	backend, err := chosen.Open(ctx, path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

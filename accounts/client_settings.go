@@ -52,6 +52,7 @@ type ClientSettings struct {
 	JWKSURI        Setting[string]            `json:"jwks_uri,omitzero"`
 	RedirectURIs   Setting[[]string]          `json:"redirect_uris,omitzero"`
 	PostLogoutURIs Setting[[]string]          `json:"post_logout_redirect_uris,omitzero"`
+	BackchannelURI Setting[string]            `json:"backchannel_logout_uri,omitzero"`
 	CORSOrigins    Setting[[]string]          `json:"cors_origins,omitzero"`
 	Delivery       Setting[string]            `json:"delivery,omitzero"`
 	CookieName     Setting[string]            `json:"cookie_name,omitzero"`
@@ -93,6 +94,7 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.Audience, &c.Audience)
 	put(s.RedirectURIs, &c.RedirectURIs)
 	put(s.PostLogoutURIs, &c.PostLogoutURIs)
+	put(s.BackchannelURI, &c.BackchannelLogoutURI)
 	put(s.CORSOrigins, &c.CORSOrigins)
 	if put(s.Delivery, &c.Delivery); c.Delivery == storage.DeliveryBody {
 		c.Delivery = ""

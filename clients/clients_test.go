@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 const issuer = "https://login.example"
@@ -25,7 +25,7 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
 	r := &rig{T: t}
 	r.clock.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixNano())
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "jeton.db"), Now: r.now})
+	backend, err := chosen.Open(t.Context(), filepath.Join(t.TempDir(), "jeton.db"), r.now)
 	if err != nil {
 		t.Fatal(err)
 	}

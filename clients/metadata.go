@@ -182,6 +182,11 @@ func checkURIs(c storage.Client, wrong *faults) {
 		}
 	}
 	checkOnce("post_logout_redirect_uris", c.PostLogoutURIs, wrong)
+	if c.BackchannelLogoutURI != "" {
+		if reason := badJWKSURI(c.BackchannelLogoutURI); reason != "" {
+			wrong.add("backchannel_logout_uri: %s", reason)
+		}
+	}
 	for _, origin := range c.CORSOrigins {
 		if reason := badOrigin(origin); reason != "" {
 			wrong.add("cors_origins: %q: %s", origin, reason)

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 func TestLeaseIsTakenOverWhenItLapses(t *testing.T) {
@@ -117,7 +117,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	b, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(dir, "jeton.db")})
+	b, err := chosen.Open(context.Background(), filepath.Join(dir, "jeton.db"), nil)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

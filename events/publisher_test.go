@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 // clock is the store's time in tests.
@@ -32,7 +32,7 @@ func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 func openAt(t testing.TB, dir string, now func() time.Time) *storage.Store {
 	t.Helper()
-	b, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(dir, "jeton.db"), Now: now})
+	b, err := chosen.Open(context.Background(), filepath.Join(dir, "jeton.db"), now)
 	if err != nil {
 		t.Fatal(err)
 	}

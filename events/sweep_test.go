@@ -44,6 +44,7 @@ func (w *swept) removes(t *testing.T) bool {
 	key := storage.Key{Kind: storage.KindUsedJTI, ID: fmt.Sprint("row", w.elapsed)}
 	_, err := w.store.Commit(t.Context(), storage.Change{Partition: "c/x", Puts: []storage.Put{{
 		Key: key, Value: []byte("{}"), Expires: w.clock.now().Add(time.Second),
+		Index: []storage.Entry{{Name: "used", Sort: key.ID}}, // without one, Redis removes it by itself
 	}}})
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,8 @@ import "slices"
 func Types() []string { return slices.Clone(types) }
 
 var types = []string{
-	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, SignedIn, SignedOut, ConsentGranted, PasswordChanged, PasswordReset,
+	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, LostWrite,
+	SignedIn, SignedOut, ConsentGranted, PasswordChanged, PasswordReset,
 	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged, ClaimsChanged,
 	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,
 	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,

@@ -92,6 +92,12 @@ func (c refreshClaims) AppendJSON(b []byte) []byte {
 	b = fixedjson.AppendString(fixedjson.AppendName(b, "client_id"), c.ClientID)
 	b = fixedjson.AppendString(fixedjson.AppendName(b, "sid"), c.SessionID)
 	b = fixedjson.AppendUint(fixedjson.AppendName(b, "gen"), c.Generation)
+	if c.AccessID != "" {
+		b = fixedjson.AppendString(fixedjson.AppendName(b, "at_jti"), c.AccessID)
+	}
+	if c.AccessExpires != nil {
+		b = appendDate(fixedjson.AppendName(b, "at_exp"), c.AccessExpires)
+	}
 	return append(b, '}')
 }
 
@@ -105,7 +111,13 @@ func (c *refreshClaims) ParseJSON(text []byte) bool {
 	read.ID, read.ClientID, read.SessionID = stringOf(r, "jti"), stringOf(r, "client_id"), stringOf(r, "sid")
 	r.Member("gen")
 	read.Generation = r.Uint()
-	if !r.Done() || read.ExpiresAt == nil || read.IssuedAt == nil {
+	dated := true
+	if r.Next("at_jti") {
+		read.AccessID = r.Str()
+		read.AccessExpires = dateOf(r, "at_exp")
+		dated = read.AccessExpires != nil
+	}
+	if !r.Done() || !dated || read.ExpiresAt == nil || read.IssuedAt == nil {
 		return false
 	}
 	*c = read

@@ -99,7 +99,8 @@ func (s *Service) redeem(ctx context.Context, r redemption) (Authorization, erro
 		req: r.req, user: r.user, now: r.now, code: &check, nonce: code.Nonce,
 		begin: storage.Session{
 			ID: r.handle.sessionID(), Scope: scope, Audience: audience, Resource: code.Resource,
-			AMR: code.AMR, ACR: code.ACR, Browser: code.Browser, AuthTime: code.AuthTime, SystemEpoch: code.SystemEpoch,
+			Notify: client.BackchannelLogoutURI != "" && hasScope(scope, ScopeOpenID),
+			AMR:    code.AMR, ACR: code.ACR, Browser: code.Browser, AuthTime: code.AuthTime, SystemEpoch: code.SystemEpoch,
 		},
 	}, nil
 }

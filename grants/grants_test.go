@@ -13,7 +13,7 @@ import (
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 // clock is a time that tests move.
@@ -51,7 +51,7 @@ type world struct {
 func newWorld(t testing.TB, set func(*grants.Settings)) *world {
 	t.Helper()
 	ctx, c := t.Context(), newClock()
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: t.TempDir() + "/jeton.db", Now: c.Now})
+	backend, err := chosen.Open(ctx, t.TempDir()+"/jeton.db", c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

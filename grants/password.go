@@ -191,6 +191,7 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 	}
 	s.newRefresh(&ses, client, now)
 	_, err := s.newAccess(ctx, &ses, client, l.user.Value, ses.Scope, now)
+	accompany(&ses)
 	return ses, secret, err
 }
 

@@ -27,6 +27,8 @@ type presented struct {
 	session storage.Record[storage.Session]
 	user    storage.Record[storage.User]
 	now     time.Time
+	// healed are the rows that go with a session that was moved forward.
+	healed []storage.Put
 }
 
 // Authorize decides what a refresh token is worth: the next generation, the
@@ -64,11 +66,7 @@ func (s *Service) decide(ctx context.Context, p presented) (Authorization, error
 	case gen+1 == ses.Generation && bytes.Equal(p.rotID, ses.PrevRotID) && s.retryAllowed(p):
 		return s.authorizeRetry(p)
 	case gen > ses.Generation:
-		// Both MACs are right, so this server made the token: the store has
-		// gone back in time. What it says of older tokens is not to be trusted.
-		s.Log.ErrorContext(ctx, "a refresh token is ahead of the store: was an old copy of the store put back? Ending the session",
-			"sid", ses.ID, "stored_generation", ses.Generation, "presented_generation", gen)
-		return nil, s.endForReuse(ctx, p, storage.ReasonLostWrite)
+		return s.authorizeAhead(ctx, p)
 	}
 	return nil, s.endForReuse(ctx, p, storage.ReasonReuse)
 }
@@ -188,11 +186,12 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
+	accompany(&ses)
 	resp, err := s.respond(ctx, &ses, r.secret, r.now, r.req.MostToken)
 	if err != nil {
 		return Response{}, err
 	}
-	if err := s.commitSession(ctx, r.presented, ses, revoked); err != nil {
+	if err := s.commitSession(ctx, r.presented, ses, append(revoked, r.healed...)); err != nil {
 		return Response{}, err
 	}
 	resp.rotated = &rotated{ses.Subject, ses.ID, ses.RotID}
@@ -209,7 +208,7 @@ func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Se
 		return nil
 	}
 	settled := s.wrote(ctx, ses, err)
-	if errors.Is(settled, storage.ErrUnknown) {
+	if errors.Is(settled, storage.ErrUnknown) || errors.Is(settled, storage.ErrUnconfirmed) {
 		go s.markUndelivered(rotated{ses.Subject, ses.ID, ses.RotID})
 	}
 	return settled
@@ -292,6 +291,8 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 		// This write has no id of its own by which it could be told from another's,
 		// so its loss is never taken for success: the request is decided again.
 		_, err = s.Store.Commit(ctx, s.sessionChange(r.presented, ses, nil))
+	default:
+		err = s.confirm(ctx, r.session)
 	}
 	if err != nil {
 		return Response{}, err
@@ -350,6 +351,9 @@ func (s *Service) markUndelivered(r rotated) {
 			Checks:    []storage.Check{ses.Check(storage.SessionKey(r.sid))},
 			Puts:      []storage.Put{sessionPut(ses.Value, nil), events.Put(e)},
 		})
+		if errors.Is(err, storage.ErrUnconfirmed) {
+			return nil // if it is lost, so is what it is about
+		}
 		return err
 	})
 	if err != nil {

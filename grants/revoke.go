@@ -58,8 +58,11 @@ func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c re
 		return Revoked{}, s.refuseForeign(ctx, client, c.ClientID, from)
 	}
 	ses, _, _, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
-	if err != nil || !ses.Exists() || ses.Value.Ended != nil {
+	if err != nil || !ses.Exists() {
 		return Revoked{}, err
+	}
+	if ses.Value.Ended != nil {
+		return Revoked{}, s.confirm(ctx, ses)
 	}
 	secret, err := s.openSecret(ses.Value)
 	if err != nil {
@@ -81,11 +84,17 @@ func (s *Service) revokeAccess(ctx context.Context, c accessClaims) (done Revoke
 		}
 		ses := rec.Value
 		i := slices.IndexFunc(ses.Live, func(l storage.LiveAccess) bool { return l.ID == c.ID })
-		if i < 0 || ses.Ended != nil {
-			return nil
+		lost := i < 0 && len(s.Store.Durability().Weaknesses) > 0 && now.Before(c.ExpiresAt.Time)
+		if ses.Ended != nil || i < 0 && !lost {
+			return s.confirm(ctx, rec)
 		}
-		puts := revokedPut(ses.Live[i], now)
-		ses.Live = slices.Delete(slices.Clone(ses.Live), i, i+1)
+		var puts []storage.Put
+		if lost { // perhaps the session has forgotten the rotation that made it
+			puts = revokedPut(storage.LiveAccess{ID: c.ID, Expires: c.ExpiresAt.Time}, now)
+		} else {
+			puts = revokedPut(ses.Live[i], now)
+			ses.Live = slices.Delete(slices.Clone(ses.Live), i, i+1)
+		}
 		e := events.New(events.TokenRevoked, now)
 		e.Subject, e.Session, e.ClientID, e.Actor = ses.Subject, ses.ID, ses.ClientID, "client:"+ses.ClientID
 		e.Note = "jti " + c.ID

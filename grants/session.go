@@ -95,6 +95,13 @@ func (s *Service) newRefresh(ses *storage.Session, client storage.Client, now ti
 	}
 }
 
+// accompany notes, beside the refresh token of a generation, the access token
+// that is first answered with it: a store that loses the session's record can
+// then still be told of it (see [Service.authorizeAhead]).
+func accompany(ses *storage.Session) {
+	ses.Refresh.AccessID, ses.Refresh.AccessExpires = ses.Access.ID, ses.Access.Expires
+}
+
 // unexpired returns the live tokens that have not expired, as a new slice.
 func unexpired(live []storage.LiveAccess, now time.Time) []storage.LiveAccess {
 	out := make([]storage.LiveAccess, 0, len(live)+1)
@@ -182,6 +189,9 @@ func endPuts(ses storage.Session, e Ending, now time.Time) []storage.Put {
 	event := events.New(events.SessionEnded, now)
 	event.Subject, event.Session, event.ClientID = ses.Subject, ses.ID, ses.ClientID
 	event.Actor, event.Reason, event.Note, event.Source = e.By, e.Reason, e.Note, e.Source
+	if ses.Notify && e.By != "client:"+ses.ClientID {
+		puts = append(puts, storage.LogoutPut(storage.LogoutNotice{Subject: ses.Subject, SessionID: ses.ID, ClientID: ses.ClientID, Due: now}))
+	}
 	return append(puts, sessionPut(ses, sessionIndex(ses)), events.Put(event))
 }
 
@@ -193,8 +203,11 @@ func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending, fac
 			return err
 		}
 		ses, _, now, err := s.Store.SessionAndUser(ctx, sub, sid)
-		if err != nil || !ses.Exists() || ses.Value.Ended != nil {
+		if err != nil || !ses.Exists() {
 			return err
+		}
+		if ses.Value.Ended != nil {
+			return s.confirm(ctx, ses)
 		}
 		change := storage.Change{
 			Partition: storage.UserPartition(sub),
@@ -210,7 +223,7 @@ func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending, fac
 		// Ending twice is harmless, so an unknown outcome is settled by looking.
 		ses, _, _, readErr := s.Store.SessionAndUser(ctx, sub, sid)
 		if readErr == nil && ses.Value.Ended != nil {
-			return true, nil
+			return true, s.confirm(ctx, ses)
 		}
 	}
 	return ended, err
@@ -260,8 +273,11 @@ func (s *Service) wrote(ctx context.Context, ses storage.Session, commit error) 
 		return commit
 	case err != nil:
 		return err
-	case now.Value.Generation == ses.Generation && bytes.Equal(now.Value.RotID, ses.RotID) && now.Value.Access.ID == ses.Access.ID:
-		return nil
+	case now.Value.Generation == ses.Generation && bytes.Equal(now.Value.RotID, ses.RotID) && now.Value.Access.ID == ses.Access.ID,
+		// It arrived, and its successor is spent already: a retry at another node
+		// was faster. To decide again would take this client for a thief.
+		now.Value.Generation == ses.Generation+1 && bytes.Equal(now.Value.PrevRotID, ses.RotID):
+		return s.confirm(ctx, now)
 	}
 	return storage.ErrConflict
 }

@@ -61,6 +61,10 @@ type refreshClaims struct {
 	ClientID   string `json:"client_id"`
 	SessionID  string `json:"sid"`
 	Generation uint64 `json:"gen"`
+	// AccessID and AccessExpires are of the access token that was first answered
+	// with it.
+	AccessID      string           `json:"at_jti,omitempty"`
+	AccessExpires *jwt.NumericDate `json:"at_exp,omitempty"`
 }
 
 // sessionAccess are the claims of the access token that a session's record
@@ -80,7 +84,7 @@ func (s *Service) sessionAccess(ses storage.Session) accessClaims {
 // sessionRefresh are the claims of the refresh token that a session's record
 // describes. secret is the session's, unsealed.
 func (s *Service) sessionRefresh(ses storage.Session, secret []byte) refreshClaims {
-	return refreshClaims{
+	c := refreshClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Subject:   ses.Subject,
 			ExpiresAt: jwt.NewNumericDate(ses.Refresh.Expires), IssuedAt: jwt.NewNumericDate(ses.Refresh.Issued),
@@ -88,6 +92,10 @@ func (s *Service) sessionRefresh(ses storage.Session, secret []byte) refreshClai
 		},
 		ClientID: ses.ClientID, SessionID: ses.ID, Generation: ses.Generation,
 	}
+	if ses.Refresh.AccessID != "" { // of a session of before there was none
+		c.AccessID, c.AccessExpires = ses.Refresh.AccessID, jwt.NewNumericDate(ses.Refresh.AccessExpires)
+	}
+	return c
 }
 
 // rotIDSize is the size of the random id of a rotation: 128 bits.

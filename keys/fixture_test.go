@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 // clock is the store's and the machine's, moved by hand.
@@ -38,7 +38,7 @@ func (c *clock) pass(d time.Duration) {
 
 func openStore(t testing.TB, c *clock) *storage.Store {
 	t.Helper()
-	b, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "jeton.db"), Now: c.Now})
+	b, err := chosen.Open(t.Context(), filepath.Join(t.TempDir(), "jeton.db"), c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

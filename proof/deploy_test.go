@@ -63,7 +63,7 @@ func TestUnit(t *testing.T) {
 	if words[0] != "/usr/local/bin/jeton" || words[1] != "serve" {
 		t.Fatalf("ExecStart is %q", words)
 	}
-	p := &place{t, t.TempDir()}
+	p := &place{t: t, dir: t.TempDir()}
 	config := filepath.Join(p.dir, "jeton.yaml")
 	if err := os.WriteFile(config, []byte("issuer: https://id.example.com\ninsecure: true\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestImage(t *testing.T) {
 	if err := os.Link(binary, filepath.Join(root, "jeton")); err != nil {
 		t.Fatal(err)
 	}
-	p := &place{t, root}
+	p := &place{t: t, dir: root}
 	n := p.startWith(func(cmd *exec.Cmd) {
 		cmd.Path, cmd.Args, cmd.Dir = "/jeton", []string{"/jeton", "serve", "--listen", "127.0.0.1:0"}, "/data"
 		cmd.Env = append(strings.Fields(string(env[1])), "JETON_ISSUER=https://id.example.com", "JETON_SIGNING_ALG=ES256", "JETON_METRICS_LISTEN=off")

@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"jeton/leaktest"
+	"jeton/storage/chosen"
 )
 
 // watch looks at what all servers log, for the secrets and tokens of all tests.
@@ -56,13 +58,24 @@ const (
 type place struct {
 	t   *testing.T
 	dir string
+	// address is the store's, empty for the one that is chosen; env what else
+	// its commands are told.
+	address string
+	env     []string
 }
 
 // newPlace makes a store with users and the clients "strict" (single use) and
 // "lenient" (a retry window of 10 s).
 func newPlace(t *testing.T, users int) *place {
 	t.Helper()
-	p := &place{t, t.TempDir()}
+	p := &place{t: t, dir: t.TempDir()}
+	p.fill(users)
+	return p
+}
+
+// fill makes the clients and users.
+func (p *place) fill(users int) {
+	p.t.Helper()
 	for client, window := range map[string]string{"strict": "0s", "lenient": "10s"} {
 		p.run(secret, "client", "add", client, "--grant", "password,refresh_token", "--scope", "read,write",
 			"--refresh-retry-window", window, "--secret-stdin")
@@ -71,14 +84,24 @@ func newPlace(t *testing.T, users int) *place {
 	for i := range users {
 		p.run(password, "user", "add", fmt.Sprintf("user%d", i), "--role", "ROLE_USER", "--password-stdin")
 	}
-	return p
 }
 
 func (p *place) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), "JETON_STORE=sqlite:"+filepath.Join(p.dir, "jeton.db"), "JETON_SIGNING_ALG=ES256",
-		"JETON_ISSUER="+issuer, "JETON_METRICS_LISTEN=off")
+	cmd.Env = append(os.Environ(), "JETON_SIGNING_ALG=ES256", "JETON_ISSUER="+issuer, "JETON_METRICS_LISTEN=off",
+		"JETON_STORE="+p.store(), "JETON_ADMIN_SOCKET="+filepath.Join(p.dir, "admin.sock"))
+	if !strings.HasPrefix(p.store(), "sqlite:") {
+		cmd.Env = append(cmd.Env, "JETON_REDIS_PREFIX="+chosen.Prefix(p.dir),
+			"JETON_MASTER_KEY="+base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	}
+	cmd.Env = append(cmd.Env, p.env...)
 	return cmd
+}
+
+// store is the address of the place's store: its own, the Redis of [chosen], or
+// a SQLite file.
+func (p *place) store() string {
+	return cmp.Or(p.address, os.Getenv(chosen.Variable), "sqlite:"+filepath.Join(p.dir, "jeton.db"))
 }
 
 // run runs a command to its end.

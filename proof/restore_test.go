@@ -41,7 +41,7 @@ func TestRestoredBackupForgetsNothing(t *testing.T) {
 	b := backUnderLoad(t, p, n, users)
 	n.kill() // the machine is gone, and all its directory with it
 
-	q := &place{t, t.TempDir()}
+	q := &place{t: t, dir: t.TempDir()}
 	copyFile(t, filepath.Join(p.dir, "master.key"), filepath.Join(q.dir, "master.key"))
 	copyFile(t, b.file, filepath.Join(q.dir, "jeton.db"))
 	refusedToStart(t, q)

@@ -26,6 +26,7 @@ type clientObject struct {
 	JWKSURI        string            `json:"jwks_uri,omitempty"`
 	RedirectURIs   []string          `json:"redirect_uris,omitempty"`
 	PostLogoutURIs []string          `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelURI string            `json:"backchannel_logout_uri,omitempty"`
 	CORSOrigins    []string          `json:"cors_origins,omitempty"`
 	Delivery       string            `json:"delivery"`
 	CookieName     string            `json:"cookie_name,omitempty"`
@@ -54,7 +55,7 @@ func showClient(c storage.Client, secret string) clientObject {
 	return clientObject{
 		ID: c.ID, Secret: secret, Name: c.Name, Grants: list(c.Grants), Scope: strings.Join(c.Scopes, " "), Audience: list(c.Audience),
 		AuthMethod: c.AuthMethod, Public: c.Public(), JWKS: json.RawMessage(c.JWKS), JWKSURI: c.JWKSURI,
-		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, CORSOrigins: c.CORSOrigins,
+		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, BackchannelURI: c.BackchannelLogoutURI, CORSOrigins: c.CORSOrigins,
 		Delivery: cmp.Or(c.Delivery, storage.DeliveryBody), CookieName: c.CookieName, CookieSameSite: c.CookieSameSite,
 		CookiePath: c.CookiePath, RefreshPath: c.CookieRefreshPath, CookieDomain: c.CookieDomain,
 		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,

@@ -49,6 +49,8 @@ func adminProblemOf(err error) problem {
 		return problem{status: http.StatusConflict, code: "already_exists", description: err.Error()}
 	case errors.Is(err, accounts.ErrOperatorOnly):
 		return problem{status: http.StatusForbidden, code: "access_denied", description: "clients that administer are changed only on the machine itself: use the jeton command there"}
+	case errors.Is(err, storage.ErrUnconfirmed):
+		return unavailable("the change is made, but the store's replicas have not confirmed it: ask again once they are back")
 	case errors.Is(err, storage.ErrUnknown):
 		return unavailable("the store did not say whether it made the change: look before you ask again")
 	}

@@ -78,7 +78,7 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusRequestEntityTooLarge, code: "invalid_request", description: "the body is too large"}
 	case errors.Is(err, passwords.ErrBusy):
 		return unavailable("too many sign-ins at once; try again shortly")
-	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrUnknown):
+	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrUnknown), errors.Is(err, storage.ErrUnconfirmed):
 		return unavailable("the server cannot reach its store; try again shortly")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return unavailable("the request was given up")

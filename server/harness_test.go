@@ -26,7 +26,7 @@ import (
 	"jeton/passwords"
 	"jeton/server"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 	"jeton/throttle"
 	"jeton/traces"
 	wellknown "jeton/well-known"
@@ -152,7 +152,7 @@ func bare(t testing.TB, o options) *node {
 		o.alg = keys.ES256
 	}
 	n.path = t.TempDir() + "/jeton.db"
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Path: n.path, Now: n.clock.Now})
+	backend, err := chosen.Open(t.Context(), n.path, n.clock.Now)
 	must(t, err)
 	n.store = storage.New(backend)
 	master, err := keys.NewMasterKey(make([]byte, 32))

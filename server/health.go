@@ -40,6 +40,10 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 			"error": "temporarily_unavailable", "error_description": "there is no key to sign with",
 		})
 	default:
-		writeJSON(w, http.StatusOK, map[string]any{"status": "ready"})
+		ready := map[string]any{"status": "ready"}
+		if weak := s.grants.Store.Durability().Weaknesses; len(weak) > 0 {
+			ready["store_may_lose"] = weak
+		}
+		writeJSON(w, http.StatusOK, ready)
 	}
 }

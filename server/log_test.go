@@ -8,11 +8,13 @@ import (
 	"jeton/accounts"
 	"jeton/grants"
 	"jeton/storage"
+	"jeton/storage/chosen"
 )
 
 // TestP8_T25_SecretsStayOutOfLogAndStore sends requests of all kinds, good and
 // bad, and then looks for what they carried.
 func TestP8_T25_SecretsStayOutOfLogAndStore(t *testing.T) {
+	chosen.SQLiteOnly(t)
 	n := start(t, options{})
 	const (
 		wrongSecret   = "a-wrong-secret-a-wrong-secret-a-wrong"

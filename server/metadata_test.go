@@ -89,7 +89,7 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 		same(t, root.do("GET", place, "", "").ok(t, 200).body, metadata+`,"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"],
 			"userinfo_endpoint":"https://login.example/tenant/userinfo","end_session_endpoint":"https://login.example/tenant/end_session","acr_values_supported":["urn:jeton:acr:password"],"claim_types_supported":["normal"],
 			"claims_supported":["sub","name","given_name","family_name","nickname","preferred_username","picture","website","locale","zoneinfo","updated_at","email","email_verified"],
-			"claims_parameter_supported":false,"request_parameter_supported":false,"request_uri_parameter_supported":false}`)
+			"backchannel_logout_supported":true,"backchannel_logout_session_supported":true,"claims_parameter_supported":false,"request_parameter_supported":false,"request_uri_parameter_supported":false}`)
 	}
 	// D9: nothing is null, and nothing empty but what has to be there.
 	for name, value := range bare(t, options{}).do("GET", "/.well-known/openid-configuration", "", "").ok(t, 200).json {

@@ -257,3 +257,33 @@ func TestSignOutIsOneCommit(t *testing.T) {
 		}
 	}
 }
+
+func TestO15_WhoIsToldOfEndedSessions(t *testing.T) {
+	n := startOpenID(t, options{})
+	b := n.browser()
+	silent := b.openID()
+	must(t, second2(n.clients.Set(t.Context(), "rp", accounts.ClientSettings{BackchannelURI: accounts.To("https://rp.example/logout")}, accounts.Act{Operator: true})))
+	n.clock.Add(2 * time.Second)
+	told := func() []string {
+		page, err := n.store.List(t.Context(), storage.Query{Index: storage.IndexLogouts, Limit: 100})
+		must(t, err)
+		var sids []string
+		for _, row := range page.Rows {
+			sids = append(sids, row.ID)
+		}
+		return sids
+	}
+	sid := func(a answer) string { return segment(t, a.str("access_token"), 1)["sid"].(string) }
+	own, plain, other := b.openID(), b.openID("scope", "read"), b.openID()
+	n.post("/revoke", form("token", own.str("refresh_token")), rpClient).ok(t, 200)
+	n.post("/revoke", form("token", silent.str("refresh_token")), rpClient).ok(t, 200)
+	if got := told(); len(got) != 0 {
+		t.Errorf("told of what the client did itself: %v", got)
+	}
+	b.load("GET", n.url+"/end_session?"+form("id_token_hint", other.str("id_token")).Encode(), nil)
+	if got := told(); !slices.Equal(got, []string{sid(other)}) {
+		t.Errorf("told of %v, want %s and not %s, which is no OpenID Connect", got, sid(other), sid(plain))
+	}
+}
+
+func second2[A, B any](_ A, _ B, err error) error { return err }

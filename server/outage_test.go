@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"database/sql"
+	"jeton/storage/chosen"
 	"net/http"
 	"testing"
 
@@ -62,6 +63,7 @@ func TestV13_NothingIsPromisedWhileTheStoreIsAway(t *testing.T) {
 // A store that reads and does not write (its disk is full) must not have its
 // silence taken for a revocation.
 func TestV13_NothingIsPromisedWhileTheStoreDoesNotWrite(t *testing.T) {
+	chosen.SQLiteOnly(t) // package proof has a Redis that is full
 	n := start(t, options{})
 	h, own := n.holder(), n.machine("app", appSecret)
 	db, err := sql.Open("sqlite", n.path)

@@ -13,7 +13,7 @@ import (
 	"jeton/passwords"
 	"jeton/server"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 	wellknown "jeton/well-known"
 )
 
@@ -23,7 +23,7 @@ func (n *node) peer() *node {
 	n.t.Helper()
 	t, settings := n.t, n.grants.Settings
 	p := &node{t: t, clock: n.clock, path: n.path, log: n.log}
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Path: n.path, Now: n.clock.Now})
+	backend, err := chosen.Open(t.Context(), n.path, n.clock.Now)
 	must(t, err)
 	p.store = storage.New(backend)
 	master, err := keys.NewMasterKey(make([]byte, 32))

@@ -25,6 +25,7 @@ func Published(issuer string, scopes []string, requirePush bool) wellknown.Confi
 		ACRs:          grants.ACRs(),
 		Userinfo:      "/userinfo",
 		EndSession:    "/end_session",
+		Backchannel:   true,
 		Claims:        grants.ClaimNames(),
 		StatusLists:   statusPath,
 		// By a bearer token of the scope that [grants.EventsScope] is.

@@ -96,7 +96,10 @@ type Client struct {
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	// PostLogoutURIs are where browsers may be sent after signing out.
 	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
-	CORSOrigins    []string `json:"cors_origins,omitempty"`
+	// BackchannelLogoutURI is told of sessions that end (OpenID Connect
+	// Back-Channel Logout §2.2).
+	BackchannelLogoutURI string   `json:"backchannel_logout_uri,omitempty"`
+	CORSOrigins          []string `json:"cors_origins,omitempty"`
 
 	// Delivery is how tokens reach the client: DeliveryCookie, or empty for the
 	// body of the answer.
@@ -187,6 +190,8 @@ type Session struct {
 	// Browser is that of the [SignIn] that the session began in, empty where
 	// there was none. Signing out there ends it.
 	Browser string `json:"browser,omitempty"`
+	// Notify has the client told when the session ends.
+	Notify bool `json:"notify,omitempty"`
 
 	Created time.Time `json:"created"`
 	// AuthTime is when the user proved who they are; refresh keeps it.
@@ -237,10 +242,14 @@ type Session struct {
 }
 
 // IssuedRefresh is what a refresh token says beside the session's own facts.
+// AccessID and AccessExpires are of the access token that was first answered
+// with it.
 type IssuedRefresh struct {
-	KeyID   string    `json:"kid"`
-	Issued  time.Time `json:"iat"`
-	Expires time.Time `json:"exp"`
+	KeyID         string    `json:"kid"`
+	Issued        time.Time `json:"iat"`
+	Expires       time.Time `json:"exp"`
+	AccessID      string    `json:"at_jti,omitempty"`
+	AccessExpires time.Time `json:"at_exp,omitzero"`
 }
 
 // IssuedAccess is what an access token says beside the session's own facts.

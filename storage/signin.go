@@ -69,6 +69,24 @@ type Consent struct {
 	Updated       time.Time `json:"updated"`
 }
 
+// LogoutNotice is the note that a client has to be told of a session that has
+// ended. It lives in [UserPartition] of Subject.
+type LogoutNotice struct {
+	Subject   string    `json:"sub"`
+	SessionID string    `json:"sid"`
+	ClientID  string    `json:"client_id"`
+	Tries     int       `json:"tries,omitempty"`
+	Due       time.Time `json:"due"`
+}
+
+// LogoutPut is the row of a notice.
+func LogoutPut(n LogoutNotice) Put {
+	return Put{
+		Key: Key{KindLogout, n.SessionID}, Value: Encode(n), Expires: n.Due.Add(Day),
+		Index: []Entry{{IndexLogouts, n.Due.UTC().Format("20060102150405") + n.SessionID}},
+	}
+}
+
 // SignInKey, CodeKey and ConsentKey name the rows of those records, UsedPushKey
 // the note that a pushed request was used.
 func SignInKey(id string) Key        { return Key{KindSignIn, id} }
@@ -82,8 +100,10 @@ const (
 	KindCode     = "code"
 	KindConsent  = "consent"
 	KindUsedPush = "push"
+	KindLogout   = "logout"
 
 	IndexSignIns  = "signins"  // sign-ins by browser
 	IndexCodes    = "codes"    // codes by browser
 	IndexConsents = "consents" // consents by client
+	IndexLogouts  = "logouts"  // notices of all users, by when they are due
 )

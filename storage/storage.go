@@ -34,6 +34,10 @@ var (
 	// ErrUnknown: the store may or may not have written the change. Only a
 	// read tells.
 	ErrUnknown = errors.New("storage: the outcome of the write is unknown")
+	// ErrUnconfirmed: the change is written and can be read, but it is not yet
+	// as durable as the store was told to make it, and may be lost. Nobody must
+	// be told that it is done.
+	ErrUnconfirmed = errors.New("storage: the write could not be confirmed")
 )
 
 // Partition names the records that one commit may change together. Two
@@ -144,6 +148,17 @@ type Page struct {
 	Next string
 }
 
+// Durability is what an acknowledged commit is worth.
+type Durability struct {
+	// Weaknesses says in words for the operator how the store may lose what it
+	// has acknowledged; none for a store that does not.
+	Weaknesses []string
+	// ReadsAhead: a read may see what is not yet as durable as a commit that was
+	// acknowledged, such as a change that ended with ErrUnconfirmed. Whoever tells
+	// somebody of it commits a change that writes nothing first.
+	ReadsAhead bool
+}
+
 // Backend is a database. Its methods are safe for concurrent use, by any
 // number of processes on one store.
 //
@@ -159,8 +174,9 @@ type Backend interface {
 	// Commit applies the change if all its checks hold, all or nothing, and
 	// returns the version that its puts now carry. When it returns nil the
 	// change is as durable as the store can make it. Errors wrap ErrConflict,
-	// ErrUnavailable or ErrUnknown as said there. A cancelled ctx stops the
-	// waiting, never a write half way: once begun, Commit waits for the
+	// ErrUnavailable, ErrUnknown or ErrUnconfirmed as said there. A change that
+	// writes nothing confirms what it checks: with nil, that is as durable as a
+	// commit. A cancelled ctx stops the waiting, never a write half way: once begun, Commit waits for the
 	// outcome and reports it. Commit is never retried by the backend.
 	Commit(ctx context.Context, c Change) (version uint64, err error)
 
@@ -175,6 +191,10 @@ type Backend interface {
 	// the store, within 200 ms of its commit. It may be closed without cause.
 	// It never replaces a check: it tells caches when to look again.
 	Changed() <-chan struct{}
+
+	// Durability says what an acknowledged commit is worth, as the store is set
+	// up now.
+	Durability() Durability
 
 	// Sweep removes up to limit rows that have expired, and says how many.
 	Sweep(ctx context.Context, limit int) (int, error)

@@ -28,6 +28,9 @@ func (s *Session) appendText(b []byte) []byte {
 	}
 	b = strUnlessEmpty(b, "acr", s.ACR)
 	b = strUnlessEmpty(b, "browser", s.Browser)
+	if s.Notify {
+		b = append(fixedjson.AppendName(b, "notify"), "true"...)
+	}
 	b = when(b, "created", s.Created)
 	b = when(b, "auth_time", s.AuthTime)
 	b = when(b, "end", s.End)
@@ -61,7 +64,12 @@ func (s *Session) appendText(b []byte) []byte {
 
 func (r IssuedRefresh) appendText(b []byte) []byte {
 	b = fixedjson.AppendString(append(b, `{"kid":`...), r.KeyID)
-	return append(when(when(b, "iat", r.Issued), "exp", r.Expires), '}')
+	b = when(when(b, "iat", r.Issued), "exp", r.Expires)
+	b = strUnlessEmpty(b, "at_jti", r.AccessID)
+	if !r.AccessExpires.IsZero() {
+		b = when(b, "at_exp", r.AccessExpires)
+	}
+	return append(b, '}')
 }
 
 func (a IssuedAccess) appendText(b []byte) []byte {

@@ -39,6 +39,7 @@ func (s *Session) readGrant(r *fixedjson.Reader) {
 		s.AMR = r.Strs()
 	}
 	s.ACR, s.Browser = maybe(r, "acr"), maybe(r, "browser")
+	s.Notify = r.Next("notify") && r.True()
 	s.Created, s.AuthTime, s.End = timeOf(r, "created"), timeOf(r, "auth_time"), timeOf(r, "end")
 	s.UserEpoch, s.ClientEpoch, s.SystemEpoch = count(r, "user_epoch"), count(r, "client_epoch"), count(r, "system_epoch")
 	s.AccessEpoch = count(r, "access_epoch")
@@ -59,7 +60,10 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	}
 	r.Member("refresh")
 	r.Open()
-	s.Refresh = IssuedRefresh{KeyID: need(r, "kid"), Issued: timeOf(r, "iat"), Expires: timeOf(r, "exp")}
+	s.Refresh = IssuedRefresh{KeyID: need(r, "kid"), Issued: timeOf(r, "iat"), Expires: timeOf(r, "exp"), AccessID: maybe(r, "at_jti")}
+	if r.Next("at_exp") {
+		s.Refresh.AccessExpires = r.Time()
+	}
 	r.Close()
 	r.Member("access")
 	r.Open()

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 // clock is the time of a test, for nodes and store alike.
@@ -28,7 +28,7 @@ func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 func openStore(t testing.TB, path string, c *clock) *storage.Store {
 	t.Helper()
-	b, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Now: c.Now})
+	b, err := chosen.Open(t.Context(), path, c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,9 @@ type Config struct {
 	// learnt of a user.
 	Userinfo   string
 	EndSession string
-	Claims     []string
+	// Backchannel says that clients are told of ended sessions.
+	Backchannel bool
+	Claims      []string
 
 	// StatusLists is the path that lists the status lists, if there is one.
 	StatusLists string
@@ -107,6 +109,8 @@ type Discovery struct {
 	ACRs                     []string `json:"acr_values_supported,omitempty"`
 	ClaimTypes               []string `json:"claim_types_supported,omitempty"`
 	Claims                   []string `json:"claims_supported,omitempty"`
+	Backchannel              bool     `json:"backchannel_logout_supported,omitempty"`
+	BackchannelSession       bool     `json:"backchannel_logout_session_supported,omitempty"`
 	// What is absent would count as the default of its member.
 	ClaimsParameter     bool `json:"claims_parameter_supported"`
 	RequestParameter    bool `json:"request_parameter_supported"`
@@ -160,6 +164,8 @@ func (c Config) discovery(algs []string) Discovery {
 		IDTokenSigningAlgorithms: algs,
 		ACRs:                     c.ACRs,
 		Claims:                   c.Claims,
+		Backchannel:              c.Backchannel,
+		BackchannelSession:       c.Backchannel,
 	}
 	if len(c.Claims) > 0 {
 		d.ClaimTypes = []string{"normal"}

@@ -16,12 +16,12 @@ import (
 
 	"jeton/keys"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 func newRing(t testing.TB) (*keys.Ring, *storage.Store) {
 	t.Helper()
-	b, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "jeton.db")})
+	b, err := chosen.Open(t.Context(), filepath.Join(t.TempDir(), "jeton.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,9 @@ func TestD4_D5_D6_D8_D9_D13_Metadata(t *testing.T) {
 
 	c.Authorization, c.Push, c.RequirePush, c.ResponseTypes, c.ResponseModes = "/authorize", "/par", true, []string{"code"}, []string{"query"}
 	c.ACRs, c.Userinfo, c.EndSession, c.Claims = []string{"urn:x"}, "/userinfo", "/end_session", []string{"sub"}
+	c.Backchannel = true
 	for name, value := range map[string]string{
+		"backchannel_logout_supported": "true", "backchannel_logout_session_supported": "true",
 		"authorization_endpoint": c.Issuer + "/authorize", "pushed_authorization_request_endpoint": c.Issuer + "/par", "require_pushed_authorization_requests": "true",
 		"authorization_response_iss_parameter_supported": "true", "response_types_supported": `["code"]`, "response_modes_supported": `["query"]`, "code_challenge_methods_supported": `["S256"]`,
 		"acr_values_supported": `["urn:x"]`, "userinfo_endpoint": c.Issuer + "/userinfo", "end_session_endpoint": c.Issuer + "/end_session", "claims_supported": `["sub"]`, "claim_types_supported": `["normal"]`,

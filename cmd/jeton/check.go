@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
+	"jeton/storage/redis"
 	"jeton/traces"
 )
 
@@ -41,7 +43,9 @@ var maxLife = map[string]storage.Duration{
 // check reports what is wrong between settings that are fine one by one.
 func (s *Settings) check(wrong *faults) {
 	add := func(name, format string, args ...any) { wrong.add(s.source(name), format, args...) }
-	if _, err := sqliteFile(s.Store.String()); err != nil {
+	if s.onRedis() {
+		s.checkRedis(wrong)
+	} else if _, err := sqliteFile(s.Store.String()); err != nil {
 		add("store", "%v", err)
 	}
 	if s.masterKey != "" {
@@ -233,8 +237,10 @@ func isUnspecified(host string) bool {
 func sqliteFile(store string) (string, error) {
 	file, ok := strings.CutPrefix(store, "sqlite:")
 	switch {
+	case isRedis(store):
+		return "", errors.New("this is done to SQLite files only: a Redis is backed up and looked over with its own tools")
 	case !ok:
-		return "", fmt.Errorf("%q is not a store this version knows: write sqlite:FILE, such as sqlite:jeton-data/jeton.db", storePassword.ReplaceAllString(store, "${1}(hidden)@"))
+		return "", fmt.Errorf("%q is not a store this version knows: write sqlite:FILE, such as sqlite:jeton-data/jeton.db, or redis://HOST", redis.Redact(store))
 	case file == "" || strings.HasSuffix(file, "/"):
 		return "", fmt.Errorf("%q names no file: write sqlite:FILE, such as sqlite:jeton-data/jeton.db", store)
 	case strings.HasPrefix(file, "//"):
@@ -245,8 +251,12 @@ func sqliteFile(store string) (string, error) {
 	return file, nil
 }
 
-// dataDir is where the SQLite file stands, and what is kept beside it.
+// dataDir is where the SQLite file stands, and what is kept beside it; for a
+// store that is no file, where that would be by default.
 func (s *Settings) dataDir() string {
+	if s.onRedis() {
+		return "jeton-data"
+	}
 	file, err := sqliteFile(s.Store.String())
 	if err != nil {
 		return ""

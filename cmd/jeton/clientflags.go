@@ -16,7 +16,7 @@ type clientFlags struct {
 	name, authMethod, jwks, jwksURI               string
 	grants, scopes, audience, redirects, origins  list
 	postLogout                                    list
-	consent                                       string
+	consent, backchannel                          string
 	delivery, cookieName, sameSite                string
 	cookiePath, refreshPath, cookieDomain         string
 	public, introspect, admin, secretStdin        bool
@@ -39,6 +39,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.jwksURI, "jwks-uri", "", "the address of those keys, instead of a file")
 	flags.Var(&f.redirects, "redirect-uri", "an address to send browsers back to; repeat or separate by commas")
 	flags.Var(&f.postLogout, "post-logout-redirect-uri", "an address to send browsers to after signing out; repeat or separate by commas")
+	flags.StringVar(&f.backchannel, "backchannel-logout-uri", "", "an https address that is told when a session of its users ends")
 	flags.Var(&f.origins, "cors-origin", "a web origin that may call from a browser; repeat or separate by commas")
 	flags.StringVar(&f.delivery, "delivery", "", "how it gets its tokens: body, or cookie, by way of /session/token (default: body)")
 	flags.StringVar(&f.cookieName, "cookie-name", "", "its cookies are called NAME-access and NAME-refresh (default: access and refresh)")
@@ -87,7 +88,7 @@ var clientMembers = map[string]string{
 	"grant": "grant_types", "audience": "audience", "redirect-uri": "redirect_uris", "cors-origin": "cors_origins",
 	"public": "public", "introspect": "introspect", "admin": "admin", "jwks": "jwks", "max-sessions": "max_sessions",
 	"access-token-ttl": "access_token_ttl", "refresh-token-ttl": "refresh_token_ttl", "session-ttl": "session_ttl",
-	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "password-networks": "password_grant_networks",
+	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "backchannel-logout-uri": "backchannel_logout_uri", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "password-networks": "password_grant_networks",
 	"delivery": "delivery", "cookie-name": "cookie_name", "cookie-same-site": "cookie_same_site", "cookie-path": "cookie_path",
 	"cookie-refresh-path": "cookie_refresh_path", "cookie-domain": "cookie_domain",
 	"password-scope": "password_grant_scope", "password-sunset": "password_grant_sunset",

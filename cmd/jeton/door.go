@@ -27,7 +27,7 @@ const answerTimeout = 10 * time.Minute
 // open finds the way to the admin API: the socket of a running server, or the
 // same handler in this process. create lets it begin a new store.
 func (a *app) open(ctx context.Context, s *Settings, create bool) (*api, error) {
-	file, err := sqliteFile(s.Store.String())
+	identity, err := s.identity()
 	if err != nil {
 		return nil, err
 	}
@@ -39,18 +39,30 @@ func (a *app) open(ctx context.Context, s *Settings, create bool) (*api, error) 
 			ResponseHeaderTimeout: answerTimeout,
 			DisableCompression:    true,
 		}
-		return &api{client: &http.Client{Transport: transport}, store: storeIdentity(file), close: transport.CloseIdleConnections}, nil
+		return &api{client: &http.Client{Transport: transport}, store: identity, close: transport.CloseIdleConnections}, nil
 	case !errors.Is(err, errNoServer):
+		return nil, err
+	}
+	n, err := openOwn(ctx, s, s.logger(a.stderr, slog.LevelWarn), create)
+	if err != nil {
+		return nil, err
+	}
+	return &api{client: &http.Client{Transport: inProcess{n.admin()}}, close: n.close}, nil
+}
+
+// openOwn opens the store itself, where that does no harm.
+func openOwn(ctx context.Context, s *Settings, log *slog.Logger, create bool) (*node, error) {
+	if s.onRedis() {
+		return openRedisNode(ctx, s, s.issuer(nil), log, create)
+	}
+	file, err := sqliteFile(s.Store.String())
+	if err != nil {
 		return nil, err
 	}
 	if err := ownStore(file, create); err != nil {
 		return nil, err
 	}
-	n, err := openNode(ctx, s, s.issuer(nil), s.logger(a.stderr, slog.LevelWarn))
-	if err != nil {
-		return nil, err
-	}
-	return &api{client: &http.Client{Transport: inProcess{n.admin()}}, close: n.close}, nil
+	return openNode(ctx, s, s.issuer(nil), log)
 }
 
 // probe tells whether a server answers at the socket, and that the socket is

@@ -81,7 +81,7 @@ func (a *app) rehearse(ctx context.Context, s *Settings) error {
 // rehearseFirst rehearses where a store would be begun: a file with faults begins
 // none. With a store there is nothing to lose, since [ensure] is repeatable.
 func (a *app) rehearseFirst(ctx context.Context, s *Settings) error {
-	if file, err := sqliteFile(s.Store.String()); err != nil || storeIdentity(file) != "" {
+	if begun, err := s.begun(ctx); err != nil || begun {
 		return err
 	}
 	return a.rehearse(ctx, s)

@@ -68,7 +68,7 @@ func exitCode(err error) (code int, name string) {
 		return exitFailed, api.Code
 	case errors.Is(err, fs.ErrExist):
 		return exitExists, "already_exists"
-	case errors.As(err, &away), errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrUnknown):
+	case errors.As(err, &away), errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrUnknown), errors.Is(err, storage.ErrUnconfirmed):
 		return exitAway, "temporarily_unavailable"
 	}
 	return exitFailed, "server_error"

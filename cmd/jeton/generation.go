@@ -108,11 +108,14 @@ func copyOf(l net.Listener) (net.Listener, error) {
 // asks for.
 func (g *generation) administer(ctx context.Context, door http.Handler) error {
 	n := g.node
-	file, err := sqliteFile(g.settings.Store.String())
+	identity, err := g.settings.identity()
+	if err == nil {
+		err = g.settings.makeDataDir()
+	}
 	if err != nil {
 		return err
 	}
-	socket, err := serveSocket(ctx, g.settings.socketPath(), storeIdentity(file), door, g.log)
+	socket, err := serveSocket(ctx, g.settings.socketPath(), identity, door, g.log)
 	if err != nil {
 		return err
 	}
@@ -122,6 +125,7 @@ func (g *generation) administer(ctx context.Context, door http.Handler) error {
 	publisher.Follow(n.webhooks.Follow)
 	g.background.Go(func() { publisher.Run(ctx) })
 	g.background.Go(func() { n.webhooks.Run(ctx) })
+	g.background.Go(func() { n.notifier.Run(ctx) })
 	g.background.Go(func() { events.NewSweeper(n.store, g.log).Run(ctx) })
 	g.background.Go(func() { n.grants.Finish(ctx) })
 	return nil

@@ -23,6 +23,9 @@ func masterKey(ctx context.Context, s *Settings, store *storage.Store) (*keys.Ma
 	if !errors.Is(err, fs.ErrNotExist) {
 		return master, err
 	}
+	if s.onRedis() {
+		return nil, missingSharedKey(path)
+	}
 	empty, err := isEmpty(ctx, store)
 	if err != nil {
 		return nil, err

@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"jeton/accounts"
+	"jeton/events/backchannel"
 	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/events/webhooks"
 	"jeton/grants"
 	"jeton/keys"
+	"jeton/outbound"
 	"jeton/passwords"
 	"jeton/server"
 	"jeton/storage"
@@ -35,6 +37,7 @@ type node struct {
 	throttle *throttle.Throttle
 	grants   *grants.Service
 	webhooks *webhooks.Dispatcher
+	notifier *backchannel.Notifier
 	traces   *traces.Tracer // nil unless they are asked for
 	log      *slog.Logger
 }
@@ -42,6 +45,9 @@ type node struct {
 // openNode opens the store and what stands on it. What it cannot open it leaves
 // as it was.
 func openNode(ctx context.Context, s *Settings, issuer string, log *slog.Logger) (*node, error) {
+	if s.onRedis() {
+		return openRedisNode(ctx, s, issuer, log, true)
+	}
 	file, err := sqliteFile(s.Store.String())
 	if err != nil {
 		return nil, err
@@ -111,6 +117,10 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		Queues: webhooks.Queues{Store: n.store, Hooks: s.webhooks()},
 		Keys:   n.ring, Issuer: issuer, Allow: s.OutboundAllow, Log: n.log,
 	})
+	n.notifier = &backchannel.Notifier{
+		Store: n.store, Keys: n.ring, Issuer: issuer, Log: n.log,
+		HTTP: outbound.NewClient(outbound.Config{Allow: s.OutboundAllow, MaxBytes: 64 << 10}),
+	}
 	return nil
 }
 

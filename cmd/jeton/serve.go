@@ -11,6 +11,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
+
+	"jeton/storage/redis"
 )
 
 // serveCommand runs the server.
@@ -75,7 +77,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 		return err
 	}
 	url := issuerOf(s.Listen.String(), v.public.Addr(), v.cert != nil)
-	v.log.Info("serving", "issuer", g.node.grants.Settings.Issuer, "store", s.Store.String(), "version", thisBuild().Version)
+	v.log.Info("serving", "issuer", g.node.grants.Settings.Issuer, "store", redis.Redact(s.Store.String()), "version", thisBuild().Version)
 	if v.metrics != nil {
 		v.log.Info("serving metrics", "url", "http://"+v.metrics.Addr().String()+"/metrics")
 	}

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/spf13/pflag"
 
 	"jeton/storage"
+	"jeton/storage/redis"
 )
 
 // Settings is everything that can be set, in one place. Each field has one row
@@ -20,6 +20,14 @@ type Settings struct {
 	AdminSocket   path
 	MarkFile      path
 	JSON          yesno
+
+	// How a store on Redis is reached and written to.
+	RedisPrefix               text
+	RedisPasswordFile         path
+	RedisSentinelPasswordFile path
+	RedisCAFile               path
+	RedisWaitReplicas         number
+	RedisAllowEviction        yesno
 
 	// Who is served, and where.
 	Listen         text
@@ -117,12 +125,24 @@ func places() []setting {
 	return []setting{
 		{name: "config", everywhere: true, help: "the configuration file (YAML)",
 			value: func(s *Settings) pflag.Value { return &s.Config }},
-		{name: "store", def: "sqlite:jeton-data/jeton.db", everywhere: true, secret: true, help: "where everything is kept: sqlite:FILE",
+		{name: "store", def: "sqlite:jeton-data/jeton.db", everywhere: true, secret: true, help: "where everything is kept: sqlite:FILE, or redis://HOST and its kin",
 			value: func(s *Settings) pflag.Value { return &s.Store }},
 		{name: "master-key-file", everywhere: true, help: "the key that seals all other keys, base64 of 32 bytes (default: JETON_MASTER_KEY, else master.key beside the SQLite file)",
 			value: func(s *Settings) pflag.Value { return &s.MasterKeyFile }},
 		{name: "admin-socket", everywhere: true, help: "where commands reach the server (default: admin.sock beside the SQLite file)",
 			value: func(s *Settings) pflag.Value { return &s.AdminSocket }},
+		{name: "redis-prefix", def: "jeton", everywhere: true, help: "how the names of all keys in Redis begin",
+			value: func(s *Settings) pflag.Value { return &s.RedisPrefix }},
+		{name: "redis-password-file", everywhere: true, help: "the password of Redis; read again for each connection",
+			value: func(s *Settings) pflag.Value { return &s.RedisPasswordFile }},
+		{name: "redis-sentinel-password-file", everywhere: true, help: "the password of the Sentinels",
+			value: func(s *Settings) pflag.Value { return &s.RedisSentinelPasswordFile }},
+		{name: "redis-ca-file", everywhere: true, help: "certificates (PEM) that vouch for Redis, in place of the system's",
+			value: func(s *Settings) pflag.Value { return &s.RedisCAFile }},
+		{name: "redis-wait-replicas", def: "0", everywhere: true, help: "replicas that must have a change before it is acknowledged",
+			value: func(s *Settings) pflag.Value { return &s.RedisWaitReplicas }},
+		{name: "redis-allow-eviction", def: "false", everywhere: true, help: "use a Redis that removes keys when its memory is full",
+			value: func(s *Settings) pflag.Value { return &s.RedisAllowEviction }},
 		{name: "mark-file", everywhere: true, help: "where it is kept how far the store has come, so that an old copy is not taken for it (default: beside the SQLite file, with .mark)",
 			value: func(s *Settings) pflag.Value { return &s.MarkFile }},
 		{name: "json", def: "false", everywhere: true, help: "answer in JSON",
@@ -225,14 +245,11 @@ func others() []setting {
 	}
 }
 
-// storePassword finds the password in a store's URL.
-var storePassword = regexp.MustCompile(`^([a-z+]+://[^/@]*:)[^@]*@`)
-
 // shown is the value as it may be printed.
 func (row setting) shown(s *Settings) string {
 	v := row.value(s).String()
 	if row.secret {
-		v = storePassword.ReplaceAllString(v, "${1}(hidden)@")
+		v = redis.Redact(v)
 	}
 	return v
 }

@@ -43,11 +43,14 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := sqliteFile(s.Store.String())
-	if err != nil {
-		return nil, err
+	srv.Registry().MustRegister(buildMetric(thisBuild()))
+	if !s.onRedis() {
+		file, err := sqliteFile(s.Store.String())
+		if err != nil {
+			return nil, err
+		}
+		srv.Registry().MustRegister(fileMetric{file})
 	}
-	srv.Registry().MustRegister(buildMetric(thisBuild()), fileMetric{file})
 	return srv, nil
 }
 

@@ -19,7 +19,7 @@ import (
 	"jeton/events/status"
 	"jeton/keys"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 // clock is the store's, moved by hand.
@@ -52,7 +52,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	b, err := sqlite.Open(t.Context(), sqlite.Options{Path: t.TempDir() + "/jeton.db", Now: c.Now})
+	b, err := chosen.Open(t.Context(), t.TempDir()+"/jeton.db", c.Now)
 	must(t, err)
 	w := &world{t: t, clock: c, store: storage.New(b)}
 	master, err := keys.NewMasterKey(make([]byte, 32))

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 // clock is the store's time in tests.
@@ -40,7 +40,7 @@ func open(t testing.TB, dir string) (*storage.Store, *clock) {
 
 func openAt(t testing.TB, dir string, now func() time.Time) *storage.Store {
 	t.Helper()
-	b, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(dir, "jeton.db"), Now: now})
+	b, err := chosen.Open(context.Background(), filepath.Join(dir, "jeton.db"), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestMain(m *testing.M) {
 
 func takePlaces(dir string, n int) error {
 	ctx := context.Background()
-	b, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(dir, "jeton.db")})
+	b, err := chosen.Open(ctx, filepath.Join(dir, "jeton.db"), nil)
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (s *Store) submit(ctx context.Context, apply func(*batch) error) error {
 
 // Commit implements [storage.Backend].
 func (s *Store) Commit(ctx context.Context, c storage.Change) (version uint64, err error) {
-	if err := validChange(&c); err != nil {
+	if err := c.Valid(); err != nil {
 		return 0, unavailable(err)
 	}
 	err = s.submit(ctx, func(b *batch) (err error) {

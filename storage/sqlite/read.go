@@ -28,7 +28,7 @@ var selectRows = func() (text [5]string) {
 
 // Read implements [storage.Backend].
 func (s *Store) Read(ctx context.Context, p storage.Partition, keys ...storage.Key) (storage.Snapshot, error) {
-	if err := validKeys(p, keys); err != nil {
+	if err := storage.ValidKeys(p, keys); err != nil {
 		return storage.Snapshot{}, unavailable(err)
 	}
 	snap := storage.Snapshot{Rows: make([]storage.Row, len(keys))}

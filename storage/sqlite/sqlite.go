@@ -239,6 +239,10 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return s.now().UTC(), nil
 }
 
+// Durability implements [storage.Backend]: what was answered or read is on the
+// disk.
+func (s *Store) Durability() storage.Durability { return storage.Durability{} }
+
 var errClosed = fmt.Errorf("%w: it has been closed", storage.ErrUnavailable)
 
 var errMoved = fmt.Errorf("%w: its file has been removed or replaced while in use: put it back, or restart on the new one", storage.ErrUnavailable)

@@ -1,18 +1,17 @@
-package sqlite
+package storage
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"jeton/storage"
 )
 
 // maxValue bounds one value, far above what a record is.
 const maxValue = 16 << 20
 
-func validKeys(p storage.Partition, keys []storage.Key) error {
+// ValidKeys says what is wrong with keys that no row may have.
+func ValidKeys(p Partition, keys []Key) error {
 	if p == "" || strings.IndexByte(string(p), 0) >= 0 {
 		return fmt.Errorf("%q is no partition: it is empty or has a NUL byte", string(p))
 	}
@@ -24,11 +23,11 @@ func validKeys(p storage.Partition, keys []storage.Key) error {
 	return nil
 }
 
-// validChange refuses what has no meaning before it takes a place in the
-// queue.
-func validChange(c *storage.Change) error {
-	keys := make([]storage.Key, 0, len(c.Checks)+len(c.Puts)+len(c.Deletes))
-	written := make(map[storage.Key]bool, len(c.Puts)+len(c.Deletes))
+// Valid says what is wrong with a change that has no meaning. Backends ask
+// before they begin with it.
+func (c *Change) Valid() error {
+	keys := make([]Key, 0, len(c.Checks)+len(c.Puts)+len(c.Deletes))
+	written := make(map[Key]bool, len(c.Puts)+len(c.Deletes))
 	for i := range c.Puts {
 		if err := validPut(&c.Puts[i]); err != nil {
 			return err
@@ -46,10 +45,10 @@ func validChange(c *storage.Change) error {
 	for _, check := range c.Checks {
 		keys = append(keys, check.Key)
 	}
-	return validKeys(c.Partition, keys)
+	return ValidKeys(c.Partition, keys)
 }
 
-func validPut(p *storage.Put) error {
+func validPut(p *Put) error {
 	if len(p.Value) > maxValue {
 		return fmt.Errorf("the value of %s %q has %d bytes, the most is %d", p.Kind, p.ID, len(p.Value), maxValue)
 	}

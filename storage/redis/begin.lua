@@ -1,0 +1,8 @@
+-- Makes a store where there is none, and says which one there is.
+--
+-- KEYS: the store
+-- ARGV: id, format, number of partitions
+redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
+redis.call('HSETNX', KEYS[1], 'format', ARGV[2])
+redis.call('HSETNX', KEYS[1], 'partitions', ARGV[3])
+return redis.call('HMGET', KEYS[1], 'id', 'format', 'partitions', 'ready')
