@@ -60,6 +60,8 @@ type ClientSettings struct {
 	CookiePath     Setting[string]            `json:"cookie_path,omitzero"`
 	RefreshPath    Setting[string]            `json:"cookie_refresh_path,omitzero"`
 	CookieDomain   Setting[string]            `json:"cookie_domain,omitzero"`
+	BindAgent      Setting[string]            `json:"bind_agent,omitzero"`
+	BindAddress    Setting[string]            `json:"bind_address,omitzero"`
 	Consent        Setting[string]            `json:"consent,omitzero"`
 	RequirePush    Setting[bool]              `json:"require_pushed_authorization_requests,omitzero"`
 	Introspect     Setting[bool]              `json:"introspect,omitzero"`
@@ -104,6 +106,8 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.CookiePath, &c.CookiePath)
 	put(s.RefreshPath, &c.CookieRefreshPath)
 	put(s.CookieDomain, &c.CookieDomain)
+	put(s.BindAgent, &c.BindAgent)
+	put(s.BindAddress, &c.BindAddress)
 	put(s.Consent, &c.Consent)
 	put(s.RequirePush, &c.RequirePush)
 	put(s.Introspect, &c.Introspect)

@@ -54,6 +54,7 @@ func Validate(c storage.Client) error {
 	checkMethod(c, &wrong)
 	checkURIs(c, &wrong)
 	checkDelivery(c, &wrong)
+	checkBinding(c, &wrong)
 	checkLifetimes(c, &wrong)
 	checkFences(c, &wrong)
 	if len(wrong) > 0 {

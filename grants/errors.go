@@ -22,6 +22,9 @@ const (
 	InvalidToken         Code = "invalid_token"
 	InsufficientScope    Code = "insufficient_scope"
 
+	// Of RFC 9470 §3.
+	InsufficientUserAuthentication Code = "insufficient_user_authentication"
+
 	// Of RFC 8707 §2.
 	InvalidTarget Code = "invalid_target"
 
@@ -43,8 +46,11 @@ type Error struct {
 	Description string
 	Cause       error
 	// Outcome is what metrics call it where the code says too little: "reuse",
-	// "lost_write", "foreign_token", "sunset", "fenced", "too_long".
+	// "lost_write", "foreign_token", "sunset", "fenced", "too_long", "elsewhere".
 	Outcome string
+	// Elsewhere is what differs from where the session was refreshed before,
+	// where that is the reason.
+	Elsewhere []Mismatch
 	// Subject and Session are whom it was about, for the log only, where what
 	// was presented proves it.
 	Subject, Session string

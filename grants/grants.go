@@ -110,6 +110,8 @@ type Request struct {
 type Source struct {
 	// Address is the IP address of the client, as far as it is known.
 	Address string
+	// Agent is the User-Agent header as it was sent.
+	Agent string
 	// Device is what a session keeps of it.
 	Device storage.Device
 }
@@ -124,6 +126,8 @@ type Response struct {
 	Scope            string
 	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
 	IDToken string
+	// Elsewhere is what differs from where the session was refreshed before.
+	Elsewhere []Mismatch
 	// Retry says that this was answered before.
 	Retry bool
 	// Subject and Session are whom the tokens are for, for the log.

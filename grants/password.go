@@ -185,7 +185,8 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 	ses.Created, ses.End = now, seconds(now.Add(lifetime(client.SessionTTL, s.Settings.SessionTTL)))
 	ses.UserEpoch, ses.ClientEpoch = l.user.Value.Epoch, client.Epoch
 	ses.Generation, ses.RotID, ses.Rotated = 1, newRotID(), now
-	ses.Secret, ses.Device = s.sealSecret(ses.ID, secret), l.req.Source.Device
+	ses.Secret = s.sealSecret(ses.ID, secret)
+	bind(&ses, secret, client, l.req.Source)
 	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
 		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
 	}

@@ -29,6 +29,8 @@ type presented struct {
 	now     time.Time
 	// healed are the rows that go with a session that was moved forward.
 	healed []storage.Put
+	// elsewhere is what differs from where the session was refreshed before.
+	elsewhere []Mismatch
 }
 
 // Authorize decides what a refresh token is worth: the next generation, the
@@ -62,9 +64,9 @@ func (s *Service) decide(ctx context.Context, p presented) (Authorization, error
 		if !p.now.Before(p.claims.ExpiresAt.Time) {
 			return nil, badRefreshToken(errors.New("expired"))
 		}
-		return s.authorizeRotation(p)
+		return s.authorizeRotation(ctx, p)
 	case gen+1 == ses.Generation && bytes.Equal(p.rotID, ses.PrevRotID) && s.retryAllowed(p):
-		return s.authorizeRetry(p)
+		return s.authorizeRetry(ctx, p)
 	case gen > ses.Generation:
 		return s.authorizeAhead(ctx, p)
 	}
@@ -158,7 +160,10 @@ type rotation struct {
 	audience []string
 }
 
-func (s *Service) authorizeRotation(p presented) (Authorization, error) {
+func (s *Service) authorizeRotation(ctx context.Context, p presented) (Authorization, error) {
+	if err := s.compare(ctx, &p); err != nil {
+		return nil, err
+	}
 	scope, audience, err := s.narrowed(p)
 	return rotation{p, scope, audience}, err
 }
@@ -180,7 +185,8 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	ses.PrevRotID, ses.RotID = ses.RotID, newRotID()
 	ses.Generation++
 	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
-	ses.Device, ses.Audience = r.req.Source.Device, r.audience
+	ses.Audience = r.audience
+	bind(&ses, r.secret, client, r.req.Source)
 	s.newRefresh(&ses, client, r.now)
 	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value, r.scope, r.now)
 	if err != nil {
@@ -191,10 +197,10 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	if err := s.commitSession(ctx, r.presented, ses, append(revoked, r.healed...)); err != nil {
+	if err := s.commitSession(ctx, r.presented, ses, slices.Concat(revoked, r.healed, r.tellElsewhere(r.now))); err != nil {
 		return Response{}, err
 	}
-	resp.rotated = &rotated{ses.Subject, ses.ID, ses.RotID}
+	resp.rotated, resp.Elsewhere = &rotated{ses.Subject, ses.ID, ses.RotID}, r.elsewhere
 	return resp, nil
 }
 
@@ -239,7 +245,10 @@ type retry struct {
 // window looks like this, a phone between two networks does not.
 const mostForeignRetries = 3
 
-func (s *Service) authorizeRetry(p presented) (Authorization, error) {
+func (s *Service) authorizeRetry(ctx context.Context, p presented) (Authorization, error) {
+	if err := s.compare(ctx, &p); err != nil {
+		return nil, err
+	}
 	scope, audience, err := s.narrowed(p)
 	return retry{presented: p, scope: scope, audience: audience, streak: foreignRetries(p)}, err
 }

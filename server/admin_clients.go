@@ -34,6 +34,8 @@ type clientObject struct {
 	CookiePath     string            `json:"cookie_path,omitempty"`
 	RefreshPath    string            `json:"cookie_refresh_path,omitempty"`
 	CookieDomain   string            `json:"cookie_domain,omitempty"`
+	BindAgent      string            `json:"bind_agent,omitempty"`
+	BindAddress    string            `json:"bind_address,omitempty"`
 	Consent        string            `json:"consent"`
 	RequirePush    bool              `json:"require_pushed_authorization_requests"`
 	Introspect     bool              `json:"introspect"`
@@ -58,6 +60,7 @@ func showClient(c storage.Client, secret string) clientObject {
 		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, BackchannelURI: c.BackchannelLogoutURI, CORSOrigins: c.CORSOrigins,
 		Delivery: cmp.Or(c.Delivery, storage.DeliveryBody), CookieName: c.CookieName, CookieSameSite: c.CookieSameSite,
 		CookiePath: c.CookiePath, RefreshPath: c.CookieRefreshPath, CookieDomain: c.CookieDomain,
+		BindAgent: c.BindAgent, BindAddress: c.BindAddress,
 		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,
 		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,

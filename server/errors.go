@@ -38,6 +38,8 @@ var statusOf = map[grants.Code]int{
 	grants.InsufficientScope:    http.StatusForbidden,
 	grants.InvalidTarget:        http.StatusBadRequest,
 
+	grants.InsufficientUserAuthentication: http.StatusBadRequest,
+
 	// These go to clients by way of the browser, or to users on a page.
 	grants.AccessDenied:            http.StatusBadRequest,
 	grants.UnsupportedResponseType: http.StatusBadRequest,

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
+	"jeton/clients"
 	"jeton/grants"
 	"jeton/storage"
 )
@@ -70,10 +72,18 @@ func (s *Server) sessionToken(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	if refused, ok := errors.AsType[*grants.Error](err); ok && refreshing && p.refresh != "" && refused.Code == grants.InvalidGrant {
+	if refused, ok := errors.AsType[*grants.Error](err); ok && refreshing && p.refresh != "" && over(refused) {
 		s.takeCookies(w, p.client.Value)
 	}
 	s.refusePageCall(w, r, noteOf(r.Context()).grantType, err)
+}
+
+// over reports whether a refused refresh says that the cookies are worth nothing
+// any more. One from elsewhere says nothing of the sort, unless it ended the
+// session.
+func over(refused *grants.Error) bool {
+	ended := func(m grants.Mismatch) bool { return m.Action == clients.End }
+	return refused.Code == grants.InvalidGrant && (len(refused.Elsewhere) == 0 || slices.ContainsFunc(refused.Elsewhere, ended))
 }
 
 // endPredecessor ends the session that the browser had when somebody logged in

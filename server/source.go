@@ -37,7 +37,7 @@ func (s *Server) placeOf(r *http.Request) grants.Source {
 			}
 		}
 	}
-	src := grants.Source{Device: storage.Device{Agent: agentFamily(r.UserAgent())}}
+	src := grants.Source{Agent: r.UserAgent(), Device: storage.Device{Agent: agentFamily(r.UserAgent())}}
 	if addr.IsValid() {
 		src.Address, src.Device.Network = addr.String(), network(addr)
 	}

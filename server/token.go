@@ -93,6 +93,7 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request, f form, client sto
 		req.MostToken = mostCookieValue
 	}
 	data, resp, err := s.carry(r, f, req)
+	s.countMoved(client.Value, resp, err)
 	if err != nil {
 		return err
 	}

@@ -110,6 +110,12 @@ type Client struct {
 	CookiePath        string `json:"cookie_path,omitempty"`
 	CookieRefreshPath string `json:"cookie_refresh_path,omitempty"`
 	CookieDomain      string `json:"cookie_domain,omitempty"`
+
+	// BindAgent and BindAddress say what happens when a refresh comes from
+	// another browser or address than the one before, as package clients reads it.
+	BindAgent   string `json:"bind_agent,omitempty"`
+	BindAddress string `json:"bind_address,omitempty"`
+
 	// Consent is one of the Consent constants, empty for ConsentRemembered.
 	Consent string `json:"consent,omitempty"`
 	// RequirePush refuses authorization requests that were not pushed (RFC 9126
@@ -234,7 +240,11 @@ type Session struct {
 	// Device is where the last rotation came from; RetryStreak counts
 	// successive generations that were also retried from elsewhere, the last
 	// of them RetryGeneration.
-	Device          Device `json:"device"`
+	Device Device `json:"device"`
+	// BoundAgent and BoundAddress are MACs of the whole user agent and address,
+	// under Secret, where the client wants these compared.
+	BoundAgent      string `json:"bound_agent,omitempty"`
+	BoundAddress    string `json:"bound_address,omitempty"`
 	RetryStreak     int    `json:"retry_streak,omitempty"`
 	RetryGeneration uint64 `json:"retry_generation,omitempty"`
 
@@ -309,6 +319,7 @@ const (
 	ReasonSecretChanged   = "client_secret_changed"
 	ReasonCompromised     = "account_compromised" // an application told of it
 	ReasonLeaked          = "client_compromised"  // likewise
+	ReasonBinding         = "binding"             // its token came from another browser or address, and the client said so
 	ReasonGlobal          = "global_revocation"   // asked for by Global Token Revocation
 )
 

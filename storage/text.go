@@ -52,6 +52,7 @@ func (s *Session) appendText(b []byte) []byte {
 	b = appendLive(b, s.Live)
 	b = fixedjson.AppendBytes(fixedjson.AppendName(b, "secret"), s.Secret)
 	b = s.Device.appendText(fixedjson.AppendName(b, "device"))
+	b = strUnlessEmpty(strUnlessEmpty(b, "bound_agent", s.BoundAgent), "bound_address", s.BoundAddress)
 	if s.RetryStreak != 0 {
 		b = fixedjson.AppendInt(fixedjson.AppendName(b, "retry_streak"), int64(s.RetryStreak))
 	}

@@ -81,6 +81,7 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	r.Open()
 	s.Device = Device{Agent: maybe(r, "agent"), Network: maybe(r, "network")}
 	r.Close()
+	s.BoundAgent, s.BoundAddress = maybe(r, "bound_agent"), maybe(r, "bound_address")
 	if r.Next("retry_streak") {
 		s.RetryStreak = int(r.Int())
 	}

@@ -19,6 +19,7 @@ type clientFlags struct {
 	consent, backchannel                          string
 	delivery, cookieName, sameSite                string
 	cookiePath, refreshPath, cookieDomain         string
+	bindAgent, bindAddress                        string
 	public, introspect, admin, secretStdin        bool
 	requirePush                                   bool
 	accessTTL, refreshTTL, sessionTTL, retryAfter string
@@ -47,6 +48,8 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.cookiePath, "cookie-path", "", "the path of the cookie with the access token (default: /)")
 	flags.StringVar(&f.refreshPath, "cookie-refresh-path", "", "the path of the cookie with the refresh token (default: /session of this server)")
 	flags.StringVar(&f.cookieDomain, "cookie-domain", "", "let all hosts of this domain have its cookies (default: this host alone)")
+	flags.StringVar(&f.bindAgent, "bind-agent", "", "off, or family or exact, then what follows from a refresh by another browser: :observe, :step_up, :enforce or :end (default: family:observe if it is public, else off)")
+	flags.StringVar(&f.bindAddress, "bind-address", "", "off, or prefix or exact, then likewise for another address (default: prefix:observe if it is public, else off)")
 	flags.StringVar(&f.consent, "consent", "", "when users are asked for consent: remembered, always, or never (the client is your own) (default: remembered)")
 	flags.BoolVar(&f.requirePush, "require-par", false, "its authorization requests must be pushed (RFC 9126)")
 	flags.BoolVar(&f.introspect, "introspect", false, "the client may introspect tokens that are not its own")
@@ -89,6 +92,7 @@ var clientMembers = map[string]string{
 	"public": "public", "introspect": "introspect", "admin": "admin", "jwks": "jwks", "max-sessions": "max_sessions",
 	"access-token-ttl": "access_token_ttl", "refresh-token-ttl": "refresh_token_ttl", "session-ttl": "session_ttl",
 	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "backchannel-logout-uri": "backchannel_logout_uri", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "password-networks": "password_grant_networks",
+	"bind-agent": "bind_agent", "bind-address": "bind_address",
 	"delivery": "delivery", "cookie-name": "cookie_name", "cookie-same-site": "cookie_same_site", "cookie-path": "cookie_path",
 	"cookie-refresh-path": "cookie_refresh_path", "cookie-domain": "cookie_domain",
 	"password-scope": "password_grant_scope", "password-sunset": "password_grant_sunset",
