@@ -72,6 +72,8 @@ type ClientSettings struct {
 	RetryWindow    Setting[*storage.Duration] `json:"refresh_retry_window,omitzero"`
 	MaxSessions    Setting[int]               `json:"max_sessions,omitzero"`
 
+	ExchangeAudience Setting[[]string] `json:"exchange_audience,omitzero"`
+
 	PasswordNetworks Setting[[]string] `json:"password_grant_networks,omitzero"`
 	PasswordScope    Setting[string]   `json:"password_grant_scope,omitzero"`
 	// PasswordSunset is a date, of which it is the beginning (UTC), or a moment
@@ -117,6 +119,7 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.SessionTTL, &c.SessionTTL)
 	put(s.RetryWindow, &c.RefreshRetryWindow)
 	put(s.MaxSessions, &c.MaxSessions)
+	put(s.ExchangeAudience, &c.ExchangeAudience)
 	put(s.PasswordNetworks, &c.PasswordNetworks)
 	if s.PasswordScope.Set {
 		c.PasswordScopes = strings.Fields(s.PasswordScope.Value)

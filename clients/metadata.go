@@ -31,7 +31,7 @@ const (
 	eventsScope = "jeton:events"
 )
 
-var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantPassword}
+var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword}
 
 var consents = []string{storage.ConsentRemembered, storage.ConsentAlways, storage.ConsentNever}
 
@@ -50,7 +50,8 @@ func Validate(c storage.Client) error {
 	}
 	checkGrants(c, &wrong)
 	checkScopes(c, &wrong)
-	checkAudience(c.Audience, &wrong)
+	checkAudience("audience", c.Audience, &wrong)
+	checkAudience("exchange_audience", c.ExchangeAudience, &wrong)
 	checkMethod(c, &wrong)
 	checkURIs(c, &wrong)
 	checkDelivery(c, &wrong)
@@ -103,6 +104,9 @@ func checkGrants(c storage.Client, wrong *faults) {
 	if c.Public() && slices.Contains(c.Grants, storage.GrantClientCredentials) {
 		wrong.add("grant_types: a public client has no credentials, so not client_credentials either (RFC 6749 section 4.4)")
 	}
+	if c.Public() && slices.Contains(c.Grants, storage.GrantTokenExchange) {
+		wrong.add("grant_types: a public client proves nothing, so it may not exchange the tokens of others (%s)", storage.GrantTokenExchange)
+	}
 }
 
 func checkScopes(c storage.Client, wrong *faults) {
@@ -123,16 +127,16 @@ func checkScopes(c storage.Client, wrong *faults) {
 	}
 }
 
-func checkAudience(audience []string, wrong *faults) {
+func checkAudience(name string, audience []string, wrong *faults) {
 	for _, a := range audience {
 		switch {
 		case a == "" || len(a) > maxURI || !printable(a) || strings.ContainsAny(a, ` "\`):
-			wrong.add(`audience: %q is not a name or URI: printable ASCII without space, " and \`, a)
+			wrong.add(`%s: %q is not a name or URI: printable ASCII without space, " and \`, name, a)
 		case strings.Contains(a, ":") && !absoluteURI(a): // RFC 7519 §2, StringOrURI
-			wrong.add("audience: %q has a colon, so it must be a URI", a)
+			wrong.add("%s: %q has a colon, so it must be a URI", name, a)
 		}
 	}
-	checkOnce("audience", audience, wrong)
+	checkOnce(name, audience, wrong)
 }
 
 // checkMethod holds token_endpoint_auth_method to what there is to

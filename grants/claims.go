@@ -36,6 +36,9 @@ func (c accessClaims) AppendJSON(b []byte) []byte {
 	if c.ACR != "" {
 		b = fixedjson.AppendString(fixedjson.AppendName(b, "acr"), c.ACR)
 	}
+	if c.Actor != nil {
+		b = c.Actor.appendJSON(fixedjson.AppendName(b, "act"))
+	}
 	if c.Status != nil {
 		b = append(fixedjson.AppendName(b, "status"), `{"status_list":{"idx":`...)
 		b = append(fixedjson.AppendUint(b, uint64(c.Status.List.Index)), `,"uri":`...)
@@ -71,6 +74,9 @@ func (c *accessClaims) ParseJSON(text []byte) bool {
 	if r.Next("acr") {
 		read.ACR = r.Str()
 	}
+	if r.Next("act") {
+		read.Actor = actorOf(r)
+	}
 	r.Member("status")
 	read.Status = new(tokenStatus)
 	r.Text(`{"status_list":{"idx":`)
@@ -84,6 +90,25 @@ func (c *accessClaims) ParseJSON(text []byte) bool {
 	}
 	*c = read
 	return true
+}
+
+func (a *Actor) appendJSON(b []byte) []byte {
+	b = fixedjson.AppendString(append(b, `{"sub":`...), a.Subject)
+	if a.Actor != nil {
+		b = a.Actor.appendJSON(fixedjson.AppendName(b, "act"))
+	}
+	return append(b, '}')
+}
+
+// actorOf reads an actor and those before it.
+func actorOf(r *fixedjson.Reader) *Actor {
+	r.Open()
+	a := &Actor{Subject: stringOf(r, "sub")}
+	if !r.Bad() && r.Next("act") {
+		a.Actor = actorOf(r)
+	}
+	r.Close()
+	return a
 }
 
 // AppendJSON implements [keys.JSONAppender].

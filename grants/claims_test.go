@@ -30,6 +30,9 @@ func FuzzClaims(f *testing.F) {
 		if has&8 != 0 {
 			access.Issuer, access.Audience = iss, jwt.ClaimStrings{iss, client}
 		}
+		if has&32 != 0 {
+			access.Actor = &Actor{client, &Actor{Subject: sub}}
+		}
 		if has&16 != 0 {
 			access.IssuedAt, access.ExpiresAt = nil, nil
 		}

@@ -44,15 +44,16 @@ func (s *Service) nextStep(ctx context.Context, a AuthorizeRequest, in *SignedIn
 		return StepLogin, nil
 	}
 	v := in.SignIn.Value
+	fresh := v.LoginFor == a.ID && in.Now.Sub(v.AuthTime) < answerFor
 	hinted, err := s.hinted(ctx, a)
 	switch {
 	case err != nil:
 		return StepLogin, err
-	case hinted != "" && hinted != v.Subject && v.LoginFor == a.ID:
+	case hinted != "" && hinted != v.Subject && fresh:
 		return StepLogin, fail(LoginRequired, "another user than the one hinted at has signed in", nil)
 	case hinted != "" && hinted != v.Subject:
 		return StepLogin, nil
-	case v.LoginFor == a.ID: // the user has just done so for this very request
+	case fresh: // the user has just done so for this very request
 	case a.prompts("login"), a.MaxAge >= 0 && in.Now.Sub(v.AuthTime) > a.MaxAge, a.MaxAge == 0:
 		return StepLogin, nil
 	case a.prompts("select_account") && v.ChosenFor != a.ID:
@@ -64,6 +65,11 @@ func (s *Service) nextStep(ctx context.Context, a AuthorizeRequest, in *SignedIn
 	}
 	return StepCode, nil
 }
+
+// answerFor is how long a sign-in answers the request that asked for it: as long
+// as it may take to agree. Whoever comes later with the same request is asked
+// again.
+const answerFor = 10 * time.Minute
 
 // agreed reports whether the user need not be asked for consent.
 func (s *Service) agreed(ctx context.Context, a AuthorizeRequest, in SignedIn) (bool, error) {

@@ -25,7 +25,7 @@ const (
 	// Of RFC 9470 §3.
 	InsufficientUserAuthentication Code = "insufficient_user_authentication"
 
-	// Of RFC 8707 §2.
+	// Of RFC 8707 §2 and RFC 8693 §2.2.2.
 	InvalidTarget Code = "invalid_target"
 
 	// Of an authorization response: RFC 6749 §4.1.2.1, OpenID Connect Core

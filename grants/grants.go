@@ -101,6 +101,7 @@ type Request struct {
 	RefreshToken string
 	// Code, RedirectURI and Verifier are of RFC 6749 §4.1.3 and RFC 7636 §4.5.
 	Code, RedirectURI, Verifier string
+	Exchange                    Exchange
 	// MostToken is the longest token that can be handed over, 0 for any.
 	MostToken int
 	Source    Source
@@ -126,6 +127,8 @@ type Response struct {
 	Scope            string
 	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
 	IDToken string
+	// IssuedTokenType is of RFC 8693 §2.2.1, for an exchange.
+	IssuedTokenType string
 	// Elsewhere is what differs from where the session was refreshed before.
 	Elsewhere []Mismatch
 	// Retry says that this was answered before.
@@ -161,11 +164,14 @@ var byType = map[string]Grant{
 	storage.GrantRefreshToken:      refreshGrant{},
 	storage.GrantClientCredentials: clientCredentialsGrant{},
 	storage.GrantAuthorizationCode: codeGrant{},
+	storage.GrantTokenExchange:     exchangeGrant{},
 }
 
 // Types lists the grant types of the token endpoint.
 func Types() []string {
-	return []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantPassword}
+	return []string{
+		storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword,
+	}
 }
 
 // Authorize decides about a request and changes nothing.

@@ -13,7 +13,11 @@ import (
 type Access struct {
 	TokenID, Subject, SessionID, ClientID, Scope string
 	Roles, Audience, AMR                         []string
-	Issued, Expires, AuthTime                    time.Time
+	// ACR is how the user signed in at the pages.
+	ACR                       string
+	Issued, Expires, AuthTime time.Time
+	// Actor is who acts for the user, nil for nobody.
+	Actor *Actor
 	// User is the record of the user, zero for a client's own token.
 	User storage.User
 }
@@ -32,7 +36,7 @@ func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error
 	}
 	a := Access{
 		TokenID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
-		Roles: c.Roles, Audience: c.Audience, AMR: c.AMR,
+		Roles: c.Roles, Audience: c.Audience, AMR: c.AMR, ACR: c.ACR, Actor: c.Actor,
 	}
 	if c.Issuer != s.Settings.Issuer || c.ExpiresAt == nil || c.IssuedAt == nil {
 		return a, badAccessToken(errors.New("not a token of this issuer"))
@@ -73,11 +77,14 @@ func (s *Service) verifySession(ctx context.Context, c accessClaims) (storage.Us
 	if !isLive(ses.Value, accessEpoch(user.Value, client.Value), c.ID) {
 		return user.Value, now, dead("revoked, or pushed out by newer ones")
 	}
-	return user.Value, now, nil
+	if c.ClientID != ses.Value.ClientID { // exchanged: its own client must stand too
+		now, err = s.verifyMachine(ctx, c)
+	}
+	return user.Value, now, err
 }
 
-// verifyMachine checks a client's own token: of the block that its index is
-// from, and of the token itself, no revocation may be known.
+// verifyMachine checks a token whose index is from a block of its client: of the block, and of
+// the token itself, no revocation may be known.
 func (s *Service) verifyMachine(ctx context.Context, c accessClaims) (time.Time, error) {
 	place, ok := status.PlaceOf(c.ID)
 	if !ok {

@@ -215,9 +215,26 @@ func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Se
 	}
 	settled := s.wrote(ctx, ses, err)
 	if errors.Is(settled, storage.ErrUnknown) || errors.Is(settled, storage.ErrUnconfirmed) {
-		go s.markUndelivered(rotated{ses.Subject, ses.ID, ses.RotID})
+		s.markSoon(rotated{ses.Subject, ses.ID, ses.RotID})
 	}
 	return settled
+}
+
+// markSoon marks a rotation whose client is about to hear that it failed: before
+// it hears, if the store lets us, since it asks again at once and would be taken
+// for a thief. Where the store is away the mark comes when it is back.
+func (s *Service) markSoon(r rotated) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.markUndelivered(r)
+	}()
+	late := time.NewTimer(settleTime)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	}
 }
 
 // sessionChange writes a session on the condition that it and its user are still

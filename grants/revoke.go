@@ -96,7 +96,7 @@ func (s *Service) revokeAccess(ctx context.Context, c accessClaims) (done Revoke
 			ses.Live = slices.Delete(slices.Clone(ses.Live), i, i+1)
 		}
 		e := events.New(events.TokenRevoked, now)
-		e.Subject, e.Session, e.ClientID, e.Actor = ses.Subject, ses.ID, ses.ClientID, "client:"+ses.ClientID
+		e.Subject, e.Session, e.ClientID, e.Actor = ses.Subject, ses.ID, c.ClientID, "client:"+c.ClientID
 		e.Note = "jti " + c.ID
 		_, err = s.Store.Commit(ctx, storage.Change{
 			Partition: storage.UserPartition(ses.Subject),

@@ -12,7 +12,7 @@ import (
 	"jeton/storage"
 )
 
-// mostLive is how many unexpired access tokens one session may have: the next
+// mostLive is how many unexpired access tokens of its own a session may have: the next
 // one revokes the oldest. It bounds the record and what ending a session costs.
 const mostLive = 32
 
@@ -78,11 +78,27 @@ func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client st
 	}
 	revoked := endAccess(ses, accessEpoch(user, client), now)
 	ses.Live = append(unexpired(ses.Live, now), storage.LiveAccess{ID: ses.Access.ID, Expires: expires})
-	for len(ses.Live) > mostLive {
-		revoked = append(revoked, revokedPut(ses.Live[0], now)...)
-		ses.Live = ses.Live[1:]
+	return append(revoked, pushOut(ses, mostLive, false, now)...), nil
+}
+
+// pushOut revokes the oldest access tokens that are too many, of the session's
+// own or of those that were exchanged for one. Live must be the caller's slice.
+func pushOut(ses *storage.Session, most int, exchanged bool, now time.Time) (revoked []storage.Put) {
+	n := 0
+	for _, l := range ses.Live {
+		if (l.ClientID != "") == exchanged {
+			n++
+		}
 	}
-	return revoked, nil
+	ses.Live = slices.DeleteFunc(ses.Live, func(l storage.LiveAccess) bool {
+		if (l.ClientID != "") != exchanged || n <= most {
+			return false
+		}
+		n--
+		revoked = append(revoked, revokedPut(l, now)...)
+		return true
+	})
+	return revoked
 }
 
 // newRefresh gives the record the refresh token of its generation. It slides

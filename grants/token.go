@@ -31,7 +31,23 @@ type accessClaims struct {
 	AuthTime  *jwt.NumericDate `json:"auth_time,omitempty"`
 	AMR       []string         `json:"amr,omitempty"`
 	ACR       string           `json:"acr,omitempty"`
+	Actor     *Actor           `json:"act,omitempty"`
 	Status    *tokenStatus     `json:"status,omitempty"`
+}
+
+// Actor is who acts for the subject of a token, and for whom they act in turn
+// (RFC 8693 §4.1).
+type Actor struct {
+	Subject string `json:"sub"`
+	Actor   *Actor `json:"act,omitempty"`
+}
+
+// depth is how many have acted for one another.
+func (a *Actor) depth() (n int) {
+	for ; a != nil; a = a.Actor {
+		n++
+	}
+	return n
 }
 
 // tokenStatus says where an API finds whether the token has been revoked (IETF

@@ -29,6 +29,9 @@ func TestA1_CodeLogin(t *testing.T) {
 	if claims["sub"] != "u-alice" || claims["client_id"] != "app" || claims["scope"] != "read write" || claims["acr"] != "urn:jeton:acr:password" || claims["auth_time"] != float64(n.clock.Now().Unix()) {
 		t.Errorf("claims %v", claims)
 	}
+	if seen := n.post("/introspect", form("token", a.str("access_token")), basic("api", apiSecret)); seen.str("acr") != "urn:jeton:acr:password" {
+		t.Errorf("I8 %s", seen.body)
+	}
 	if a.json["id_token"] != nil {
 		t.Errorf("an ID token without the scope openid: %s", a.body)
 	}

@@ -62,6 +62,9 @@ func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{})
 // answer.
 func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]any, grants.Response, error) {
 	x := &exchange{request: req}
+	if !knownToLibrary(req.GrantType) {
+		return s.carryBeside(r.Context(), x)
+	}
 	// The library reads the form by itself; it gets ours, checked.
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	r.Form, r.PostForm = url.Values(f), url.Values(f)
@@ -85,6 +88,24 @@ func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]
 	data := s.library.GetTokenData(ti)
 	if x.response.IDToken != "" {
 		data["id_token"] = x.response.IDToken
+	}
+	return data, x.response, nil
+}
+
+// knownToLibrary reports whether the library has a name for a grant type: others
+// it takes for no grant type at all.
+func knownToLibrary(grantType string) bool { return oauth2.GrantType(grantType).String() != "" }
+
+// carryBeside answers a request of a grant type that the library does not know:
+// decided, issued and told by the same functions that it would have called.
+func (s *Server) carryBeside(ctx context.Context, x *exchange) (map[string]any, grants.Response, error) {
+	ti, err := manager{s.grants}.issue(context.WithValue(ctx, exchangeKey{}, x))
+	if err != nil {
+		return nil, x.response, err
+	}
+	data := s.library.GetTokenData(ti)
+	if x.response.IssuedTokenType != "" {
+		data["issued_token_type"] = x.response.IssuedTokenType
 	}
 	return data, x.response, nil
 }

@@ -79,7 +79,7 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 		"global_token_revocation_endpoint":"https://login.example/tenant/admin/v1/global-token-revocation","global_token_revocation_endpoint_auth_methods_supported":["Bearer"],"scopes_supported":["read","write"],
 		"authorization_endpoint":"https://login.example/tenant/authorize","pushed_authorization_request_endpoint":"https://login.example/tenant/par",
 		"response_types_supported":["code"],"response_modes_supported":["query","form_post"],"code_challenge_methods_supported":["S256"],"authorization_response_iss_parameter_supported":true,
-		"grant_types_supported":["authorization_code","refresh_token","client_credentials","password"],
+		"grant_types_supported":["authorization_code","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange","password"],
 		"token_endpoint_auth_methods_supported":` + all + `,"token_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"revocation_endpoint_auth_methods_supported":` + all + `,"revocation_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"introspection_endpoint_auth_methods_supported":` + confidential + `,"introspection_endpoint_auth_signing_alg_values_supported":` + algs
@@ -263,6 +263,8 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 		"refresh_token":      d.send("token_endpoint", form("grant_type", "refresh_token", "refresh_token", a.str("refresh_token")), app),
 		"client_credentials": d.send("token_endpoint", form("grant_type", "client_credentials"), app),
 		"authorization_code": d.redeem(d.browser().code(ask()), app),
+		storage.GrantTokenExchange: d.send("token_endpoint", form("grant_type", storage.GrantTokenExchange,
+			"subject_token", a.str("access_token"), "subject_token_type", accessType), app),
 	}
 	for _, grant := range d.list("grant_types_supported") {
 		if b, ok := tried[grant]; !ok || b.StatusCode != 200 {
@@ -270,7 +272,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 		}
 	}
 	for _, grant := range []string{
-		"implicit", "Password", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange",
+		"implicit", "Password", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
 		"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:saml2-bearer", "urn:openid:params:grant-type:ciba", "__implicit", "\u00e9",
 	} {
 		d.send("token_endpoint", form("grant_type", grant, "code", "x", "device_code", "x", "assertion", "x", "subject_token", "x", "redirect_uri", "https://x.example"), app).want(t, 400, "unsupported_grant_type")

@@ -87,6 +87,11 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request, f form, client sto
 		Resource: f["resource"],
 		Username: f.get("username"), Password: f.get("password"), RefreshToken: refreshToken,
 		Code: f.get("code"), RedirectURI: f.get("redirect_uri"), Verifier: f.get("code_verifier"),
+		Exchange: grants.Exchange{
+			SubjectToken: f.get("subject_token"), SubjectTokenType: f.get("subject_token_type"),
+			ActorToken: f.get("actor_token"), ActorTokenType: f.get("actor_token_type"),
+			RequestedTokenType: f.get("requested_token_type"), Resource: f["resource"], Audience: f["audience"],
+		},
 		Source: s.sourceOf(r),
 	}
 	if client.Value.ByCookie() {

@@ -293,6 +293,17 @@ func TestO4_O5_O6_Prompt(t *testing.T) {
 	if q := b.open(ask("prompt", "none")).back(t, callback); q.Get("code") == "" {
 		t.Errorf("O5 %v", q)
 	}
+	t.Run("a sign-in does not answer the request that asked for it for long", func(t *testing.T) {
+		b := n.browser()
+		page := b.login(b.open(ask("prompt", "login consent")))
+		if page.title() != "Allow access" {
+			t.Fatalf("%d %s", page.StatusCode, page.body)
+		}
+		n.clock.Add(10 * time.Minute)
+		if page = b.submit(page, "allow"); page.title() != "Sign in" {
+			t.Errorf("%d %s", page.StatusCode, page.body)
+		}
+	})
 	n.clock.Add(time.Minute)
 	for _, pairs := range [][]string{{"prompt", "login"}, {"max_age", "0"}, {"max_age", "59"}, {"prompt", "login", "max_age", "1000"}} {
 		if q := b.login(shows("Sign in", pairs...)).back(t, callback); q.Get("code") == "" {

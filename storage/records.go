@@ -48,6 +48,7 @@ const (
 	GrantPassword          = "password"
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
 	GrantAuthorizationCode = "authorization_code"
 )
 
@@ -92,6 +93,10 @@ type Client struct {
 	PasswordNetworks []string  `json:"password_grant_networks,omitempty"`
 	PasswordScopes   []string  `json:"password_grant_scopes,omitempty"`
 	PasswordSunset   time.Time `json:"password_grant_sunset,omitzero"`
+
+	// ExchangeAudience are the audiences under which tokens reach this client as
+	// an API, beside its id: it may exchange those (RFC 8693).
+	ExchangeAudience []string `json:"exchange_audience,omitempty"`
 
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	// PostLogoutURIs are where browsers may be sent after signing out.
@@ -276,6 +281,9 @@ type IssuedAccess struct {
 type LiveAccess struct {
 	ID      string    `json:"jti"`
 	Expires time.Time `json:"exp"`
+	// ClientID is whom it was issued to where that is not the session's client: by
+	// a token exchange.
+	ClientID string `json:"client_id,omitempty"`
 }
 
 // Device is what is kept of where a request came from: enough to recognise

@@ -94,7 +94,7 @@ func appendLive(b []byte, live []LiveAccess) []byte {
 			b = append(b, ',')
 		}
 		b = fixedjson.AppendString(append(b, `{"jti":`...), l.ID)
-		b = append(when(b, "exp", l.Expires), '}')
+		b = append(strUnlessEmpty(when(b, "exp", l.Expires), "client_id", l.ClientID), '}')
 	}
 	return append(b, ']')
 }

@@ -95,7 +95,7 @@ func readLive(r *fixedjson.Reader) []LiveAccess {
 	live := []LiveAccess{}
 	for r.Text("["); !r.Bad(); r.Text(",") {
 		r.Open()
-		live = append(live, LiveAccess{ID: need(r, "jti"), Expires: timeOf(r, "exp")})
+		live = append(live, LiveAccess{ID: need(r, "jti"), Expires: timeOf(r, "exp"), ClientID: maybe(r, "client_id")})
 		r.Close()
 		if r.Last("]") {
 			break

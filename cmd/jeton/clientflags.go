@@ -26,14 +26,16 @@ type clientFlags struct {
 	maxSessions                                   string
 	passwordNetworks, passwordScopes              list
 	passwordSunset                                string
+	exchangeAudience                              list
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.name, "name", "", "the name that people read")
-	flags.Var(&f.grants, "grant", "a grant type: authorization_code, refresh_token, client_credentials, password; repeat or separate by commas")
+	flags.Var(&f.grants, "grant", "a grant type: authorization_code, refresh_token, client_credentials, token-exchange, password; repeat or separate by commas")
 	flags.Var(&f.scopes, "scope", "a scope the client may ask for; repeat or separate by commas")
 	flags.Var(&f.audience, "audience", "an API its tokens are for (default: the issuer); repeat or separate by commas")
+	flags.Var(&f.exchangeAudience, "exchange-audience", "a name under which tokens reach it as an API: it may exchange those; repeat or separate by commas")
 	flags.BoolVar(&f.public, "public", false, "the client has nothing to prove itself with (browser, phone)")
 	flags.StringVar(&f.authMethod, "auth-method", "", "client_secret_basic, client_secret_post, private_key_jwt or none (default: basic or post)")
 	flags.StringVar(&f.jwks, "jwks", "", "a file with the public keys of a client that signs its requests (private_key_jwt)")
@@ -96,6 +98,7 @@ var clientMembers = map[string]string{
 	"delivery": "delivery", "cookie-name": "cookie_name", "cookie-same-site": "cookie_same_site", "cookie-path": "cookie_path",
 	"cookie-refresh-path": "cookie_refresh_path", "cookie-domain": "cookie_domain",
 	"password-scope": "password_grant_scope", "password-sunset": "password_grant_sunset",
+	"exchange-audience": "exchange_audience",
 }
 
 // member puts one flag into the body.
@@ -114,7 +117,9 @@ func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
 		body[name] = strings.Join(f.scopes, " ")
 	case "password-scope":
 		body[name] = strings.Join(f.passwordScopes, " ")
-	case "grant", "audience", "redirect-uri", "post-logout-redirect-uri", "cors-origin", "password-networks":
+	case "grant":
+		body[name] = grantTypes(f.grants)
+	case "audience", "redirect-uri", "post-logout-redirect-uri", "cors-origin", "password-networks", "exchange-audience":
 		body[name] = []string(*flag.Value.(*list))
 	case "public", "introspect", "admin", "require-par":
 		body[name] = value == "true"
@@ -140,6 +145,17 @@ func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
 		body[name] = value
 	}
 	return nil
+}
+
+// grantTypes writes out the names that are too long to type.
+func grantTypes(given list) []string {
+	all := make([]string, len(given))
+	for i, g := range given {
+		if all[i] = g; g == "token-exchange" {
+			all[i] = storage.GrantTokenExchange
+		}
+	}
+	return all
 }
 
 // orEmpty is the list as JSON has it: an array, never null.
