@@ -298,7 +298,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 			t.Errorf("%s is published and not tried", name)
 		}
 	}
-	for _, path := range []string{"/device_authorization", "/device", "/register", "/status/", "/session/token"} {
+	for _, path := range []string{"/device_authorization", "/device", "/register", "/status/", "/session"} {
 		d.do("GET", path, "", "").want(t, 404, "not_found")
 		d.post(path, form(), app).want(t, 404, "not_found")
 	}
