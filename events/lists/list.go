@@ -18,6 +18,9 @@ type list struct {
 	number uint32
 	uri    string
 	asked  time.Time // when somebody last did; under the publisher's lock
+	// told says that the bits of all clients in Publisher.ends are in. Only a
+	// look touches it.
+	told bool
 
 	mu   sync.Mutex
 	bits []byte

@@ -80,9 +80,9 @@ type Publisher struct {
 	loads chan struct{}
 	wait  waiters
 
-	looking sync.Mutex // held during a look
-	tried   time.Time  // when the last look ended
-	ends    map[storage.Partition]uint64
+	looking sync.Mutex                   // held during a look
+	tried   time.Time                    // when the last look ended
+	ends    map[storage.Partition]uint64 // for the lists that are told
 
 	mu      sync.Mutex
 	lists   map[uint32]*list

@@ -47,14 +47,16 @@ type world struct {
 	clock  *clock
 	store  *storage.Store
 	places *status.Allocator
+	path   string
+	writer *storage.Store // what commits: the publisher's store, or another process's
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	b, err := chosen.Open(t.Context(), t.TempDir()+"/jeton.db", c.Now)
-	must(t, err)
-	w := &world{t: t, clock: c, store: storage.New(b)}
+	w := &world{t: t, clock: c, path: t.TempDir() + "/jeton.db"}
+	w.store = w.open()
+	w.writer = w.store
 	master, err := keys.NewMasterKey(make([]byte, 32))
 	must(t, err)
 	ring, err := keys.Open(t.Context(), w.store, master, keys.Config{Alg: keys.EdDSA, Now: c.Now})
@@ -63,6 +65,14 @@ func newWorld(t testing.TB) *world {
 	w.Publisher = newPublisher(Config{Store: w.store, Keys: ring, Issuer: "https://auth.example", Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { w.Close(); w.places.Close(); ring.Close(); w.store.Close() })
 	return w
+}
+
+// open opens the store, as each process does.
+func (w *world) open() *storage.Store {
+	w.t.Helper()
+	b, err := chosen.Open(w.t.Context(), w.path, w.clock.Now)
+	must(w.t, err)
+	return storage.New(b)
 }
 
 func must(t testing.TB, err error) {
@@ -89,7 +99,7 @@ func (w *world) revoke(jti string, ago time.Duration) {
 
 func (w *world) commit(p storage.Partition, puts ...storage.Put) {
 	w.t.Helper()
-	_, err := w.store.Commit(w.t.Context(), storage.Change{Partition: p, Puts: puts})
+	_, err := w.writer.Commit(w.t.Context(), storage.Change{Partition: p, Puts: puts})
 	must(w.t, err)
 }
 
