@@ -113,6 +113,9 @@ type Source struct {
 	Address string
 	// Agent is the User-Agent header as it was sent.
 	Agent string
+	// Unnamed says that a trusted proxy did not say whom it speaks for: Address is
+	// the proxy's own.
+	Unnamed bool
 	// Device is what a session keeps of it.
 	Device storage.Device
 }

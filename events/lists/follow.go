@@ -76,12 +76,7 @@ func (p *Publisher) look(pause time.Duration) time.Duration {
 
 // update looks at what was revoked since the last look.
 func (p *Publisher) update(ctx context.Context) error {
-	p.mu.Lock()
-	lists := make([]*list, 0, len(p.lists))
-	for _, l := range p.lists {
-		lists = append(lists, l)
-	}
-	p.mu.Unlock()
+	lists := p.holds()
 	if len(lists) == 0 {
 		return nil
 	}

@@ -20,10 +20,17 @@ type hooked struct {
 	lost   storage.Partition // it cannot be read
 }
 
-func (w *world) hook() *hooked {
-	h := &hooked{Backend: w.store.Backend, before: make(map[string]func()), after: make(map[string]func())}
-	w.store.Backend = h
-	return h
+// on has something happen, once, at the next moment of that name.
+func (h *hooked) on(hooks map[string]func(), at string, f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	hooks[at] = f
+}
+
+func (h *hooked) lose(p storage.Partition, _ storage.Key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost = p
 }
 
 func (h *hooked) fire(hooks map[string]func(), at string) {
@@ -37,7 +44,10 @@ func (h *hooked) fire(hooks map[string]func(), at string) {
 }
 
 func (h *hooked) Read(ctx context.Context, p storage.Partition, keys ...storage.Key) (storage.Snapshot, error) {
-	if p == h.lost {
+	h.mu.Lock()
+	lost := p == h.lost
+	h.mu.Unlock()
+	if lost {
 		return storage.Snapshot{}, storage.ErrUnavailable
 	}
 	s, err := h.Backend.Read(ctx, p, keys...)
@@ -114,72 +124,72 @@ var orders = map[string]func(*world, *hooked, revocation){
 		w.hold(r.at.List)
 	},
 	"read, revoked, held, look": func(w *world, h *hooked, r revocation) {
-		h.after[r.read] = r.revoke
+		h.on(h.after, r.read, r.revoke)
 		w.hold(r.at.List)
 		w.look(0)
 	},
 	"read, revoked, look, held": func(w *world, h *hooked, r revocation) {
-		h.after[r.read] = func() { r.revoke(); w.look(0) }
+		h.on(h.after, r.read, func() { r.revoke(); w.look(0) })
 		w.hold(r.at.List)
 	},
 	"revoked before, read, look, held": func(w *world, h *hooked, r revocation) {
 		r.revoke()
-		h.after[r.read] = func() { w.look(0) }
+		h.on(h.after, r.read, func() { w.look(0) })
 		w.hold(r.at.List)
 	},
 	"look begins, read, held, revoked, look ends": func(w *world, h *hooked, r revocation) {
-		h.before[status.IndexRecent] = func() { w.hold(r.at.List); r.revoke() }
+		h.on(h.before, status.IndexRecent, func() { w.hold(r.at.List); r.revoke() })
 		w.look(0)
 	},
 	"read, revoked, look begins, held, look ends": func(w *world, h *hooked, r revocation) {
 		reached, release, held := make(chan bool), make(chan bool), make(chan bool)
-		h.after[r.read] = func() { close(reached); <-release }
+		h.on(h.after, r.read, func() { close(reached); <-release })
 		go func() { w.hold(r.at.List); close(held) }()
 		<-reached
 		r.revoke()
-		h.before[status.IndexRecent] = func() { close(release); <-held }
+		h.on(h.before, status.IndexRecent, func() { close(release); <-held })
 		w.look(0)
 	},
 	"read, look begins, revoked, held, look ends": func(w *world, h *hooked, r revocation) {
 		reached, release, held := make(chan bool), make(chan bool), make(chan bool)
-		h.after[r.read] = func() { close(reached); <-release }
+		h.on(h.after, r.read, func() { close(reached); <-release })
 		go func() { w.hold(r.at.List); close(held) }()
 		<-reached
-		h.before[status.IndexRecent] = func() { r.revoke(); close(release); <-held }
+		h.on(h.before, status.IndexRecent, func() { r.revoke(); close(release); <-held })
 		w.look(0)
 	},
 	"read, look begins, revoked, look ends, held": func(w *world, h *hooked, r revocation) {
-		h.after[r.read] = func() {
-			h.before[status.IndexRecent] = r.revoke
+		h.on(h.after, r.read, func() {
+			h.on(h.before, status.IndexRecent, r.revoke)
 			w.look(0)
-		}
+		})
 		w.hold(r.at.List)
 	},
 	"held, let go, read, revoked, look, held": func(w *world, h *hooked, r revocation) {
 		w.hold(r.at.List)
 		w.look(0)
 		w.evict(r.at.List)
-		h.after[r.read] = func() { r.revoke(); w.look(0) }
+		h.on(h.after, r.read, func() { r.revoke(); w.look(0) })
 		w.hold(r.at.List)
 	},
 	"held, look begins, let go, read, held, revoked, look ends": func(w *world, h *hooked, r revocation) {
 		w.hold(r.at.List)
 		w.look(0)
-		h.before[status.IndexRecent] = func() {
+		h.on(h.before, status.IndexRecent, func() {
 			w.evict(r.at.List)
 			w.hold(r.at.List)
 			r.revoke()
-		}
+		})
 		w.look(0)
 	},
 	"held, revoked, look begins, let go, read, held, look ends": func(w *world, h *hooked, r revocation) {
 		w.hold(r.at.List)
 		r.revoke()
-		h.before[status.IndexRecent] = func() { w.evict(r.at.List); w.hold(r.at.List) }
+		h.on(h.before, status.IndexRecent, func() { w.evict(r.at.List); w.hold(r.at.List) })
 		w.look(0)
 	},
 	"read, revoked, look that fails, held": func(w *world, h *hooked, r revocation) {
-		h.after[r.read] = func() {
+		h.on(h.after, r.read, func() {
 			r.revoke()
 			ctx, cancel := context.WithCancel(w.ctx)
 			cancel()
@@ -188,11 +198,11 @@ var orders = map[string]func(*world, *hooked, revocation){
 			if w.update(ctx) == nil {
 				w.t.Error("the look did not fail")
 			}
-		}
+		})
 		w.hold(r.at.List)
 	},
 	"read, revoked, two looks, held": func(w *world, h *hooked, r revocation) {
-		h.after[r.read] = func() { r.revoke(); w.look(0); w.look(0) }
+		h.on(h.after, r.read, func() { r.revoke(); w.look(0); w.look(0) })
 		w.hold(r.at.List)
 	},
 }
@@ -219,7 +229,7 @@ func TestL11_NoOrderHidesARevocation(t *testing.T) {
 					w.latest(other.List)
 					w.clock.pass(20 * time.Second)
 					w.look(0)
-					run(w, w.hook(), r)
+					run(w, w.hooks, r)
 					if !w.latest(r.at.List).has(t, r.at.Index) {
 						t.Errorf("a look later the bit is not set")
 					}
@@ -234,7 +244,6 @@ func TestL11_NoOrderHidesARevocation(t *testing.T) {
 // back, makes it one of those that go by what is recent.
 func TestL11_AListThatCouldNotBeReadAgain(t *testing.T) {
 	w := newWorld(t)
-	h := w.hook()
 	other, err := w.places.Next(t.Context(), w.clock.Now(), w.clock.Now().Add(40*time.Hour))
 	must(t, err)
 	r := revocations["the end of a client"](w)
@@ -242,7 +251,7 @@ func TestL11_AListThatCouldNotBeReadAgain(t *testing.T) {
 	w.latest(r.at.List)
 	w.look(0)
 	w.clock.pass(readAgain + 10*time.Second)
-	h.lost, _ = status.ListKey(r.at.List)
+	w.hooks.lose(status.ListKey(r.at.List))
 	w.look(0)
 	r.revoke()
 	w.look(0)

@@ -35,6 +35,8 @@ type list struct {
 	confirmed, seen, whole time.Time
 
 	changed chan struct{} // closed at the next change of bits
+	parked  map[*Seat]struct{}
+	dropped bool // nobody follows it any more
 	edition *Edition
 }
 
@@ -214,4 +216,5 @@ func (l *list) confirm(confirmed, begun time.Time, changed bool) {
 func (l *list) wake() {
 	close(l.changed)
 	l.changed = make(chan struct{})
+	l.wakeParked()
 }

@@ -200,5 +200,6 @@ func (p *Publisher) drop(l *list) {
 	delete(p.lists, l.number)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.dropped = true
 	l.wake()
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -47,6 +48,7 @@ type world struct {
 	clock  *clock
 	store  *storage.Store
 	places *status.Allocator
+	hooks  *hooked // between store and database
 	path   string
 	writer *storage.Store // what commits: the publisher's store, or another process's
 }
@@ -55,7 +57,8 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	w := &world{t: t, clock: c, path: t.TempDir() + "/jeton.db"}
-	w.store = w.open()
+	w.hooks = &hooked{Backend: w.open().Backend, before: make(map[string]func()), after: make(map[string]func())}
+	w.store = storage.New(w.hooks)
 	w.writer = w.store
 	master, err := keys.NewMasterKey(make([]byte, 32))
 	must(t, err)
@@ -388,6 +391,43 @@ func TestWaitersAreBounded(t *testing.T) {
 	p.wait.leave("d")
 	if _, ok := p.wait.sit("d"); ok {
 		t.Error("somebody waits after the end")
+	}
+}
+
+// A source is an IPv4 address or an IPv6 /64, however many addresses it has; many
+// of those may be one site's.
+func TestWaitersOfOneNetworkAreBounded(t *testing.T) {
+	for what, c := range map[string]struct {
+		address func(i int) string
+		most    int
+		next    string // has room of its own
+	}{
+		"an IPv4 address":         {func(int) string { return "192.0.2.1" }, mostOfOne, "192.0.2.2"},
+		"an IPv4 address in IPv6": {func(int) string { return "::ffff:192.0.2.1" }, mostOfOne, "::ffff:192.0.2.2"},
+		"a /64":                   {func(i int) string { return fmt.Sprintf("2001:db8:0:1::%x", i+1) }, mostOfOne, "2001:db8:0:2::1"},
+		"a /48":                   {func(i int) string { return fmt.Sprintf("2001:db8:0:%x::1", i+1) }, mostOfSite, "2001:db8:1::1"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newPublisher(Config{})
+			for i := range c.most {
+				if _, ok := p.wait.sit(c.address(i)); !ok {
+					t.Fatalf("only %d may wait", i)
+				}
+			}
+			if _, ok := p.wait.sit(c.address(c.most)); ok {
+				t.Errorf("more than %d wait", c.most)
+			}
+			if _, ok := p.wait.sit(c.next); !ok {
+				t.Error("another source may not wait")
+			}
+			p.wait.leave(c.next)
+			for i := range c.most {
+				p.wait.leave(c.address(i))
+			}
+			if len(p.wait.sources) != 0 || p.Waiting() != 0 {
+				t.Errorf("%d wait, of %d sources, when all have left", p.Waiting(), len(p.wait.sources))
+			}
+		})
 	}
 }
 
