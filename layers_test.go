@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"events"},
 	{"events/status"},
 	{"events/lists", "events/webhooks"},
-	{"clients", "passwords", "throttle"},
+	{"clients", "passwords", "throttle", "dpop"},
 	{"grants", "well-known"},
 	{"accounts"},
 	{"server"},

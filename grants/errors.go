@@ -24,6 +24,10 @@ const (
 
 	// Of RFC 8693 §2.2.2.
 	InvalidTarget Code = "invalid_target"
+
+	// Of RFC 9449 §5 and §8.
+	InvalidDPoPProof Code = "invalid_dpop_proof"
+	UseDPoPNonce     Code = "use_dpop_nonce"
 )
 
 // Error is a refusal: a code and words for the caller, and a cause for the log

@@ -14,6 +14,8 @@ type Access struct {
 	TokenID, Subject, SessionID, ClientID, Scope string
 	Roles, Audience, AMR                         []string
 	Issued, Expires, AuthTime                    time.Time
+	// Thumbprint is that of the key it is bound to, empty for none.
+	Thumbprint string
 	// Actor is who acts for the user, nil for nobody.
 	Actor *Actor
 	// User is the record of the user, zero for a client's own token.
@@ -38,6 +40,9 @@ func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error
 	}
 	if c.Issuer != s.Settings.Issuer || c.ExpiresAt == nil || c.IssuedAt == nil {
 		return a, badAccessToken(errors.New("not a token of this issuer"))
+	}
+	if c.Confirm != nil {
+		a.Thumbprint = c.Confirm.Thumbprint
 	}
 	a.Issued, a.Expires = c.IssuedAt.Time, c.ExpiresAt.Time
 	if c.AuthTime != nil {

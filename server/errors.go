@@ -35,6 +35,8 @@ var statusOf = map[grants.Code]int{
 	grants.InvalidToken:         http.StatusUnauthorized,
 	grants.InsufficientScope:    http.StatusForbidden,
 	grants.InvalidTarget:        http.StatusBadRequest,
+	grants.InvalidDPoPProof:     http.StatusBadRequest,
+	grants.UseDPoPNonce:         http.StatusBadRequest,
 }
 
 // retryAfter is what a 503 asks clients to wait, in seconds.

@@ -24,6 +24,7 @@ type introspection struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Actor     any      `json:"act,omitempty"`
+	Confirm   any      `json:"cnf,omitempty"`
 }
 
 // introspect is POST /introspect (RFC 7662 §2).
@@ -63,6 +64,9 @@ func (s *Server) describe(a grants.Access) introspection {
 	}
 	if !a.AuthTime.IsZero() {
 		out.AuthTime = a.AuthTime.Unix()
+	}
+	if a.Thumbprint != "" {
+		out.TokenType, out.Confirm = "DPoP", map[string]string{"jkt": a.Thumbprint}
 	}
 	if a.Actor != nil {
 		out.Actor = a.Actor

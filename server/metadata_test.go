@@ -75,7 +75,7 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 	const confidential = `["client_secret_basic","client_secret_post","private_key_jwt"]`
 	const algs = `["RS256","PS256","ES256","ES384","ES512","EdDSA","Ed25519"]`
 	const metadata = `{"issuer":"https://login.example/tenant","token_endpoint":"https://login.example/tenant/token","revocation_endpoint":"https://login.example/tenant/revoke",
-		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status",
+		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status","dpop_signing_alg_values_supported":` + algs + `,
 		"global_token_revocation_endpoint":"https://login.example/tenant/admin/v1/global-token-revocation","global_token_revocation_endpoint_auth_methods_supported":["Bearer"],"scopes_supported":["read","write"],
 		"response_types_supported":[],"grant_types_supported":["password","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange"],
 		"token_endpoint_auth_methods_supported":` + all + `,"token_endpoint_auth_signing_alg_values_supported":` + algs + `,

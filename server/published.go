@@ -1,6 +1,7 @@
 package server
 
 import (
+	"jeton/dpop"
 	"jeton/grants"
 	"jeton/keys"
 	"jeton/storage"
@@ -22,6 +23,7 @@ func Published(issuer string, scopes []string) wellknown.Config {
 		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{"Bearer"}},
 		Grants:           grants.Types(),
 		AssertionAlgs:    keys.AssertionAlgs(),
+		DPoPAlgs:         dpop.Algs(),
 		Scopes:           scopes,
 	}
 }

@@ -32,6 +32,8 @@ type Config struct {
 	Grants []string
 	// AssertionAlgs are the algorithms of private_key_jwt assertions.
 	AssertionAlgs []string
+	// DPoPAlgs are those of proofs of possession.
+	DPoPAlgs []string
 	// Scopes may be empty: then nothing is said of them.
 	Scopes []string
 	// ServiceDocumentation is a URL for developers, if there is one.
@@ -68,6 +70,8 @@ type Metadata struct {
 
 	GlobalRevocationEndpoint            string   `json:"global_token_revocation_endpoint,omitempty"`
 	GlobalRevocationEndpointAuthMethods []string `json:"global_token_revocation_endpoint_auth_methods_supported,omitempty"`
+
+	DPoPAlgs []string `json:"dpop_signing_alg_values_supported,omitempty"` // RFC 9449 §5.1
 
 	// StatusListAggregation is of Token Status List §9.
 	StatusListAggregation string `json:"status_list_aggregation_endpoint,omitempty"`
@@ -107,6 +111,8 @@ func (c Config) metadata() Metadata {
 
 		GlobalRevocationEndpoint:            c.url(c.GlobalRevocation.Path),
 		GlobalRevocationEndpointAuthMethods: c.GlobalRevocation.AuthMethods,
+
+		DPoPAlgs: c.DPoPAlgs,
 
 		StatusListAggregation: c.url(c.StatusLists),
 		ServiceDocumentation:  c.ServiceDocumentation,
