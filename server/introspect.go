@@ -47,12 +47,12 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 	case !ok:
 		s.count(r, "introspect", "inactive")
-		writeJSON(w, http.StatusOK, introspection{})
+		s.tell(w, r, client.Value, introspection{})
 	default:
 		n := noteOf(r.Context())
 		n.sub, n.sid = access.Subject, access.SessionID
 		s.count(r, "introspect", "active")
-		writeJSON(w, http.StatusOK, s.describe(access))
+		s.tell(w, r, client.Value, s.describe(access))
 	}
 }
 

@@ -80,7 +80,7 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 		"response_types_supported":[],"grant_types_supported":["password","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange"],
 		"token_endpoint_auth_methods_supported":` + all + `,"token_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"revocation_endpoint_auth_methods_supported":` + all + `,"revocation_endpoint_auth_signing_alg_values_supported":` + algs + `,
-		"introspection_endpoint_auth_methods_supported":` + confidential + `,"introspection_endpoint_auth_signing_alg_values_supported":` + algs
+		"introspection_endpoint_auth_methods_supported":` + confidential + `,"introspection_endpoint_auth_signing_alg_values_supported":` + algs + `,"introspection_signing_alg_values_supported":["ES256"]`
 	root := n.at("")
 	same(t, root.do("GET", "/.well-known/oauth-authorization-server/tenant", "", "").ok(t, 200).body, metadata+`}`)
 	for _, place := range places("/tenant")[1:] {

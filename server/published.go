@@ -25,5 +25,7 @@ func Published(issuer string, scopes []string) wellknown.Config {
 		AssertionAlgs:    keys.AssertionAlgs(),
 		DPoPAlgs:         dpop.Algs(),
 		Scopes:           scopes,
+
+		SignedIntrospection: true,
 	}
 }

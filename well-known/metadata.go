@@ -32,6 +32,9 @@ type Config struct {
 	Grants []string
 	// AssertionAlgs are the algorithms of private_key_jwt assertions.
 	AssertionAlgs []string
+	// SignedIntrospection says that /introspect answers with a JWT to whoever asks
+	// for one.
+	SignedIntrospection bool
 	// DPoPAlgs are those of proofs of possession.
 	DPoPAlgs []string
 	// Scopes may be empty: then nothing is said of them.
@@ -70,6 +73,9 @@ type Metadata struct {
 
 	GlobalRevocationEndpoint            string   `json:"global_token_revocation_endpoint,omitempty"`
 	GlobalRevocationEndpointAuthMethods []string `json:"global_token_revocation_endpoint_auth_methods_supported,omitempty"`
+
+	// IntrospectionSigningAlgs is of RFC 9701 §7.
+	IntrospectionSigningAlgs []string `json:"introspection_signing_alg_values_supported,omitempty"`
 
 	DPoPAlgs []string `json:"dpop_signing_alg_values_supported,omitempty"` // RFC 9449 §5.1
 
@@ -121,10 +127,18 @@ func (c Config) metadata() Metadata {
 
 func (c Config) discovery(algs []string) Discovery {
 	return Discovery{
-		Metadata:                 c.metadata(),
+		Metadata:                 c.signed(c.metadata(), algs),
 		SubjectTypesSupported:    []string{"public"},
 		IDTokenSigningAlgorithms: algs,
 	}
+}
+
+// signed adds what follows from the keys.
+func (c Config) signed(m Metadata, algs []string) Metadata {
+	if c.SignedIntrospection {
+		m.IntrospectionSigningAlgs = algs
+	}
+	return m
 }
 
 // url is where a path of this issuer is.
