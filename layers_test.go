@@ -20,11 +20,13 @@ import (
 // from layers below its own, which is what lets each be read, tested and
 // replaced without knowing who stands on it.
 var layers = [][]string{
+	{"pages"}, // HTML alone
 	{"measure", "leaktest", "fixedjson"},
 	{"storage", "storage/mark", "outbound", "traces"}, // the latter two know nothing of Jeton; calls to others go through outbound
 	{"storage/sqlite", "storage/redis", "storage/redis/redistest", "storage/storagetest", "keys"},
 	{"storage/chosen"},
 	{"events"},
+	{"events/backchannel"},
 	{"events/status"},
 	{"events/lists", "events/webhooks"},
 	{"clients", "passwords", "throttle", "dpop"},

@@ -76,7 +76,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) app() string {
 	w.t.Helper()
 	_, secret, err := w.clients.Add(w.t.Context(), accounts.NewClient{ID: "app", ClientSettings: accounts.ClientSettings{
-		Grants: accounts.To(grants.Types()), Scope: accounts.To("read write"),
+		Grants: accounts.To(grants.Types()), RedirectURIs: accounts.To([]string{"https://app.example/cb"}), Scope: accounts.To("read write"),
 	}}, operator)
 	if err != nil {
 		w.t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"jeton/accounts"
 	"jeton/grants"
 	"jeton/storage"
+	"jeton/storage/chosen"
 	"jeton/storage/sqlite"
 )
 
@@ -43,6 +44,7 @@ func (w *world) own() string {
 // What was deleted since an old copy comes back under its own id and shut out;
 // what is there stays as it is.
 func TestBringBack(t *testing.T) {
+	chosen.SQLiteOnly(t)
 	w := newWorld(t)
 	w.app()
 	alice := w.alice()

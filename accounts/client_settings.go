@@ -42,23 +42,27 @@ func (s Setting[T]) IsZero() bool { return !s.Set }
 // ClientSettings is what [Clients.Add] and [Clients.Set] can set of a client,
 // in the names of RFC 7591 §2 where it has one.
 type ClientSettings struct {
-	Name         Setting[string]            `json:"client_name,omitzero"`
-	Grants       Setting[[]string]          `json:"grant_types,omitzero"`
-	Scope        Setting[string]            `json:"scope,omitzero"`
-	Audience     Setting[[]string]          `json:"audience,omitzero"`
-	AuthMethod   Setting[string]            `json:"token_endpoint_auth_method,omitzero"`
-	Public       Setting[bool]              `json:"public,omitzero"`
-	JWKS         Setting[json.RawMessage]   `json:"jwks,omitzero"`
-	JWKSURI      Setting[string]            `json:"jwks_uri,omitzero"`
-	RedirectURIs Setting[[]string]          `json:"redirect_uris,omitzero"`
-	CORSOrigins  Setting[[]string]          `json:"cors_origins,omitzero"`
-	Introspect   Setting[bool]              `json:"introspect,omitzero"`
-	Admin        Setting[bool]              `json:"admin,omitzero"`
-	AccessTTL    Setting[storage.Duration]  `json:"access_token_ttl,omitzero"`
-	RefreshTTL   Setting[storage.Duration]  `json:"refresh_token_ttl,omitzero"`
-	SessionTTL   Setting[storage.Duration]  `json:"session_ttl,omitzero"`
-	RetryWindow  Setting[*storage.Duration] `json:"refresh_retry_window,omitzero"`
-	MaxSessions  Setting[int]               `json:"max_sessions,omitzero"`
+	Name           Setting[string]            `json:"client_name,omitzero"`
+	Grants         Setting[[]string]          `json:"grant_types,omitzero"`
+	Scope          Setting[string]            `json:"scope,omitzero"`
+	Audience       Setting[[]string]          `json:"audience,omitzero"`
+	AuthMethod     Setting[string]            `json:"token_endpoint_auth_method,omitzero"`
+	Public         Setting[bool]              `json:"public,omitzero"`
+	JWKS           Setting[json.RawMessage]   `json:"jwks,omitzero"`
+	JWKSURI        Setting[string]            `json:"jwks_uri,omitzero"`
+	RedirectURIs   Setting[[]string]          `json:"redirect_uris,omitzero"`
+	PostLogoutURIs Setting[[]string]          `json:"post_logout_redirect_uris,omitzero"`
+	BackchannelURI Setting[string]            `json:"backchannel_logout_uri,omitzero"`
+	CORSOrigins    Setting[[]string]          `json:"cors_origins,omitzero"`
+	Consent        Setting[string]            `json:"consent,omitzero"`
+	RequirePush    Setting[bool]              `json:"require_pushed_authorization_requests,omitzero"`
+	Introspect     Setting[bool]              `json:"introspect,omitzero"`
+	Admin          Setting[bool]              `json:"admin,omitzero"`
+	AccessTTL      Setting[storage.Duration]  `json:"access_token_ttl,omitzero"`
+	RefreshTTL     Setting[storage.Duration]  `json:"refresh_token_ttl,omitzero"`
+	SessionTTL     Setting[storage.Duration]  `json:"session_ttl,omitzero"`
+	RetryWindow    Setting[*storage.Duration] `json:"refresh_retry_window,omitzero"`
+	MaxSessions    Setting[int]               `json:"max_sessions,omitzero"`
 
 	DPoPBound        Setting[bool]     `json:"dpop_bound_access_tokens,omitzero"`
 	ExchangeAudience Setting[[]string] `json:"exchange_audience,omitzero"`
@@ -86,7 +90,11 @@ func (s ClientSettings) apply(c *storage.Client) {
 	}
 	put(s.Audience, &c.Audience)
 	put(s.RedirectURIs, &c.RedirectURIs)
+	put(s.PostLogoutURIs, &c.PostLogoutURIs)
+	put(s.BackchannelURI, &c.BackchannelLogoutURI)
 	put(s.CORSOrigins, &c.CORSOrigins)
+	put(s.Consent, &c.Consent)
+	put(s.RequirePush, &c.RequirePush)
 	put(s.Introspect, &c.Introspect)
 	put(s.Admin, &c.Admin)
 	put(s.AccessTTL, &c.AccessTokenTTL)

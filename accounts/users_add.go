@@ -19,6 +19,7 @@ type NewUser struct {
 	// a random one.
 	Subject string
 	Roles   []string
+	Claims  storage.Claims
 	// Password may be empty: the user cannot log in until one is set.
 	Password string
 	// PasswordHash is a password that another program hashed, instead of
@@ -55,7 +56,7 @@ func (u *Users) Add(ctx context.Context, n NewUser, act Act) (storage.User, erro
 	if err != nil {
 		return storage.User{}, err
 	}
-	user := storage.User{Subject: sub, Username: n.Username, PasswordHash: hash, Roles: roles, Disabled: n.Disabled, Created: now, Updated: now}
+	user := storage.User{Subject: sub, Username: n.Username, PasswordHash: hash, Roles: roles, Claims: n.Claims, Disabled: n.Disabled, Created: now, Updated: now}
 	if hash != "" {
 		user.PasswordChanged = now
 	}
@@ -94,7 +95,7 @@ func (u *Users) check(n NewUser) (name string, roles []string, err error) {
 		wrong.add("the sub is not 1 to 255 printable ASCII characters without space")
 	}
 	roles, bads := checkRoles(n.Roles)
-	wrong = append(wrong, bads...)
+	wrong = append(append(wrong, bads...), checkClaims(n.Claims)...)
 	if n.Password != "" {
 		var refused *passwords.RefusedError
 		if errors.As(u.Passwords.Check(n.Username, n.Password), &refused) {

@@ -71,7 +71,8 @@ func (p *place) masterFile() string { return filepath.Join(p.dir, "master.key") 
 func (p *place) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(p.binary, args...)
 	cmd.Env = append(os.Environ(), "JETON_STORE="+p.url(), "JETON_MASTER_KEY_FILE="+p.masterFile(),
-		"JETON_SIGNING_ALG="+p.alg, "JETON_METRICS_LISTEN=off", "JETON_LOG_LEVEL=warn")
+		"JETON_SIGNING_ALG="+p.alg, "JETON_METRICS_LISTEN=off", "JETON_LOG_LEVEL=warn",
+		"JETON_ADMIN_SOCKET="+filepath.Join(p.dir, "admin.sock"))
 	if *profile != "" && args[0] == "serve" {
 		cmd.Env = append(cmd.Env, "BENCH_PROFILE="+filepath.Join(*profile, "bench"))
 	}

@@ -16,6 +16,7 @@ import (
 	"jeton/events/status"
 	"jeton/keys"
 	"jeton/storage"
+	"jeton/storage/redis"
 	"jeton/storage/sqlite"
 )
 
@@ -24,11 +25,18 @@ const perUser = 4
 
 // openStore opens the store beside the server.
 func (p *place) openStore(ctx context.Context) (*storage.Store, error) {
-	file, ok := strings.CutPrefix(p.url(), "sqlite:")
-	if !ok {
-		return nil, fmt.Errorf("sessions cannot be put into %s: only sqlite: is known here", p.url())
+	if file, ok := strings.CutPrefix(p.url(), "sqlite:"); ok {
+		backend, err := sqlite.Open(ctx, sqlite.Options{Path: file})
+		if err != nil {
+			return nil, err
+		}
+		return storage.New(backend), nil
 	}
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: file})
+	at, err := redis.ParseURL(p.url())
+	if err != nil {
+		return nil, err
+	}
+	backend, err := redis.Open(ctx, redis.Options{Address: at})
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,9 @@ const (
 	eventsScope = "jeton:events"
 )
 
-var grantTypes = []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange}
+var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword}
+
+var consents = []string{storage.ConsentRemembered, storage.ConsentAlways, storage.ConsentNever}
 
 // faults collects what is wrong.
 type faults []string
@@ -91,6 +93,12 @@ func checkGrants(c storage.Client, wrong *faults) {
 		}
 	}
 	checkOnce("grant_types", c.Grants, wrong)
+	if slices.Contains(c.Grants, storage.GrantAuthorizationCode) && len(c.RedirectURIs) == 0 {
+		wrong.add("redirect_uris: authorization_code needs at least one address to send browsers back to")
+	}
+	if c.Consent != "" && !slices.Contains(consents, c.Consent) {
+		wrong.add("consent: %q is not one of %s", c.Consent, strings.Join(consents, ", "))
+	}
 	if c.Public() && slices.Contains(c.Grants, storage.GrantClientCredentials) {
 		wrong.add("grant_types: a public client has no credentials, so not client_credentials either (RFC 6749 section 4.4)")
 	}
@@ -171,6 +179,17 @@ func checkURIs(c storage.Client, wrong *faults) {
 		}
 	}
 	checkOnce("redirect_uris", c.RedirectURIs, wrong)
+	for _, uri := range c.PostLogoutURIs {
+		if reason := badRedirectURI(uri); reason != "" {
+			wrong.add("post_logout_redirect_uris: %q: %s", uri, reason)
+		}
+	}
+	checkOnce("post_logout_redirect_uris", c.PostLogoutURIs, wrong)
+	if c.BackchannelLogoutURI != "" {
+		if reason := badJWKSURI(c.BackchannelLogoutURI); reason != "" {
+			wrong.add("backchannel_logout_uri: %s", reason)
+		}
+	}
 	for _, origin := range c.CORSOrigins {
 		if reason := badOrigin(origin); reason != "" {
 			wrong.add("cors_origins: %q: %s", origin, reason)

@@ -34,7 +34,7 @@ func badJWKSURI(s string) string {
 	case reason != "":
 		return reason
 	case u.Scheme != "https" || u.Hostname() == "":
-		return "only https is fetched"
+		return "only https is called"
 	case strings.Contains(s, "#"):
 		return "it has a fragment"
 	}

@@ -36,11 +36,17 @@ const (
 	PasswordChanged = "password_changed" // by the user
 	PasswordReset   = "password_reset"   // by somebody else
 
+	SignedIn       = "signed_in" // at the pages, in a browser
+	SignedOut      = "signed_out"
+	ConsentGranted = "consent_granted"
+
 	UserCreated  = "user_created"
 	UserDisabled = "user_disabled"
 	UserEnabled  = "user_enabled"
 	UserDeleted  = "user_deleted"
 	RolesChanged = "roles_changed"
+
+	ClaimsChanged = "claims_changed"
 
 	// What only applications outside can know.
 	Logout             = "logout"

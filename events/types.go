@@ -7,8 +7,9 @@ import "slices"
 func Types() []string { return slices.Clone(types) }
 
 var types = []string{
-	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, LostWrite, PasswordChanged, PasswordReset,
-	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged,
+	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, LostWrite,
+	SignedIn, SignedOut, ConsentGranted, PasswordChanged, PasswordReset,
+	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged, ClaimsChanged,
 	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,
 	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,
 	Logout, AccountDisabled, AccountCompromised, ClientCompromised,

@@ -33,6 +33,9 @@ func (c accessClaims) AppendJSON(b []byte) []byte {
 	if len(c.AMR) > 0 {
 		b = fixedjson.AppendStrings(fixedjson.AppendName(b, "amr"), c.AMR)
 	}
+	if c.ACR != "" {
+		b = fixedjson.AppendString(fixedjson.AppendName(b, "acr"), c.ACR)
+	}
 	if c.Actor != nil {
 		b = c.Actor.appendJSON(fixedjson.AppendName(b, "act"))
 	}
@@ -70,6 +73,9 @@ func (c *accessClaims) ParseJSON(text []byte) bool {
 	}
 	if r.Next("amr") {
 		read.AMR = r.Strs()
+	}
+	if r.Next("acr") {
+		read.ACR = r.Str()
 	}
 	if r.Next("act") {
 		read.Actor = actorOf(r)

@@ -18,7 +18,7 @@ func FuzzClaims(f *testing.F) {
 		registered := jwt.RegisteredClaims{Subject: sub, ID: jti, IssuedAt: when, ExpiresAt: when}
 		access := accessClaims{RegisteredClaims: registered, ClientID: client, Scope: scope, SessionID: sid}
 		if has&1 != 0 {
-			access.Roles, access.AMR = []string{role, sub}, []string{scope}
+			access.Roles, access.AMR, access.ACR = []string{role, sub}, []string{scope}, role
 		}
 		if has&2 != 0 {
 			access.AuthTime, access.NotBefore = when, when

@@ -24,22 +24,27 @@ func (clientCredentialsGrant) Authorize(ctx context.Context, s *Service, req Req
 	if err != nil {
 		return nil, err
 	}
+	audience, err := s.Settings.resources(req.Client.Value, scope, nil, req.Resource)
+	if err != nil {
+		return nil, err
+	}
 	system, err := s.Store.CachedSystem(ctx)
 	if err != nil {
 		return nil, err
 	}
 	now, err := s.Store.Now(ctx)
-	return machine{req, scope, system.Value, now}, err
+	return machine{req, scope, audience, system.Value, now}, err
 }
 
 // machine is the authorization of a token without user and session. Nothing is
 // stored for it: its index comes from a block that was leased to the client, so
 // that ending the client reaches it.
 type machine struct {
-	req    Request
-	scope  []string
-	system storage.System
-	now    time.Time
+	req      Request
+	scope    []string
+	audience []string
+	system   storage.System
+	now      time.Time
 }
 
 func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
@@ -57,7 +62,7 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 	id := status.NewTokenID(place)
 	token, _, err := s.Keys.Sign(ctx, m.now, keys.UseSig, typAccess, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: s.Settings.audience(client, m.scope),
+			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: m.audience,
 			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), ID: id,
 		},
 		ClientID: client.ID, Scope: scope, Confirm: confirmed(m.req.thumbprint()), Status: s.statusOf(id),

@@ -22,12 +22,22 @@ const (
 	InvalidToken         Code = "invalid_token"
 	InsufficientScope    Code = "insufficient_scope"
 
-	// Of RFC 8693 §2.2.2.
+	// Of RFC 8707 §2 and RFC 8693 §2.2.2.
 	InvalidTarget Code = "invalid_target"
 
 	// Of RFC 9449 §5 and §8.
 	InvalidDPoPProof Code = "invalid_dpop_proof"
 	UseDPoPNonce     Code = "use_dpop_nonce"
+
+	// Of an authorization response: RFC 6749 §4.1.2.1, OpenID Connect Core
+	// §3.1.2.6, RFC 9101 §6 in the words of OpenID Connect.
+	AccessDenied            Code = "access_denied"
+	UnsupportedResponseType Code = "unsupported_response_type"
+	LoginRequired           Code = "login_required"
+	ConsentRequired         Code = "consent_required"
+	InvalidRequestURI       Code = "invalid_request_uri"
+	RequestNotSupported     Code = "request_not_supported"
+	RequestURINotSupported  Code = "request_uri_not_supported"
 )
 
 // Error is a refusal: a code and words for the caller, and a cause for the log
@@ -73,6 +83,10 @@ var errContended = fmt.Errorf("grants: too many changes to one record at once: %
 // nothing; the cause is logged.
 func badPassword(cause string) error {
 	return fail(InvalidGrant, "the username or password is wrong", errors.New(cause))
+}
+
+func badCode(cause string) error {
+	return fail(InvalidGrant, "the code is invalid, expired, used or was issued to another client", errors.New(cause))
 }
 
 // dead is why a token, or what it stands for, is not alive.

@@ -45,6 +45,12 @@ type Settings struct {
 	RefreshRetryWindow time.Duration
 	// MaxSessions is the most live sessions of one user through one client.
 	MaxSessions int
+	// SignInIdle and SignInTTL are how long a browser stays signed in at the
+	// pages: unused, and at most.
+	SignInIdle time.Duration
+	SignInTTL  time.Duration
+	// RequirePush refuses authorization requests that were not pushed.
+	RequirePush bool
 	// On says what follows from what happens.
 	On Reactions
 }
@@ -80,11 +86,15 @@ type Request struct {
 	GrantType string
 	Client    storage.Record[storage.Client]
 	// Scope is the scope parameter as sent, empty when absent.
-	Scope        string
+	Scope string
+	// Resource are the resource parameters as sent (RFC 8707 §2.2).
+	Resource     []string
 	Username     string
 	Password     string
 	RefreshToken string
-	Exchange     Exchange
+	// Code, RedirectURI and Verifier are of RFC 6749 §4.1.3 and RFC 7636 §4.5.
+	Code, RedirectURI, Verifier string
+	Exchange                    Exchange
 	// Proof is that of a key that the client holds, nil for none. It binds what is
 	// issued to that key.
 	Proof  *dpop.Proof
@@ -107,6 +117,8 @@ type Response struct {
 	Scope        string
 	// Bound says that the access token is bound to a key.
 	Bound bool
+	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
+	IDToken string
 	// IssuedTokenType is of RFC 8693 §2.2.1, for an exchange.
 	IssuedTokenType string
 	// Retry says that this was answered before.
@@ -141,12 +153,15 @@ var byType = map[string]Grant{
 	storage.GrantPassword:          passwordGrant{},
 	storage.GrantRefreshToken:      refreshGrant{},
 	storage.GrantClientCredentials: clientCredentialsGrant{},
+	storage.GrantAuthorizationCode: codeGrant{},
 	storage.GrantTokenExchange:     exchangeGrant{},
 }
 
 // Types lists the grant types of the token endpoint.
 func Types() []string {
-	return []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange}
+	return []string{
+		storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword,
+	}
 }
 
 // Authorize decides about a request and changes nothing.

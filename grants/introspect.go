@@ -13,7 +13,9 @@ import (
 type Access struct {
 	TokenID, Subject, SessionID, ClientID, Scope string
 	Roles, Audience, AMR                         []string
-	Issued, Expires, AuthTime                    time.Time
+	// ACR is how the user signed in at the pages.
+	ACR                       string
+	Issued, Expires, AuthTime time.Time
 	// Thumbprint is that of the key it is bound to, empty for none.
 	Thumbprint string
 	// Actor is who acts for the user, nil for nobody.
@@ -36,7 +38,7 @@ func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error
 	}
 	a := Access{
 		TokenID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
-		Roles: c.Roles, Audience: c.Audience, AMR: c.AMR, Actor: c.Actor,
+		Roles: c.Roles, Audience: c.Audience, AMR: c.AMR, ACR: c.ACR, Actor: c.Actor,
 	}
 	if c.Issuer != s.Settings.Issuer || c.ExpiresAt == nil || c.IssuedAt == nil {
 		return a, badAccessToken(errors.New("not a token of this issuer"))

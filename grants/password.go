@@ -31,37 +31,44 @@ func (passwordGrant) Authorize(ctx context.Context, s *Service, req Request) (Au
 	if err != nil {
 		return nil, err
 	}
+	audience, err := s.Settings.resources(req.Client.Value, scope, nil, req.Resource)
+	if err != nil {
+		return nil, err
+	}
 	system, err := s.Store.CachedSystem(ctx)
 	if err != nil {
 		return nil, err
 	}
-	user, now, rehash, err := s.throttled(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	return login{
-		req: req, user: user, rehash: rehash, scope: scope, system: system.Value.Epoch,
-		amr: []string{"pwd"}, now: now,
-	}, nil
-}
-
-// throttled checks the password, unless there have been too many wrong ones:
-// the attempt is counted before the hash is computed.
-func (s *Service) throttled(ctx context.Context, req Request) (user storage.Record[storage.User], now time.Time, rehash string, err error) {
-	if s.Throttle == nil {
-		user, now, rehash, err = s.checkPassword(ctx, req.Username, req.Password)
-		return user, now, rehash, about(err, user.Value.Subject, "")
-	}
 	addr, _ := netip.ParseAddr(req.Source.Address)
-	ticket, err := s.Throttle.Try(throttle.Attempt{
+	user, now, rehash, err := s.throttled(ctx, req.Password, throttle.Attempt{
 		User: req.Username, Source: addr,
 		// A backend sends its users' passwords from its own address.
 		ClientID: req.Client.Value.ID, TrustedClient: !req.Client.Value.Public(),
 	})
 	if err != nil {
+		return nil, err
+	}
+	return login{
+		req: req, user: user, rehash: rehash, now: now,
+		begin: storage.Session{
+			ID: newID(), Scope: strings.Join(scope, " "), Audience: audience, Resource: req.Resource,
+			AMR: []string{"pwd"}, AuthTime: seconds(now), SystemEpoch: system.Value.Epoch,
+		},
+	}, nil
+}
+
+// throttled checks the password, unless there have been too many wrong ones:
+// the attempt is counted before the hash is computed.
+func (s *Service) throttled(ctx context.Context, password string, attempt throttle.Attempt) (user storage.Record[storage.User], now time.Time, rehash string, err error) {
+	if s.Throttle == nil {
+		user, now, rehash, err = s.checkPassword(ctx, attempt.User, password)
+		return user, now, rehash, about(err, user.Value.Subject, "")
+	}
+	ticket, err := s.Throttle.Try(attempt)
+	if err != nil {
 		return user, now, "", err
 	}
-	user, now, rehash, err = s.checkPassword(ctx, req.Username, req.Password)
+	user, now, rehash, err = s.checkPassword(ctx, attempt.User, password)
 	err = about(err, user.Value.Subject, "")
 	var refused *Error
 	switch {
@@ -116,10 +123,14 @@ type login struct {
 	req    Request
 	user   storage.Record[storage.User]
 	rehash string
-	scope  []string
-	system uint64
-	amr    []string
 	now    time.Time
+	// begin is what is decided of the session: its id, what was granted, how and
+	// when the user proved who they are.
+	begin storage.Session
+	// code is the row that the session is made of, if it is.
+	code *storage.Check
+	// nonce is for the ID token.
+	nonce string
 }
 
 // issue opens the session: signs both tokens, then commits session, user check
@@ -137,10 +148,18 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
 		resp.RefreshToken = ""
 	}
+	if l.code != nil && hasScope(ses.Scope, ScopeOpenID) {
+		if resp.IDToken, err = s.signID(ctx, ses, l.user.Value, l.nonce, resp.AccessToken); err != nil {
+			return Response{}, err
+		}
+	}
 	change := storage.Change{
 		Partition: storage.UserPartition(ses.Subject),
 		Checks:    []storage.Check{l.user.Check(storage.UserKey(ses.Subject)), {Key: storage.SessionKey(ses.ID)}},
 		Puts:      []storage.Put{sessionPut(ses, sessionIndex(ses)), l.event(ses)},
+	}
+	if l.code != nil {
+		change.Checks, change.Deletes = append(change.Checks, *l.code), append(change.Deletes, l.code.Key)
 	}
 	if l.rehash != "" {
 		user := l.user.Value
@@ -160,16 +179,13 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 
 // session is the record of the new session, its first tokens in it.
 func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte, error) {
-	client, now := l.req.Client.Value, l.now
-	secret, sid := randomBytes(32), newID()
-	ses := storage.Session{
-		ID: sid, Subject: l.user.Value.Subject, ClientID: client.ID,
-		Scope: strings.Join(l.scope, " "), AMR: l.amr,
-		Created: now, AuthTime: seconds(now), End: seconds(now.Add(lifetime(client.SessionTTL, s.Settings.SessionTTL))),
-		UserEpoch: l.user.Value.Epoch, ClientEpoch: client.Epoch, SystemEpoch: l.system,
-		Generation: 1, RotID: newRotID(), Rotated: now,
-		Secret: s.sealSecret(sid, secret), Device: l.req.Source.Device,
-	}
+	client, now, ses := l.req.Client.Value, l.now, l.begin
+	secret := randomBytes(32)
+	ses.Subject, ses.ClientID = l.user.Value.Subject, client.ID
+	ses.Created, ses.End = now, seconds(now.Add(lifetime(client.SessionTTL, s.Settings.SessionTTL)))
+	ses.UserEpoch, ses.ClientEpoch = l.user.Value.Epoch, client.Epoch
+	ses.Generation, ses.RotID, ses.Rotated = 1, newRotID(), now
+	ses.Secret, ses.Device = s.sealSecret(ses.ID, secret), l.req.Source.Device
 	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
 		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
 	}

@@ -147,12 +147,23 @@ func (s *Service) endForReuse(ctx context.Context, p presented, reason string) e
 // rotation is the authorization to go one generation on.
 type rotation struct {
 	presented
-	scope string
+	scope    string
+	audience []string
 }
 
 func (s *Service) authorizeRotation(p presented) (Authorization, error) {
-	scope, err := refreshScope(p.req.Client.Value, p.session.Value.Scope, p.req.Scope)
-	return rotation{p, scope}, err
+	scope, audience, err := s.narrowed(p)
+	return rotation{p, scope, audience}, err
+}
+
+// narrowed is the scope and audience of one refresh.
+func (s *Service) narrowed(p presented) (scope string, audience []string, err error) {
+	client, ses := p.req.Client.Value, p.session.Value
+	if scope, err = refreshScope(client, ses.Scope, p.req.Scope); err != nil {
+		return "", nil, err
+	}
+	audience, err = s.Settings.resources(client, strings.Fields(ses.Scope), ses.Resource, p.req.Resource)
+	return scope, audience, err
 }
 
 // issue signs the next generation and then spends the token, on the condition
@@ -162,7 +173,7 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	ses.PrevRotID, ses.RotID = ses.RotID, newRotID()
 	ses.Generation++
 	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
-	ses.Device = r.req.Source.Device
+	ses.Device, ses.Audience = r.req.Source.Device, r.audience
 	bind(&ses, r.req)
 	s.newRefresh(&ses, client, r.now)
 	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value, r.scope, r.now)
@@ -192,9 +203,26 @@ func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Se
 	}
 	settled := s.wrote(ctx, ses, err)
 	if errors.Is(settled, storage.ErrUnknown) || errors.Is(settled, storage.ErrUnconfirmed) {
-		go s.markUndelivered(rotated{ses.Subject, ses.ID, ses.RotID})
+		s.markSoon(rotated{ses.Subject, ses.ID, ses.RotID})
 	}
 	return settled
+}
+
+// markSoon marks a rotation whose client is about to hear that it failed: before
+// it hears, if the store lets us, since it asks again at once and would be taken
+// for a thief. Where the store is away the mark comes when it is back.
+func (s *Service) markSoon(r rotated) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.markUndelivered(r)
+	}()
+	late := time.NewTimer(settleTime)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	}
 }
 
 // sessionChange writes a session on the condition that it and its user are still
@@ -210,7 +238,8 @@ func (s *Service) sessionChange(p presented, ses storage.Session, more []storage
 // retry is the authorization to answer again what was answered before.
 type retry struct {
 	presented
-	scope string
+	scope    string
+	audience []string
 	// streak is the new count of generations retried from elsewhere, 0 when
 	// this retry comes from where the rotation came from.
 	streak int
@@ -222,8 +251,8 @@ type retry struct {
 const mostForeignRetries = 3
 
 func (s *Service) authorizeRetry(p presented) (Authorization, error) {
-	scope, err := refreshScope(p.req.Client.Value, p.session.Value.Scope, p.req.Scope)
-	return retry{presented: p, scope: scope, streak: foreignRetries(p)}, err
+	scope, audience, err := s.narrowed(p)
+	return retry{presented: p, scope: scope, audience: audience, streak: foreignRetries(p)}, err
 }
 
 func foreignRetries(p presented) int {
@@ -249,12 +278,13 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	}
 	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
 		ses.Access.Scope == r.scope && ses.Access.Thumbprint == r.req.thumbprint() && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
-		slices.Equal(ses.Audience, s.Settings.audience(r.req.Client.Value, strings.Fields(ses.Scope)))
+		slices.Equal(ses.Audience, r.audience)
 	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
 	var revoked []storage.Put
 	if !same {
 		var err error
 		bind(&ses, r.req)
+		ses.Audience = r.audience
 		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
 			return Response{}, err
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"jeton/events"
@@ -65,8 +64,8 @@ func (s *Service) Over(ctx context.Context, ses storage.Session, user storage.Re
 	return "", nil
 }
 
-// newAccess puts a fresh access token into the session's record and returns
-// the rows of tokens that had to make room.
+// newAccess puts a fresh access token for the session's audience into its record
+// and returns the rows of tokens that had to make room.
 func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client storage.Client, user storage.User, scope string, now time.Time) ([]storage.Put, error) {
 	issued := seconds(now)
 	expires := earlier(issued.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL)), seconds(ses.End))
@@ -74,7 +73,6 @@ func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client st
 	if err != nil {
 		return nil, err
 	}
-	ses.Audience = s.Settings.audience(client, strings.Fields(ses.Scope))
 	ses.Access = storage.IssuedAccess{
 		ID: status.NewTokenID(place), Issued: issued, Expires: expires, Scope: scope, Roles: slices.Clone(user.Roles),
 		Thumbprint: ses.Access.Thumbprint, // see bind
@@ -208,6 +206,9 @@ func endPuts(ses storage.Session, e Ending, now time.Time) []storage.Put {
 	event := events.New(events.SessionEnded, now)
 	event.Subject, event.Session, event.ClientID = ses.Subject, ses.ID, ses.ClientID
 	event.Actor, event.Reason, event.Note, event.Source = e.By, e.Reason, e.Note, e.Source
+	if ses.Notify && e.By != "client:"+ses.ClientID {
+		puts = append(puts, storage.LogoutPut(storage.LogoutNotice{Subject: ses.Subject, SessionID: ses.ID, ClientID: ses.ClientID, Due: now}))
+	}
 	return append(puts, sessionPut(ses, sessionIndex(ses)), events.Put(event))
 }
 

@@ -30,6 +30,7 @@ type accessClaims struct {
 	SessionID string           `json:"sid,omitempty"`
 	AuthTime  *jwt.NumericDate `json:"auth_time,omitempty"`
 	AMR       []string         `json:"amr,omitempty"`
+	ACR       string           `json:"acr,omitempty"`
 	Actor     *Actor           `json:"act,omitempty"`
 	Confirm   *confirmation    `json:"cnf,omitempty"`
 	Status    *tokenStatus     `json:"status,omitempty"`
@@ -98,7 +99,7 @@ func (s *Service) sessionAccess(ses storage.Session) accessClaims {
 			ID: ses.Access.ID,
 		},
 		ClientID: ses.ClientID, Scope: ses.Access.Scope, Roles: ses.Access.Roles, SessionID: ses.ID,
-		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR,
+		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR, ACR: ses.ACR,
 		Confirm: confirmed(ses.Access.Thumbprint), Status: s.statusOf(ses.Access.ID),
 	}
 }

@@ -1,7 +1,11 @@
 package proof_test
 
 import (
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -215,4 +219,50 @@ func TestRedisSlow(t *testing.T) {
 	p.proxy.Delay(0)
 	p.proxy.Sever()
 	n.goesOn(a.Token)
+}
+
+// With a user that may do what OPERATING.md says it has to, over the password in
+// a file; a master key is never made; readyz says what may be lost.
+func TestRedisWithAUserOfItsOwn(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "OPERATING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	acl := regexp.MustCompile("`(\\+@connection [^`]+)`").FindSubmatch(doc)
+	if acl == nil {
+		t.Fatal("OPERATING.md does not say what the user of Redis needs")
+	}
+	server := redistest.Start(t, "--requirepass", "sesame-of-the-administrator")
+	server.Login("sesame-of-the-administrator")
+	const redisPassword = "sesame-of-the-server"
+	args := []any{"acl", "setuser", "jeton", "on", ">" + redisPassword}
+	for word := range strings.FieldsSeq(string(acl[1])) {
+		args = append(args, word)
+	}
+	server.Do(args...)
+	p := &place{t: t, dir: t.TempDir(), address: "redis://jeton@" + server.Addr}
+	file := filepath.Join(p.dir, "redis.password")
+	if err := os.WriteFile(file, []byte(redisPassword+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.env = []string{"JETON_REDIS_PREFIX=jeton", "JETON_REDIS_PASSWORD_FILE=" + file}
+	p.fill(1)
+	n := p.start()
+	n.goesOn(n.login("strict", "user0").Token)
+	resp, err := n.http.Get(n.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(body), `"store_may_lose":["nothing is written to disk`) {
+		t.Errorf("readyz: %s, %v", body, err)
+	}
+	cmd := p.command("client", "list")
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(cmd.Env, "JETON_MASTER_KEY=", "JETON_ADMIN_SOCKET="+cmd.Dir+"/other.sock")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "no master key is made for it") || strings.Contains(string(out), redisPassword) {
+		t.Errorf("without a master key: %v\n%s", err, out)
+	}
 }

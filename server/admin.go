@@ -86,6 +86,7 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/users/{username}", methods{http.MethodGet: a.showUser, http.MethodDelete: a.deleteUser})
 	at("/users/{username}/password", methods{http.MethodPut: a.setPassword})
 	at("/users/{username}/roles", methods{http.MethodPut: a.setRoles})
+	at("/users/{username}/claims", methods{http.MethodPut: a.setClaims})
 	at("/users/{username}/disable", methods{http.MethodPost: a.disableUser})
 	at("/users/{username}/enable", methods{http.MethodPost: a.enableUser})
 	// Not below /users, where any name may stand.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -13,40 +14,45 @@ import (
 // clientObject is a client as the admin API shows one. Secret is there only in
 // the answer to the act that made it.
 type clientObject struct {
-	ID           string            `json:"client_id"`
-	Secret       string            `json:"client_secret,omitempty"`
-	Name         string            `json:"client_name,omitempty"`
-	Grants       []string          `json:"grant_types"`
-	Scope        string            `json:"scope"`
-	Audience     []string          `json:"audience"`
-	AuthMethod   string            `json:"token_endpoint_auth_method,omitempty"`
-	Public       bool              `json:"public"`
-	JWKS         json.RawMessage   `json:"jwks,omitempty"`
-	JWKSURI      string            `json:"jwks_uri,omitempty"`
-	RedirectURIs []string          `json:"redirect_uris,omitempty"`
-	CORSOrigins  []string          `json:"cors_origins,omitempty"`
-	Introspect   bool              `json:"introspect"`
-	Admin        bool              `json:"admin"`
-	AccessTTL    storage.Duration  `json:"access_token_ttl,omitzero"`
-	RefreshTTL   storage.Duration  `json:"refresh_token_ttl,omitzero"`
-	SessionTTL   storage.Duration  `json:"session_ttl,omitzero"`
-	RetryWindow  *storage.Duration `json:"refresh_retry_window,omitempty"`
-	MaxSessions  int               `json:"max_sessions,omitempty"`
-	DPoPBound    bool              `json:"dpop_bound_access_tokens,omitempty"`
-	Exchange     []string          `json:"exchange_audience,omitempty"`
-	Networks     []string          `json:"password_grant_networks,omitempty"`
-	PasswordMost string            `json:"password_grant_scope,omitempty"`
-	Sunset       time.Time         `json:"password_grant_sunset,omitzero"`
-	Disabled     bool              `json:"disabled"`
-	Created      time.Time         `json:"created_at"`
-	Updated      time.Time         `json:"updated_at"`
+	ID             string            `json:"client_id"`
+	Secret         string            `json:"client_secret,omitempty"`
+	Name           string            `json:"client_name,omitempty"`
+	Grants         []string          `json:"grant_types"`
+	Scope          string            `json:"scope"`
+	Audience       []string          `json:"audience"`
+	AuthMethod     string            `json:"token_endpoint_auth_method,omitempty"`
+	Public         bool              `json:"public"`
+	JWKS           json.RawMessage   `json:"jwks,omitempty"`
+	JWKSURI        string            `json:"jwks_uri,omitempty"`
+	RedirectURIs   []string          `json:"redirect_uris,omitempty"`
+	PostLogoutURIs []string          `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelURI string            `json:"backchannel_logout_uri,omitempty"`
+	CORSOrigins    []string          `json:"cors_origins,omitempty"`
+	Consent        string            `json:"consent"`
+	RequirePush    bool              `json:"require_pushed_authorization_requests"`
+	Introspect     bool              `json:"introspect"`
+	Admin          bool              `json:"admin"`
+	AccessTTL      storage.Duration  `json:"access_token_ttl,omitzero"`
+	RefreshTTL     storage.Duration  `json:"refresh_token_ttl,omitzero"`
+	SessionTTL     storage.Duration  `json:"session_ttl,omitzero"`
+	RetryWindow    *storage.Duration `json:"refresh_retry_window,omitempty"`
+	MaxSessions    int               `json:"max_sessions,omitempty"`
+	DPoPBound      bool              `json:"dpop_bound_access_tokens,omitempty"`
+	Exchange       []string          `json:"exchange_audience,omitempty"`
+	Networks       []string          `json:"password_grant_networks,omitempty"`
+	PasswordMost   string            `json:"password_grant_scope,omitempty"`
+	Sunset         time.Time         `json:"password_grant_sunset,omitzero"`
+	Disabled       bool              `json:"disabled"`
+	Created        time.Time         `json:"created_at"`
+	Updated        time.Time         `json:"updated_at"`
 }
 
 func showClient(c storage.Client, secret string) clientObject {
 	return clientObject{
 		ID: c.ID, Secret: secret, Name: c.Name, Grants: list(c.Grants), Scope: strings.Join(c.Scopes, " "), Audience: list(c.Audience),
 		AuthMethod: c.AuthMethod, Public: c.Public(), JWKS: json.RawMessage(c.JWKS), JWKSURI: c.JWKSURI,
-		RedirectURIs: c.RedirectURIs, CORSOrigins: c.CORSOrigins, Introspect: c.Introspect, Admin: c.Admin,
+		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, BackchannelURI: c.BackchannelLogoutURI, CORSOrigins: c.CORSOrigins,
+		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,
 		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
 		DPoPBound: c.DPoPBound, Exchange: c.ExchangeAudience,

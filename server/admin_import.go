@@ -11,6 +11,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/grants"
+	"jeton/storage"
 )
 
 // Bounds of an import. A whole import is many requests of one batch each, so
@@ -39,11 +40,12 @@ type importFault struct {
 
 // userLine is a line of an import of users.
 type userLine struct {
-	Username     string   `json:"username"`
-	Subject      string   `json:"sub"`
-	Roles        []string `json:"roles"`
-	PasswordHash string   `json:"password_hash"`
-	Disabled     bool     `json:"disabled"`
+	Username     string         `json:"username"`
+	Subject      string         `json:"sub"`
+	Roles        []string       `json:"roles"`
+	Claims       storage.Claims `json:"claims"`
+	PasswordHash string         `json:"password_hash"`
+	Disabled     bool           `json:"disabled"`
 }
 
 func (a *Admin) importUsers(c *call) (int, any, error) {
@@ -53,7 +55,7 @@ func (a *Admin) importUsers(c *call) (int, any, error) {
 			return false, err
 		}
 		return a.Users.Import(ctx, accounts.NewUser{
-			Username: u.Username, Subject: u.Subject, Roles: u.Roles, PasswordHash: u.PasswordHash, Disabled: u.Disabled,
+			Username: u.Username, Subject: u.Subject, Roles: u.Roles, Claims: u.Claims, PasswordHash: u.PasswordHash, Disabled: u.Disabled,
 		}, c.act)
 	})
 }

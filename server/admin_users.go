@@ -10,19 +10,20 @@ import (
 
 // userObject is a user as the admin API shows one. A hash is never shown.
 type userObject struct {
-	Subject         string    `json:"sub"`
-	Username        string    `json:"username"`
-	Roles           []string  `json:"roles"`
-	Disabled        bool      `json:"disabled"`
-	HasPassword     bool      `json:"has_password"`
-	Created         time.Time `json:"created_at"`
-	Updated         time.Time `json:"updated_at"`
-	PasswordChanged time.Time `json:"password_changed_at,omitzero"`
+	Subject         string         `json:"sub"`
+	Username        string         `json:"username"`
+	Roles           []string       `json:"roles"`
+	Claims          storage.Claims `json:"claims,omitzero"`
+	Disabled        bool           `json:"disabled"`
+	HasPassword     bool           `json:"has_password"`
+	Created         time.Time      `json:"created_at"`
+	Updated         time.Time      `json:"updated_at"`
+	PasswordChanged time.Time      `json:"password_changed_at,omitzero"`
 }
 
 func showUser(u storage.User) userObject {
 	return userObject{
-		Subject: u.Subject, Username: u.Username, Roles: list(u.Roles), Disabled: u.Disabled, HasPassword: u.PasswordHash != "",
+		Subject: u.Subject, Username: u.Username, Roles: list(u.Roles), Claims: u.Claims, Disabled: u.Disabled, HasPassword: u.PasswordHash != "",
 		Created: u.Created.UTC(), Updated: u.Updated.UTC(), PasswordChanged: u.PasswordChanged.UTC(),
 	}
 }
@@ -66,16 +67,17 @@ func (a *Admin) listUsers(c *call) (int, any, error) {
 
 func (a *Admin) addUser(c *call) (int, any, error) {
 	var body struct {
-		Username string   `json:"username"`
-		Subject  string   `json:"sub"`
-		Roles    []string `json:"roles"`
-		Password string   `json:"password"`
+		Username string         `json:"username"`
+		Subject  string         `json:"sub"`
+		Roles    []string       `json:"roles"`
+		Claims   storage.Claims `json:"claims"`
+		Password string         `json:"password"`
 	}
 	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
 	u, err := a.Users.Add(c.ctx, accounts.NewUser{
-		Username: body.Username, Subject: body.Subject, Roles: body.Roles, Password: body.Password,
+		Username: body.Username, Subject: body.Subject, Roles: body.Roles, Claims: body.Claims, Password: body.Password,
 	}, c.act)
 	if err != nil {
 		return 0, nil, err
@@ -112,6 +114,14 @@ func (a *Admin) setRoles(c *call) (int, any, error) {
 		return 0, nil, badBody("roles is missing: send the whole list, [] for none")
 	}
 	return answerUser(a.Users.SetRoles(c.ctx, c.vars["username"], *body.Roles, c.act))
+}
+
+func (a *Admin) setClaims(c *call) (int, any, error) {
+	var body storage.Claims
+	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	return answerUser(a.Users.SetClaims(c.ctx, c.vars["username"], body, c.act))
 }
 
 func (a *Admin) disableUser(c *call) (int, any, error) {

@@ -106,3 +106,30 @@ func TestAdminDisablesAndDeletesUsers(t *testing.T) {
 	n.operator("POST", "/users/sub:u-alice/enable", "").want(t, http.StatusNotFound, "not_found")
 	n.operator("POST", "/users", `{"username":"alice"}`).ok(t, 201)
 }
+
+func TestClaimsOfAUser(t *testing.T) {
+	n := start(t, options{})
+	const all = `{"name":"Alice Liddell","given_name":"Alice","locale":"en-GB","picture":"https://a.example/p.png","email":"alice@example.com","email_verified":true}`
+	if w := n.operatorCall("PUT", "/users/alice/claims", all); w.Code != 200 || !strings.Contains(w.Body.String(), `"claims":`+strings.Replace(all, `"locale":"en-GB","picture":"https://a.example/p.png"`, `"picture":"https://a.example/p.png","locale":"en-GB"`, 1)) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, wrong := range []string{
+		`{"email":"alice"}`, `{"email":"Alice <alice@example.com>"}`, `{"email_verified":true}`, `{"name":"a\nb"}`, `{"picture":"javascript:1"}`, `{"website":"a"}`, `{"locale":"en GB"}`, `{"nick":"x"}`, `{"name":"` + strings.Repeat("x", 256) + `"}`, `[]`,
+	} {
+		if w := n.operatorCall("PUT", "/users/alice/claims", wrong); w.Code != 400 {
+			t.Errorf("%s: %d %s", wrong, w.Code, w.Body)
+		}
+	}
+	if w := n.operatorCall("GET", "/users/alice", ""); !strings.Contains(w.Body.String(), `"email":"alice@example.com"`) {
+		t.Errorf("a refused change changed something: %s", w.Body)
+	}
+	if w := n.operatorCall("PUT", "/users/alice/claims", `{}`); w.Code != 200 || strings.Contains(w.Body.String(), "claims") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := n.operatorCall("POST", "/users", `{"username":"bob","password":"`+password+`2","claims":{"email":"bob@example.com"}}`); w.Code != 201 || !strings.Contains(w.Body.String(), "bob@example.com") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := n.operatorCall("PUT", "/users/nobody/claims", `{}`); w.Code != 404 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

@@ -69,6 +69,8 @@ func TestK1_I7_TokensAreBoundToTheKeyOfTheProof(t *testing.T) {
 			}
 		}
 	}
+	signed := n.post("/token", loginForm("client_id", "spa", "scope", "read"), withProof(n.proof(newKey(t, "", keys.ES256), nil))).ok(t, 200)
+	n.do("GET", "/userinfo", "", "", header("Authorization", "Bearer "+signed.str("access_token"))).want(t, 401, "invalid_token")
 	if a := n.login(); a.str("token_type") != "Bearer" || n.verified(t, a.str("access_token"))["cnf"] != nil {
 		t.Errorf("without a proof: %s", a.body)
 	}

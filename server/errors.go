@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +39,15 @@ var statusOf = map[grants.Code]int{
 	grants.InvalidTarget:        http.StatusBadRequest,
 	grants.InvalidDPoPProof:     http.StatusBadRequest,
 	grants.UseDPoPNonce:         http.StatusBadRequest,
+
+	// These go to clients by way of the browser, or to users on a page.
+	grants.AccessDenied:            http.StatusBadRequest,
+	grants.UnsupportedResponseType: http.StatusBadRequest,
+	grants.LoginRequired:           http.StatusBadRequest,
+	grants.ConsentRequired:         http.StatusBadRequest,
+	grants.InvalidRequestURI:       http.StatusBadRequest,
+	grants.RequestNotSupported:     http.StatusBadRequest,
+	grants.RequestURINotSupported:  http.StatusBadRequest,
 }
 
 // retryAfter is what a 503 asks clients to wait, in seconds.
@@ -47,7 +58,10 @@ const retryAfter = "2"
 func problemOf(err error) problem {
 	var refused *grants.Error
 	var throttled *throttle.Throttled
+	var own refusal
 	switch {
+	case errors.As(err, &own):
+		return own.problem
 	case errors.As(err, &throttled):
 		p := unavailable("too many failed attempts; wait as long as Retry-After says")
 		p.status = http.StatusTooManyRequests
@@ -125,6 +139,21 @@ func only(h http.Handler, methods ...string) http.Handler {
 			"error": "invalid_request", "error_description": "the method is not allowed here; allowed: " + allow,
 		})
 	})
+}
+
+// byMethod has a handler for each method that an address takes.
+type byMethod map[string]http.Handler
+
+func (m byMethod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if h := m[method]; h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	only(nil, slices.Sorted(maps.Keys(m))...).ServeHTTP(w, r)
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

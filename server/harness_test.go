@@ -57,6 +57,7 @@ const (
 	appSecret = "app-secret-app-secret-app-secret-"
 	apiSecret = "api-secret-api-secret-api-secret-"
 	password  = "wonderland-wonderland"
+	callback  = "https://app.example/cb"
 )
 
 // options set up a node.
@@ -115,9 +116,11 @@ func start(t testing.TB, o options) *node {
 	n := bare(t, o)
 	ctx := t.Context()
 	must(t, n.addClient(accounts.NewClient{ID: "app", Secret: appSecret, ClientSettings: accounts.ClientSettings{
-		Grants: accounts.To(grants.Types()), Scope: accounts.To("read write")}}))
+		Grants: accounts.To(grants.Types()), Scope: accounts.To("read write"),
+		RedirectURIs: accounts.To([]string{callback})}}))
 	must(t, n.addClient(accounts.NewClient{ID: "other", Secret: apiSecret, ClientSettings: accounts.ClientSettings{
-		Grants: accounts.To(grants.Types()), Scope: accounts.To("read write")}}))
+		Grants: accounts.To(grants.Types()), Scope: accounts.To("read write"),
+		RedirectURIs: accounts.To([]string{callback})}}))
 	must(t, n.addClient(accounts.NewClient{ID: "api", Secret: apiSecret, ClientSettings: accounts.ClientSettings{
 		Grants: accounts.To([]string{"client_credentials"}), Introspect: accounts.To(true)}}))
 	must(t, n.addClient(accounts.NewClient{ID: "spa", ClientSettings: accounts.ClientSettings{
@@ -163,8 +166,9 @@ func bare(t testing.TB, o options) *node {
 	places := status.New(n.store, status.Config{})
 	logger := slog.New(server.WithRequestID(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	n.grants = &grants.Service{
-		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100},
-		Store:    n.store, Keys: ring, Master: master, Places: places, Passwords: pw,
+		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100,
+			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour},
+		Store: n.store, Keys: ring, Master: master, Places: places, Passwords: pw,
 		Proofs: &dpop.Checker{Store: n.store, Master: master, RequireNonce: o.nonces}, Log: logger, Now: n.clock.Now,
 	}
 	if o.throttle {
@@ -178,12 +182,12 @@ func bare(t testing.TB, o options) *node {
 	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now})
 	must(t, err)
 	n.lists = lists.New(lists.Config{Store: n.store, Keys: ring, Issuer: o.issuer, Log: logger})
-	docs, err := wellknown.Routes(server.Published(o.issuer, o.scopes), ring)
+	docs, err := wellknown.Routes(server.Published(o.issuer, o.scopes, n.grants.Settings.RequirePush), ring)
 	must(t, err)
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, Requests: server.RequestLog{All: true, QuietOneIn: 3}}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() {

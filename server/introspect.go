@@ -23,6 +23,7 @@ type introspection struct {
 	Roles     []string `json:"roles,omitempty"`
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
 	Actor     any      `json:"act,omitempty"`
 	Confirm   any      `json:"cnf,omitempty"`
 }
@@ -60,7 +61,7 @@ func (s *Server) describe(a grants.Access) introspection {
 	out := introspection{
 		Active: true, Scope: a.Scope, ClientID: a.ClientID, Username: a.User.Username, TokenType: "Bearer",
 		Expires: a.Expires.Unix(), Issued: a.Issued.Unix(), Subject: a.Subject, Audience: a.Audience,
-		Issuer: s.cfg.Issuer, TokenID: a.TokenID, SessionID: a.SessionID, Roles: a.Roles, AMR: a.AMR,
+		Issuer: s.cfg.Issuer, TokenID: a.TokenID, SessionID: a.SessionID, Roles: a.Roles, AMR: a.AMR, ACR: a.ACR,
 	}
 	if !a.AuthTime.IsZero() {
 		out.AuthTime = a.AuthTime.Unix()

@@ -94,6 +94,7 @@ func TestI15_AnAnswerIsNoToken(t *testing.T) {
 	answer := string(n.introspect(token, api, accepts(signedAnswer)).ok(t, 200).body)
 	n.introspect(answer, api).inactive(t, "as an access token")
 	n.do("GET", "/admin/v1/users", "", "", header("Authorization", "Bearer "+answer)).want(t, 401, "invalid_token")
+	n.do("GET", "/userinfo", "", "", header("Authorization", "Bearer "+answer)).want(t, 401, "invalid_token")
 	n.post("/token", form("grant_type", "refresh_token", "refresh_token", answer), app).want(t, 400, "invalid_grant")
 	n.post("/token", form("grant_type", "client_credentials", "client_assertion", answer, "client_assertion_type", clients.AssertionType)).want(t, 401, "invalid_client")
 	// And not because of something else: it is this server's, and says of which type it is.

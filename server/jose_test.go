@@ -79,6 +79,11 @@ func (k publishedKey) thumbprint() string {
 // verified verifies an access token by the key set and nothing else.
 func (n *node) verified(t testing.TB, token string) jwt.MapClaims {
 	t.Helper()
+	return n.verifiedAs(t, token, "at+jwt")
+}
+
+func (n *node) verifiedAs(t testing.TB, token, typ string) jwt.MapClaims {
+	t.Helper()
 	set := n.published(t)
 	claims := jwt.MapClaims{}
 	parsed, err := jwt.NewParser(jwt.WithTimeFunc(n.clock.Now), jwt.WithIssuer(n.grants.Settings.Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt()).
@@ -91,7 +96,7 @@ func (n *node) verified(t testing.TB, token string) jwt.MapClaims {
 			return k.key(n.t), nil
 		})
 	must(t, err)
-	if len(parsed.Header) != 3 || parsed.Header["typ"] != "at+jwt" {
+	if len(parsed.Header) != 3 || parsed.Header["typ"] != typ {
 		t.Errorf("header %v", parsed.Header)
 	}
 	return claims

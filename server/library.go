@@ -2,13 +2,16 @@ package server
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"net/url"
 
 	"github.com/go-oauth2/oauth2/v4"
 	"github.com/go-oauth2/oauth2/v4/errors"
 	"github.com/go-oauth2/oauth2/v4/server"
 
 	"jeton/grants"
+	"jeton/storage"
 )
 
 // carrier is the library's server, under a name that keeps its import to this
@@ -64,7 +67,12 @@ func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]
 	}
 	// The library reads the form by itself; it gets ours, checked.
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-	r.Form, r.PostForm = map[string][]string(f), map[string][]string(f)
+	r.Form, r.PostForm = url.Values(f), url.Values(f)
+	if req.GrantType == storage.GrantAuthorizationCode && req.RedirectURI == "" {
+		// It asks for a parameter that OAuth 2.1 has no more, and never looks at it.
+		r.Form = maps.Clone(r.Form)
+		r.Form.Set("redirect_uri", "-")
+	}
 	gt, tgr, err := s.library.ValidationTokenRequest(r)
 	if err != nil {
 		return nil, x.response, fromLibrary(err)
@@ -75,6 +83,9 @@ func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]
 	}
 	data := s.library.GetTokenData(ti)
 	boundType(data, x.response)
+	if x.response.IDToken != "" {
+		data["id_token"] = x.response.IDToken
+	}
 	return data, x.response, nil
 }
 

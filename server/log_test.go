@@ -67,7 +67,7 @@ func TestP8_T25_SecretsStayOutOfLogAndStore(t *testing.T) {
 	n.operatorCall("PUT", "/users/alice/password", `{"password":"`+newPassword+`"}`)
 	_, err := n.users.SetPassword(t.Context(), "alice", newPassword, accounts.Act{Operator: true})
 	must(t, err)
-	_, made, err := n.clients.Add(t.Context(), accounts.NewClient{ID: "made", ClientSettings: accounts.ClientSettings{Grants: accounts.To(grants.Types())}}, accounts.Act{Operator: true})
+	_, made, err := n.clients.Add(t.Context(), accounts.NewClient{ID: "made", ClientSettings: accounts.ClientSettings{Grants: accounts.To(grants.Types()), RedirectURIs: accounts.To([]string{callback})}}, accounts.Act{Operator: true})
 	must(t, err)
 	secrets["made secret"] = made
 	keep("made", n.post("/token", form("grant_type", "client_credentials"), basic("made", made)))

@@ -77,14 +77,19 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 	const metadata = `{"issuer":"https://login.example/tenant","token_endpoint":"https://login.example/tenant/token","revocation_endpoint":"https://login.example/tenant/revoke",
 		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status","dpop_signing_alg_values_supported":` + algs + `,
 		"global_token_revocation_endpoint":"https://login.example/tenant/admin/v1/global-token-revocation","global_token_revocation_endpoint_auth_methods_supported":["Bearer"],"scopes_supported":["read","write"],
-		"response_types_supported":[],"grant_types_supported":["password","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange"],
+		"authorization_endpoint":"https://login.example/tenant/authorize","pushed_authorization_request_endpoint":"https://login.example/tenant/par",
+		"response_types_supported":["code"],"response_modes_supported":["query","form_post"],"code_challenge_methods_supported":["S256"],"authorization_response_iss_parameter_supported":true,
+		"grant_types_supported":["authorization_code","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange","password"],
 		"token_endpoint_auth_methods_supported":` + all + `,"token_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"revocation_endpoint_auth_methods_supported":` + all + `,"revocation_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"introspection_endpoint_auth_methods_supported":` + confidential + `,"introspection_endpoint_auth_signing_alg_values_supported":` + algs + `,"introspection_signing_alg_values_supported":["ES256"]`
 	root := n.at("")
 	same(t, root.do("GET", "/.well-known/oauth-authorization-server/tenant", "", "").ok(t, 200).body, metadata+`}`)
 	for _, place := range places("/tenant")[1:] {
-		same(t, root.do("GET", place, "", "").ok(t, 200).body, metadata+`,"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"]}`)
+		same(t, root.do("GET", place, "", "").ok(t, 200).body, metadata+`,"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"],
+			"userinfo_endpoint":"https://login.example/tenant/userinfo","end_session_endpoint":"https://login.example/tenant/end_session","acr_values_supported":["urn:jeton:acr:password"],"claim_types_supported":["normal"],
+			"claims_supported":["sub","name","given_name","family_name","nickname","preferred_username","picture","website","locale","zoneinfo","updated_at","email","email_verified"],
+			"backchannel_logout_supported":true,"backchannel_logout_session_supported":true,"claims_parameter_supported":false,"request_parameter_supported":false,"request_uri_parameter_supported":false}`)
 	}
 	// D9: nothing is null, and nothing empty but what has to be there.
 	for name, value := range bare(t, options{}).do("GET", "/.well-known/openid-configuration", "", "").ok(t, 200).json {
@@ -257,6 +262,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 		"password":           a,
 		"refresh_token":      d.send("token_endpoint", form("grant_type", "refresh_token", "refresh_token", a.str("refresh_token")), app),
 		"client_credentials": d.send("token_endpoint", form("grant_type", "client_credentials"), app),
+		"authorization_code": d.redeem(d.browser().code(ask()), app),
 		storage.GrantTokenExchange: d.send("token_endpoint", form("grant_type", storage.GrantTokenExchange,
 			"subject_token", a.str("access_token"), "subject_token_type", accessType), app),
 	}
@@ -266,7 +272,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 		}
 	}
 	for _, grant := range []string{
-		"authorization_code", "implicit", "Password", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
+		"implicit", "Password", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
 		"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:saml2-bearer", "urn:openid:params:grant-type:ciba", "__implicit", "\u00e9",
 	} {
 		d.send("token_endpoint", form("grant_type", grant, "code", "x", "device_code", "x", "assertion", "x", "subject_token", "x", "redirect_uri", "https://x.example"), app).want(t, 400, "unsupported_grant_type")
@@ -288,11 +294,11 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 	}
 	// No endpoint but those there are, and no address for one.
 	for name := range d.metadata {
-		if strings.HasSuffix(name, "_endpoint") && !slices.Contains([]string{"token_endpoint", "revocation_endpoint", "introspection_endpoint", "status_list_aggregation_endpoint", "global_token_revocation_endpoint"}, name) {
+		if strings.HasSuffix(name, "_endpoint") && !slices.Contains([]string{"token_endpoint", "revocation_endpoint", "introspection_endpoint", "status_list_aggregation_endpoint", "global_token_revocation_endpoint", "authorization_endpoint", "pushed_authorization_request_endpoint"}, name) {
 			t.Errorf("%s is published and not tried", name)
 		}
 	}
-	for _, path := range []string{"/authorize", "/par", "/device_authorization", "/device", "/userinfo", "/end_session", "/register", "/status/", "/login", "/session/token"} {
+	for _, path := range []string{"/device_authorization", "/device", "/register", "/status/", "/session/token"} {
 		d.do("GET", path, "", "").want(t, 404, "not_found")
 		d.post(path, form(), app).want(t, 404, "not_found")
 	}

@@ -10,7 +10,7 @@ import (
 
 // Published are the facts about this server's endpoints that the documents of
 // package wellknown tell. It stands beside the routes so that the two agree.
-func Published(issuer string, scopes []string) wellknown.Config {
+func Published(issuer string, scopes []string, requirePush bool) wellknown.Config {
 	confidential := []string{storage.AuthBasic, storage.AuthPost, storage.AuthPrivateKeyJWT}
 	all := append(confidential, storage.AuthNone)
 	return wellknown.Config{
@@ -18,6 +18,16 @@ func Published(issuer string, scopes []string) wellknown.Config {
 		Token:         wellknown.Endpoint{Path: "/token", AuthMethods: all},
 		Revocation:    wellknown.Endpoint{Path: "/revoke", AuthMethods: all},
 		Introspection: wellknown.Endpoint{Path: "/introspect", AuthMethods: confidential},
+		Authorization: "/authorize",
+		Push:          "/par",
+		RequirePush:   requirePush,
+		ResponseTypes: grants.ResponseTypes(),
+		ResponseModes: grants.ResponseModes(),
+		ACRs:          grants.ACRs(),
+		Userinfo:      "/userinfo",
+		EndSession:    "/end_session",
+		Backchannel:   true,
+		Claims:        grants.ClaimNames(),
 		StatusLists:   statusPath,
 		// By a bearer token of the scope that [grants.EventsScope] is.
 		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{"Bearer"}},

@@ -37,6 +37,10 @@ type Config struct {
 	Traces *traces.Tracer
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
+	// ServiceName is what the pages call this server, ScopeWords what they say
+	// of scopes.
+	ServiceName string
+	ScopeWords  map[string]string
 	// Webhooks delivers events, nil where nothing is delivered.
 	Webhooks *webhooks.Dispatcher
 }
@@ -45,6 +49,8 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	base    string // the path of the issuer, without trailing slash
+	origin  string // its scheme and host
+	https   bool
 	grants  *grants.Service
 	clients *clients.Authenticator
 	docs    []wellknown.Route
@@ -62,7 +68,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), grants: g, clients: auth,
+		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), origin: u.Scheme + "://" + u.Host, https: u.Scheme == "https", grants: g, clients: auth,
 		docs: docs, admin: admin, metrics: newMetrics(g, cfg.Lists),
 	}
 	if cfg.Webhooks != nil {
@@ -86,6 +92,13 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/token", s.browser(http.HandlerFunc(s.token)))
 	at.Handle("/revoke", s.browser(http.HandlerFunc(s.revoke)))
 	at.Handle("/introspect", only(http.HandlerFunc(s.introspect), http.MethodPost))
+	at.Handle("/par", s.browser(http.HandlerFunc(s.par)))
+	at.Handle("/authorize", byMethod{http.MethodGet: s.visited(s.authorize), http.MethodPost: http.HandlerFunc(s.authorizePost)})
+	at.Handle("/login", byMethod{http.MethodGet: s.visited(s.loginGet), http.MethodPost: s.visited(s.loginPost)})
+	at.Handle("/account", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.accountPost)})
+	at.Handle("/consent", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.consentPost)})
+	at.Handle("/userinfo", byMethod{http.MethodGet: http.HandlerFunc(s.userinfo), http.MethodPost: http.HandlerFunc(s.userinfo), http.MethodOptions: http.HandlerFunc(userinfoPreflight)})
+	at.Handle("/end_session", byMethod{http.MethodGet: http.HandlerFunc(s.endSession), http.MethodPost: http.HandlerFunc(s.endSessionPost)})
 	at.Handle("/healthz", only(http.HandlerFunc(s.healthz), http.MethodGet, http.MethodHead))
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
 	at.Handle(statusPath, s.anyPage(http.HandlerFunc(s.statusLists)))

@@ -79,7 +79,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	data, resp, err := s.carry(r, f, grants.Request{
 		GrantType: grantType, Client: client, Scope: f.get("scope"),
+		Resource: f["resource"],
 		Username: f.get("username"), Password: f.get("password"), RefreshToken: f.get("refresh_token"),
+		Code: f.get("code"), RedirectURI: f.get("redirect_uri"), Verifier: f.get("code_verifier"),
 		Exchange: grants.Exchange{
 			SubjectToken: f.get("subject_token"), SubjectTokenType: f.get("subject_token_type"),
 			ActorToken: f.get("actor_token"), ActorTokenType: f.get("actor_token_type"),

@@ -33,7 +33,7 @@ func TestTokenClientAuth(t *testing.T) {
 	n := start(t, options{})
 	for id, method := range map[string]string{"only-basic": storage.AuthBasic, "only-post": storage.AuthPost} {
 		must(t, n.addClient(accounts.NewClient{ID: id, Secret: appSecret, ClientSettings: accounts.ClientSettings{
-			AuthMethod: accounts.To(method), Grants: accounts.To(grants.Types()), Scope: accounts.To("read")}}))
+			AuthMethod: accounts.To(method), Grants: accounts.To(grants.Types()), RedirectURIs: accounts.To([]string{callback}), Scope: accounts.To("read")}}))
 	}
 	h := n.holder()
 	machine := form("grant_type", "client_credentials")
@@ -93,7 +93,7 @@ func TestTokenClientAuth(t *testing.T) {
 
 	t.Run("T14 a made secret works without the encoding", func(t *testing.T) {
 		_, secret, err := h.clients.Add(t.Context(), accounts.NewClient{ID: "made", ClientSettings: accounts.ClientSettings{
-			Grants: accounts.To(grants.Types())}}, accounts.Act{Operator: true})
+			Grants: accounts.To(grants.Types()), RedirectURIs: accounts.To([]string{callback})}}, accounts.Act{Operator: true})
 		must(t, err)
 		if secret != url.QueryEscape(secret) {
 			t.Errorf("a secret that needs escaping was made")
@@ -175,7 +175,7 @@ func TestTokenClientAuth(t *testing.T) {
 	})
 
 	t.Run("T23 every refusal reads the same", func(t *testing.T) {
-		must(t, h.addClient(accounts.NewClient{ID: "disabled", Secret: appSecret, ClientSettings: accounts.ClientSettings{Grants: accounts.To(grants.Types())}}))
+		must(t, h.addClient(accounts.NewClient{ID: "disabled", Secret: appSecret, ClientSettings: accounts.ClientSettings{Grants: accounts.To(grants.Types()), RedirectURIs: accounts.To([]string{callback})}}))
 		_, err := h.clients.Disable(t.Context(), "disabled", accounts.Act{Operator: true})
 		must(t, err)
 		h.rows = h.stored()

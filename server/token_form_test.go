@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -84,7 +85,7 @@ func TestTokenForm(t *testing.T) {
 		post := h.refreshForm("client_id", "app", "client_secret", appSecret)
 		twice(post.Encode(), "client_secret", appSecret)
 		twice(h.refreshForm("unknown", "1").Encode(), "unknown", "1", app)
-		a := h.do("POST", "/token", formType, h.refreshForm().Encode()+"&resource=https://a.example&resource=https://b.example&audience=a&audience=b", app)
+		a := h.do("POST", "/token", formType, h.refreshForm().Encode()+"&resource="+url.QueryEscape(h.url)+"&resource="+url.QueryEscape(h.url)+"&audience=a&audience=b", app)
 		a.want(t, 200, "")
 		h.refreshToken = a.str("refresh_token")
 		h.rotate(t)
@@ -114,13 +115,13 @@ func TestTokenForm(t *testing.T) {
 		h.refused(t, h.post("/token", h.refreshForm("grant_type", "-"), app), 400, "invalid_request")
 		h.refused(t, h.do("POST", "/token", formType, "", app), 400, "invalid_request")
 		for _, unknown := range []string{
-			"x", "Password", "refresh_token ", " refresh_token", "refresh_token\n", "implicit", "authorization_code",
+			"x", "Password", "refresh_token ", " refresh_token", "refresh_token\n", "implicit",
 			"urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
 			"urn:ietf:params:oauth:grant-type:jwt-bearer", "__refreshing", `"`, strings.Repeat("x", 60<<10),
 		} {
 			h.refused(t, h.post("/token", h.refreshForm("grant_type", unknown), app), 400, "unsupported_grant_type")
 		}
-		h.refused(t, h.post("/token", h.refreshForm("grant_type", "authorization_code", "code", "x", "redirect_uri", "https://a.example"), app), 400, "unsupported_grant_type")
+		h.refused(t, h.post("/token", h.refreshForm("grant_type", "authorization_code", "code", "x", "redirect_uri", "https://a.example"), app), 400, "invalid_request")
 		h.refused(t, h.post("/token", h.refreshForm(), basic("api", apiSecret)), 400, "unauthorized_client")
 		h.refused(t, h.post("/token", loginForm(), basic("api", apiSecret)), 400, "unauthorized_client")
 		h.refused(t, h.post("/token", form("grant_type", "client_credentials", "client_id", "spa")), 400, "unauthorized_client")

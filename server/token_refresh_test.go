@@ -181,7 +181,7 @@ func TestTokenRefresh(t *testing.T) {
 func TestR10_TokenLifetimes(t *testing.T) {
 	n := start(t, options{settings: func(s *grants.Settings) { s.RefreshTokenTTL, s.SessionTTL = time.Hour, 3*time.Hour }})
 	must(t, n.addClient(accounts.NewClient{ID: "short", Secret: appSecret, ClientSettings: accounts.ClientSettings{
-		Grants: accounts.To(grants.Types()), AccessTTL: accounts.To(storage.Duration(20 * time.Minute)),
+		Grants: accounts.To(grants.Types()), RedirectURIs: accounts.To([]string{callback}), AccessTTL: accounts.To(storage.Duration(20 * time.Minute)),
 		RefreshTTL: accounts.To(storage.Duration(30 * time.Minute)), SessionTTL: accounts.To(storage.Duration(time.Hour))}}))
 	for id, c := range map[string]struct {
 		idle, end, access time.Duration

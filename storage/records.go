@@ -15,6 +15,7 @@ type User struct {
 	// PasswordHash is a PHC string, empty when the user has no password.
 	PasswordHash    string    `json:"password_hash,omitempty"`
 	Roles           []string  `json:"roles"`
+	Claims          Claims    `json:"claims,omitzero"`
 	Disabled        bool      `json:"disabled,omitempty"`
 	Created         time.Time `json:"created"`
 	Updated         time.Time `json:"updated"`
@@ -27,12 +28,35 @@ type User struct {
 	AccessEpoch uint64 `json:"access_epoch,omitempty"`
 }
 
+// Claims are what a user's ID tokens and /userinfo tell beside who it is, in the
+// names of OpenID Connect Core §5.1.
+type Claims struct {
+	Name          string `json:"name,omitempty"`
+	GivenName     string `json:"given_name,omitempty"`
+	FamilyName    string `json:"family_name,omitempty"`
+	Nickname      string `json:"nickname,omitempty"`
+	Picture       string `json:"picture,omitempty"`
+	Website       string `json:"website,omitempty"`
+	Locale        string `json:"locale,omitempty"`
+	Zoneinfo      string `json:"zoneinfo,omitempty"`
+	Email         string `json:"email,omitempty"`
+	EmailVerified bool   `json:"email_verified,omitempty"`
+}
+
 // The grant types a client may list (RFC 6749, in the names of RFC 7591 §2).
 const (
 	GrantPassword          = "password"
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
+	GrantAuthorizationCode = "authorization_code"
+)
+
+// When the page that asks for consent is shown.
+const (
+	ConsentRemembered = "remembered" // until the user has said yes; the default
+	ConsentAlways     = "always"     // every time
+	ConsentNever      = "never"      // never: the client belongs to whoever runs the server
 )
 
 // The ways a client authenticates at /token, /revoke and /introspect
@@ -78,7 +102,17 @@ type Client struct {
 	ExchangeAudience []string `json:"exchange_audience,omitempty"`
 
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
-	CORSOrigins  []string `json:"cors_origins,omitempty"`
+	// PostLogoutURIs are where browsers may be sent after signing out.
+	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	// BackchannelLogoutURI is told of sessions that end (OpenID Connect
+	// Back-Channel Logout §2.2).
+	BackchannelLogoutURI string   `json:"backchannel_logout_uri,omitempty"`
+	CORSOrigins          []string `json:"cors_origins,omitempty"`
+	// Consent is one of the Consent constants, empty for ConsentRemembered.
+	Consent string `json:"consent,omitempty"`
+	// RequirePush refuses authorization requests that were not pushed (RFC 9126
+	// §6).
+	RequirePush bool `json:"require_pushed_authorization_requests,omitempty"`
 
 	// Introspect lets the client introspect tokens that are not its own.
 	Introspect bool `json:"introspect,omitempty"`
@@ -146,7 +180,16 @@ type Session struct {
 	ClientID string   `json:"client_id"`
 	Scope    string   `json:"scope,omitempty"`
 	Audience []string `json:"aud"`
+	// Resource are the APIs that the session was authorized for (RFC 8707);
+	// empty for all of the client's.
+	Resource []string `json:"resource,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	// Browser is that of the [SignIn] that the session began in, empty where
+	// there was none. Signing out there ends it.
+	Browser string `json:"browser,omitempty"`
+	// Notify has the client told when the session ends.
+	Notify bool `json:"notify,omitempty"`
 
 	Created time.Time `json:"created"`
 	// AuthTime is when the user proved who they are; refresh keeps it.
@@ -265,6 +308,8 @@ const (
 	ReasonClientChanged   = "client_changed"   // it lost a scope or an audience
 	ReasonSessionLimit    = "session_limit"    // a newer login took its place
 	ReasonLostWrite       = "lost_write"       // the store had forgotten a rotation
+	ReasonCodeReplay      = "code_replay"      // its authorization code came back
+	ReasonSignedOut       = "signed_out"       // in the browser it began in
 	ReasonUserDeleted     = "user_deleted"
 	ReasonClientDeleted   = "client_deleted"
 	ReasonStoreRestored   = "store_restored" // a backup was put back that does not know what became of it

@@ -20,8 +20,16 @@ func (s *Session) appendText(b []byte) []byte {
 	b = str(b, "client_id", s.ClientID)
 	b = strUnlessEmpty(b, "scope", s.Scope)
 	b = fixedjson.AppendStrings(fixedjson.AppendName(b, "aud"), s.Audience)
+	if len(s.Resource) > 0 {
+		b = fixedjson.AppendStrings(fixedjson.AppendName(b, "resource"), s.Resource)
+	}
 	if len(s.AMR) > 0 {
 		b = fixedjson.AppendStrings(fixedjson.AppendName(b, "amr"), s.AMR)
+	}
+	b = strUnlessEmpty(b, "acr", s.ACR)
+	b = strUnlessEmpty(b, "browser", s.Browser)
+	if s.Notify {
+		b = append(fixedjson.AppendName(b, "notify"), "true"...)
 	}
 	b = when(b, "created", s.Created)
 	b = when(b, "auth_time", s.AuthTime)

@@ -32,9 +32,14 @@ func (s *Session) readGrant(r *fixedjson.Reader) {
 	s.ID, s.Subject, s.ClientID, s.Scope = need(r, "sid"), need(r, "sub"), need(r, "client_id"), maybe(r, "scope")
 	r.Member("aud")
 	s.Audience = r.Strs()
+	if r.Next("resource") {
+		s.Resource = r.Strs()
+	}
 	if r.Next("amr") {
 		s.AMR = r.Strs()
 	}
+	s.ACR, s.Browser = maybe(r, "acr"), maybe(r, "browser")
+	s.Notify = r.Next("notify") && r.True()
 	s.Created, s.AuthTime, s.End = timeOf(r, "created"), timeOf(r, "auth_time"), timeOf(r, "end")
 	s.UserEpoch, s.ClientEpoch, s.SystemEpoch = count(r, "user_epoch"), count(r, "client_epoch"), count(r, "system_epoch")
 	s.AccessEpoch = count(r, "access_epoch")

@@ -25,6 +25,22 @@ type Config struct {
 	// methods may be access token types too.
 	GlobalRevocation Endpoint
 
+	// Authorization is the path of the authorization endpoint, Push that of pushed
+	// requests; without the first there is nothing of what follows it.
+	Authorization string
+	Push          string
+	RequirePush   bool
+	ResponseTypes []string
+	ResponseModes []string
+	ACRs          []string
+	// Userinfo and EndSession are paths of OpenID Connect, Claims what may be
+	// learnt of a user.
+	Userinfo   string
+	EndSession string
+	// Backchannel says that clients are told of ended sessions.
+	Backchannel bool
+	Claims      []string
+
 	// StatusLists is the path that lists the status lists, if there is one.
 	StatusLists string
 
@@ -55,6 +71,8 @@ type Endpoint struct {
 // while there is no authorization endpoint.
 type Metadata struct {
 	Issuer                string `json:"issuer"`
+	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty"`
+	PushEndpoint          string `json:"pushed_authorization_request_endpoint,omitempty"`
 	TokenEndpoint         string `json:"token_endpoint,omitempty"`
 	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
 	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
@@ -62,6 +80,8 @@ type Metadata struct {
 
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported []string `json:"response_types_supported"`
+	ResponseModesSupported []string `json:"response_modes_supported,omitempty"`
+	ChallengeMethods       []string `json:"code_challenge_methods_supported,omitempty"`
 	GrantTypesSupported    []string `json:"grant_types_supported,omitempty"`
 
 	TokenEndpointAuthMethods         []string `json:"token_endpoint_auth_methods_supported,omitempty"`
@@ -71,6 +91,9 @@ type Metadata struct {
 	IntrospectionEndpointAuthMethods []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionEndpointAuthAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 
+	// ResponseIssuer is of RFC 9207 §3, RequirePush of RFC 9126 §5.
+	ResponseIssuer                      bool     `json:"authorization_response_iss_parameter_supported,omitempty"`
+	RequirePush                         bool     `json:"require_pushed_authorization_requests,omitempty"`
 	GlobalRevocationEndpoint            string   `json:"global_token_revocation_endpoint,omitempty"`
 	GlobalRevocationEndpointAuthMethods []string `json:"global_token_revocation_endpoint_auth_methods_supported,omitempty"`
 
@@ -84,28 +107,42 @@ type Metadata struct {
 	ServiceDocumentation  string `json:"service_documentation,omitempty"`
 }
 
-// Discovery is what OpenID Connect Discovery §3 requires beside. There are no
-// ID tokens yet; libraries take the algorithms listed here as those of all
-// tokens signed with the key set, so they are those of the keys.
+// Discovery is what OpenID Connect Discovery §3 and RP-Initiated Logout §2.1 tell
+// beside. Libraries take the algorithms listed here as those of all tokens
+// signed with the key set, so they are those of the keys.
 type Discovery struct {
 	Metadata
+	UserinfoEndpoint         string   `json:"userinfo_endpoint,omitempty"`
+	EndSessionEndpoint       string   `json:"end_session_endpoint,omitempty"`
 	SubjectTypesSupported    []string `json:"subject_types_supported"`
 	IDTokenSigningAlgorithms []string `json:"id_token_signing_alg_values_supported"`
+	ACRs                     []string `json:"acr_values_supported,omitempty"`
+	ClaimTypes               []string `json:"claim_types_supported,omitempty"`
+	Claims                   []string `json:"claims_supported,omitempty"`
+	Backchannel              bool     `json:"backchannel_logout_supported,omitempty"`
+	BackchannelSession       bool     `json:"backchannel_logout_session_supported,omitempty"`
+	// What is absent would count as the default of its member.
+	ClaimsParameter     bool `json:"claims_parameter_supported"`
+	RequestParameter    bool `json:"request_parameter_supported"`
+	RequestURIParameter bool `json:"request_uri_parameter_supported"`
 }
 
 // KeySetPath is where the key set is, below the issuer.
 const KeySetPath = "/.well-known/jwks.json"
 
 func (c Config) metadata() Metadata {
-	return Metadata{
+	m := Metadata{
 		Issuer:                c.Issuer,
+		AuthorizationEndpoint: c.url(c.Authorization),
+		PushEndpoint:          c.url(c.Push),
 		TokenEndpoint:         c.url(c.Token.Path),
 		RevocationEndpoint:    c.url(c.Revocation.Path),
 		IntrospectionEndpoint: c.url(c.Introspection.Path),
 		JWKSURI:               c.url(KeySetPath),
 
 		ScopesSupported:        c.Scopes,
-		ResponseTypesSupported: []string{},
+		ResponseTypesSupported: append([]string{}, c.ResponseTypes...),
+		ResponseModesSupported: c.ResponseModes,
 		GrantTypesSupported:    c.Grants,
 
 		TokenEndpointAuthMethods:         c.Token.AuthMethods,
@@ -122,15 +159,30 @@ func (c Config) metadata() Metadata {
 
 		StatusListAggregation: c.url(c.StatusLists),
 		ServiceDocumentation:  c.ServiceDocumentation,
+		RequirePush:           c.RequirePush,
 	}
+	if c.Authorization != "" { // PKCE and iss come with it, for everyone
+		m.ChallengeMethods, m.ResponseIssuer = []string{"S256"}, true
+	}
+	return m
 }
 
 func (c Config) discovery(algs []string) Discovery {
-	return Discovery{
+	d := Discovery{
 		Metadata:                 c.signed(c.metadata(), algs),
+		UserinfoEndpoint:         c.url(c.Userinfo),
+		EndSessionEndpoint:       c.url(c.EndSession),
 		SubjectTypesSupported:    []string{"public"},
 		IDTokenSigningAlgorithms: algs,
+		ACRs:                     c.ACRs,
+		Claims:                   c.Claims,
+		Backchannel:              c.Backchannel,
+		BackchannelSession:       c.Backchannel,
 	}
+	if len(c.Claims) > 0 {
+		d.ClaimTypes = []string{"normal"}
+	}
+	return d
 }
 
 // signed adds what follows from the keys.
@@ -180,7 +232,7 @@ func (c Config) basePath() (string, error) {
 
 // check refuses facts that contradict each other.
 func (c Config) check() error {
-	var faults []error
+	faults := c.checkAuthorization()
 	for _, e := range []Endpoint{c.Token, c.Revocation, c.Introspection, c.GlobalRevocation} {
 		switch {
 		case e.Path == "" && len(e.AuthMethods) > 0:
@@ -203,4 +255,17 @@ func (c Config) check() error {
 		return fmt.Errorf("wellknown: the metadata would not be true: %w", err)
 	}
 	return nil
+}
+
+// checkAuthorization is check for what browsers come to.
+func (c Config) checkAuthorization() (faults []error) {
+	for _, path := range []string{c.Authorization, c.Push, c.Userinfo, c.EndSession} {
+		if path != "" && !plainPath.MatchString(path) {
+			faults = append(faults, fmt.Errorf("%q is not the path of an endpoint", path))
+		}
+	}
+	if (c.Authorization == "") != (len(c.ResponseTypes) == 0) {
+		faults = append(faults, errors.New("an authorization endpoint and its response types go together"))
+	}
+	return faults
 }

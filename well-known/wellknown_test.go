@@ -178,7 +178,23 @@ func TestD4_D5_D6_D8_D9_D13_Metadata(t *testing.T) {
 	c.Scopes, c.ServiceDocumentation = []string{"read"}, "https://docs.example"
 	want["scopes_supported"], want["service_documentation"] = `["read"]`, "https://docs.example"
 	want["subject_types_supported"], want["id_token_signing_alg_values_supported"] = `["public"]`, `["ES256"]`
+	for _, name := range []string{"claims_parameter_supported", "request_parameter_supported", "request_uri_parameter_supported"} {
+		want[name] = "false"
+	}
 	t.Run("D4 openid", func(t *testing.T) { check(t, "/tenant"+openidAt) })
+
+	c.Authorization, c.Push, c.RequirePush, c.ResponseTypes, c.ResponseModes = "/authorize", "/par", true, []string{"code"}, []string{"query"}
+	c.ACRs, c.Userinfo, c.EndSession, c.Claims = []string{"urn:x"}, "/userinfo", "/end_session", []string{"sub"}
+	c.Backchannel = true
+	for name, value := range map[string]string{
+		"backchannel_logout_supported": "true", "backchannel_logout_session_supported": "true",
+		"authorization_endpoint": c.Issuer + "/authorize", "pushed_authorization_request_endpoint": c.Issuer + "/par", "require_pushed_authorization_requests": "true",
+		"authorization_response_iss_parameter_supported": "true", "response_types_supported": `["code"]`, "response_modes_supported": `["query"]`, "code_challenge_methods_supported": `["S256"]`,
+		"acr_values_supported": `["urn:x"]`, "userinfo_endpoint": c.Issuer + "/userinfo", "end_session_endpoint": c.Issuer + "/end_session", "claims_supported": `["sub"]`, "claim_types_supported": `["normal"]`,
+	} {
+		want[name] = value
+	}
+	t.Run("D4 D5 with an authorization endpoint", func(t *testing.T) { check(t, "/tenant"+openidAt) })
 
 	c = Config{Issuer: "https://h.example"}
 	want = map[string]string{"issuer": c.Issuer, "jwks_uri": c.Issuer + jwksAt, "response_types_supported": "[]"}
@@ -204,6 +220,9 @@ func TestRoutesRefusesWhatIsNotTrue(t *testing.T) {
 		"D8 no methods":           func(c *Config) { c.Token.AuthMethods = nil },
 		"D8 no grants":            func(c *Config) { c.Grants = nil },
 		"methods of no endpoint":  func(c *Config) { c.Revocation.Path = "" },
+		"no response types":       func(c *Config) { c.Authorization = "/authorize" },
+		"response types alone":    func(c *Config) { c.ResponseTypes = []string{"code"} },
+		"a relative userinfo":     func(c *Config) { c.Userinfo = "userinfo" },
 		"a relative path":         func(c *Config) { c.Token.Path = "token" },
 	} {
 		c := facts("https://h.example")

@@ -36,6 +36,8 @@ var maxLife = map[string]storage.Duration{
 	"access-token-ttl":  storage.Duration(storage.Day),
 	"refresh-token-ttl": storage.Duration(400 * storage.Day),
 	"session-ttl":       storage.Duration(400 * storage.Day),
+	"signin-idle-ttl":   storage.Duration(400 * storage.Day),
+	"signin-ttl":        storage.Duration(400 * storage.Day),
 }
 
 // check reports what is wrong between settings that are fine one by one.
@@ -68,6 +70,9 @@ func (s *Settings) check(wrong *faults) {
 	if s.KDFMemory > 256<<10 || s.KDFTime > 100 || s.KDFConcurrency > 1024 {
 		add("kdf-memory", "hashing a password this way would never end: stay at 262144 KiB, 100 passes and 1024 at once, or below")
 	}
+	if name := s.ServiceName.String(); name == "" || len(name) > 80 {
+		add("service-name", "a name for the pages has 1 to 80 bytes")
+	}
 	if s.MaxSessions < 1 {
 		add("max-sessions", "a user needs at least 1 session")
 	}
@@ -81,6 +86,11 @@ func (s *Settings) checkLifetimes(wrong *faults) {
 			add(name, "%s is too short: a token has to live for a second at least", d)
 		} else if most := maxLife[name]; d > most {
 			add(name, "%s is too long: signing keys are kept until their last token is dead, so stay at %s or below", d, most)
+		}
+	}
+	for _, name := range []string{"signin-idle-ttl", "signin-ttl"} {
+		if d := *s.duration(name); d < storage.Duration(time.Minute) || d > maxLife[name] {
+			add(name, "%s is not between 1m and %s", d, maxLife[name])
 		}
 	}
 	if s.RefreshRetryWindow > maxRetryWindow {

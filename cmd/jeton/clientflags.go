@@ -15,7 +15,10 @@ import (
 type clientFlags struct {
 	name, authMethod, jwks, jwksURI               string
 	grants, scopes, audience, redirects, origins  list
+	postLogout                                    list
+	consent, backchannel                          string
 	public, introspect, admin, secretStdin        bool
+	requirePush                                   bool
 	accessTTL, refreshTTL, sessionTTL, retryAfter string
 	maxSessions                                   string
 	passwordNetworks, passwordScopes              list
@@ -27,7 +30,7 @@ type clientFlags struct {
 func (f *clientFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.name, "name", "", "the name that people read")
-	flags.Var(&f.grants, "grant", "a grant type: password, refresh_token, client_credentials, token-exchange; repeat or separate by commas")
+	flags.Var(&f.grants, "grant", "a grant type: authorization_code, refresh_token, client_credentials, token-exchange, password; repeat or separate by commas")
 	flags.Var(&f.scopes, "scope", "a scope the client may ask for; repeat or separate by commas")
 	flags.Var(&f.audience, "audience", "an API its tokens are for (default: the issuer); repeat or separate by commas")
 	flags.BoolVar(&f.dpopBound, "dpop-bound", false, "it must send a DPoP proof with each token request")
@@ -37,7 +40,11 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.jwks, "jwks", "", "a file with the public keys of a client that signs its requests (private_key_jwt)")
 	flags.StringVar(&f.jwksURI, "jwks-uri", "", "the address of those keys, instead of a file")
 	flags.Var(&f.redirects, "redirect-uri", "an address to send browsers back to; repeat or separate by commas")
+	flags.Var(&f.postLogout, "post-logout-redirect-uri", "an address to send browsers to after signing out; repeat or separate by commas")
+	flags.StringVar(&f.backchannel, "backchannel-logout-uri", "", "an https address that is told when a session of its users ends")
 	flags.Var(&f.origins, "cors-origin", "a web origin that may call from a browser; repeat or separate by commas")
+	flags.StringVar(&f.consent, "consent", "", "when users are asked for consent: remembered, always, or never (the client is your own) (default: remembered)")
+	flags.BoolVar(&f.requirePush, "require-par", false, "its authorization requests must be pushed (RFC 9126)")
 	flags.BoolVar(&f.introspect, "introspect", false, "the client may introspect tokens that are not its own")
 	flags.BoolVar(&f.admin, "admin", false, "the client may ask for the scope jeton:admin")
 	flags.StringVar(&f.accessTTL, "access-token-ttl", "", "how long its access tokens are valid (default: the server's)")
@@ -77,7 +84,7 @@ var clientMembers = map[string]string{
 	"grant": "grant_types", "audience": "audience", "redirect-uri": "redirect_uris", "cors-origin": "cors_origins",
 	"public": "public", "introspect": "introspect", "admin": "admin", "jwks": "jwks", "max-sessions": "max_sessions",
 	"access-token-ttl": "access_token_ttl", "refresh-token-ttl": "refresh_token_ttl", "session-ttl": "session_ttl",
-	"refresh-retry-window": "refresh_retry_window", "password-networks": "password_grant_networks",
+	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "backchannel-logout-uri": "backchannel_logout_uri", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "password-networks": "password_grant_networks",
 	"password-scope": "password_grant_scope", "password-sunset": "password_grant_sunset",
 	"exchange-audience": "exchange_audience",
 	"dpop-bound":        "dpop_bound_access_tokens",
@@ -101,9 +108,9 @@ func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
 		body[name] = strings.Join(f.passwordScopes, " ")
 	case "grant":
 		body[name] = grantTypes(f.grants)
-	case "audience", "redirect-uri", "cors-origin", "password-networks", "exchange-audience":
+	case "audience", "redirect-uri", "post-logout-redirect-uri", "cors-origin", "password-networks", "exchange-audience":
 		body[name] = []string(*flag.Value.(*list))
-	case "public", "introspect", "admin", "dpop-bound":
+	case "public", "introspect", "admin", "require-par", "dpop-bound":
 		body[name] = value == "true"
 	case "jwks":
 		set, err := readJWKS(value)

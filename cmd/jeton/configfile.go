@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -123,9 +124,19 @@ func (f *configFile) read(v *ast.MappingValueNode, dir string, wrong *faults) {
 		for i, w := range words {
 			parts[i] = fmt.Sprint(w)
 		}
-		text = strings.Join(parts, ",")
+		text = strings.Join(parts, betweenValues(key))
 	}
 	f.values[key] = given{text, where}
+}
+
+// betweenValues is what joins a list in the file to what a flag would be.
+func betweenValues(name string) string {
+	for _, row := range table() {
+		if row.name == name {
+			return cmp.Or(separator(row.value(new(Settings))), ",")
+		}
+	}
+	return ","
 }
 
 // readLimited reads a file of at most so many bytes.

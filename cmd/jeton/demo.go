@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"jeton/clients"
+	"jeton/grants"
 	"jeton/storage"
 )
 
@@ -63,14 +64,18 @@ func populate(ctx context.Context, n *node, adminPassword string) error {
 	if err != nil {
 		return err
 	}
-	// Past the admin API, which would refuse a secret that short.
-	err = put(ctx, n.store, storage.Client{
-		ID: "demo", Name: "Demonstration", SecretHash: clients.HashSecret(demoSecret),
-		Grants: []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials},
-		Scopes: []string{"read", "write"}, Created: now, Updated: now,
-	})
-	if err != nil {
-		return err
+	for _, c := range []storage.Client{
+		{ID: "demo", Name: "Demonstration", Scopes: []string{"read", "write"},
+			Grants: []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials}},
+		{ID: "demo-login", Name: "Demonstration of a login", Scopes: append(grants.OpenIDScopes(), "read", "write"),
+			Grants: []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken},
+			// The second is where Postman itself waits for codes.
+			RedirectURIs: []string{"http://127.0.0.1/callback", "https://oauth.pstmn.io/v1/callback"}, PostLogoutURIs: []string{"http://127.0.0.1/bye"}},
+	} {
+		c.SecretHash, c.Created, c.Updated = clients.HashSecret(demoSecret), now, now
+		if err := put(ctx, n.store, c); err != nil { // past the admin API, which would refuse a secret that short
+			return err
+		}
 	}
 	way := &api{client: &http.Client{Transport: inProcess{n.admin()}}}
 	for _, one := range []struct {
@@ -112,7 +117,7 @@ func demoLines(w io.Writer, issuer, store, adminPassword string, selfSigned bool
 	lines := strings.NewReplacer("{curl}", curl, "{url}", issuer, "{store}", quote(store), "{admin}", adminPassword, "{jeton}", self(), "{cd}", there(),
 		"{secret}", demoSecret, "{alice}", demoUser, "{password}", demoPassword).Replace(`
 # A demonstration: all of it is gone when the server ends.
-#   clients  demo (secret {secret}), demo-web (public)
+#   clients  demo and demo-login (secret {secret}), demo-web (public)
 #   users    {alice} (password {password}), admin (password {admin})
 # Paste these lines into another shell.
 
@@ -134,6 +139,9 @@ REFRESH=$(echo "$T" | sed -n 's/.*"refresh_token": *"\([^"]*\)".*/\1/p')
 {curl} -u demo:{secret} -d grant_type=client_credentials -d scope=read {url}/token; echo
 {curl} {url}/.well-known/jwks.json; echo
 {curl} {url}/.well-known/oauth-authorization-server; echo
+
+# See the login pages: sign in as {alice}; the browser then looks for a program at 127.0.0.1:
+#   {url}/authorize?response_type=code&client_id=demo-login&redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback&scope=openid+profile+read&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256
 
 # Use the command line on this store:
 {cd}JETON_STORE={store} {jeton} session list

@@ -125,6 +125,7 @@ func (g *generation) administer(ctx context.Context, door http.Handler) error {
 	publisher.Follow(n.webhooks.Follow)
 	g.background.Go(func() { publisher.Run(ctx) })
 	g.background.Go(func() { n.webhooks.Run(ctx) })
+	g.background.Go(func() { n.notifier.Run(ctx) })
 	g.background.Go(func() { events.NewSweeper(n.store, g.log).Run(ctx) })
 	g.background.Go(func() { n.grants.Finish(ctx) })
 	return nil

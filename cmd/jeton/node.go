@@ -13,11 +13,13 @@ import (
 
 	"jeton/accounts"
 	"jeton/dpop"
+	"jeton/events/backchannel"
 	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/events/webhooks"
 	"jeton/grants"
 	"jeton/keys"
+	"jeton/outbound"
 	"jeton/passwords"
 	"jeton/server"
 	"jeton/storage"
@@ -36,6 +38,7 @@ type node struct {
 	throttle *throttle.Throttle
 	grants   *grants.Service
 	webhooks *webhooks.Dispatcher
+	notifier *backchannel.Notifier
 	traces   *traces.Tracer // nil unless they are asked for
 	log      *slog.Logger
 }
@@ -104,6 +107,9 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			SessionTTL:         time.Duration(s.SessionTTL),
 			RefreshRetryWindow: time.Duration(s.RefreshRetryWindow),
 			MaxSessions:        int(s.MaxSessions),
+			SignInIdle:         time.Duration(s.SignInIdleTTL),
+			SignInTTL:          time.Duration(s.SignInTTL),
+			RequirePush:        bool(s.RequirePAR),
 			On:                 s.reactions(),
 		},
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle,
@@ -113,6 +119,10 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		Queues: webhooks.Queues{Store: n.store, Hooks: s.webhooks()},
 		Keys:   n.ring, Issuer: issuer, Allow: s.OutboundAllow, Log: n.log,
 	})
+	n.notifier = &backchannel.Notifier{
+		Store: n.store, Keys: n.ring, Issuer: issuer, Log: n.log,
+		HTTP: outbound.NewClient(outbound.Config{Allow: s.OutboundAllow, MaxBytes: 64 << 10}),
+	}
 	return nil
 }
 

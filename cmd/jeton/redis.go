@@ -117,6 +117,7 @@ func openRedisNode(ctx context.Context, s *Settings, issuer string, log *slog.Lo
 		n.close()
 		return nil, err
 	}
+	backend.OnLost(n.places.Forget)
 	if backend.Fresh() {
 		log.Info("began a new store", "store", shown)
 	}

@@ -48,6 +48,12 @@ type Settings struct {
 	MaxSessions        number
 	DPoPNonce          yesno
 
+	// Signing in at the pages.
+	SignInIdleTTL storage.Duration
+	SignInTTL     storage.Duration
+	ServiceName   text
+	ScopeWords    wording
+	RequirePAR    yesno
 	// What follows from what happens.
 	OnPasswordChange     choice
 	OnPasswordReset      choice
@@ -112,7 +118,7 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
-	return slices.Concat(places(), tokens(), reactions(), others())
+	return slices.Concat(places(), tokens(), signIn(), reactions(), others())
 }
 
 // places are the settings of what is served, where, and how commands find it.
@@ -179,6 +185,22 @@ func tokens() []setting {
 			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
 		{name: "dpop-nonce", def: "false", help: "take only DPoP proofs with a nonce of this server, so that none can be made in advance",
 			value: func(s *Settings) pflag.Value { return &s.DPoPNonce }},
+	}
+}
+
+// signIn are the settings of the pages.
+func signIn() []setting {
+	return []setting{
+		{name: "signin-idle-ttl", def: "2h", help: "how long a browser stays signed in at the pages without being used",
+			value: func(s *Settings) pflag.Value { return &s.SignInIdleTTL }},
+		{name: "signin-ttl", def: "12h", help: "how long a browser stays signed in at the pages at most",
+			value: func(s *Settings) pflag.Value { return &s.SignInTTL }},
+		{name: "service-name", def: "Jeton", help: "what the pages call this server",
+			value: func(s *Settings) pflag.Value { return &s.ServiceName }},
+		{name: "scope-words", help: "what scopes mean, for people: read=Read your notes; write=Change them",
+			value: func(s *Settings) pflag.Value { return &s.ScopeWords }},
+		{name: "require-par", def: "false", help: "refuse authorization requests that were not pushed (RFC 9126)",
+			value: func(s *Settings) pflag.Value { return &s.RequirePAR }},
 	}
 }
 

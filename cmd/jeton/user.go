@@ -13,7 +13,7 @@ var userColumns = []string{"username", "sub", "roles", "disabled", "created_at"}
 // userCommand administers the people who log in.
 func (a *app) userCommand() *cobra.Command {
 	return group(&cobra.Command{Use: "user", Short: "Add, change and remove the people who log in"},
-		a.userAdd(), a.userList(), a.userShow(), a.userPasswd(), a.userRoles(),
+		a.userAdd(), a.userList(), a.userShow(), a.userPasswd(), a.userRoles(), a.userClaims(),
 		a.userState("disable", "Refuse a user all tokens and end all sessions", "user %s is disabled and all sessions have ended"),
 		a.userState("enable", "Let a disabled user log in again", "user %s is enabled"),
 		a.userDelete(), a.userImport())
@@ -32,6 +32,7 @@ func (a *app) userPassword(cmd *cobra.Command, fromStdin bool) (string, error) {
 func (a *app) userAdd() *cobra.Command {
 	var sub string
 	var roles list
+	var claims []string
 	var fromStdin bool
 	cmd := &cobra.Command{
 		Use:     "add NAME --role R... --password-stdin",
@@ -47,6 +48,11 @@ func (a *app) userAdd() *cobra.Command {
 			if cmd.Flags().Changed("sub") {
 				body["sub"] = sub
 			}
+			if len(claims) > 0 {
+				if body["claims"], err = claimsOf(claims); err != nil {
+					return err
+				}
+			}
 			return a.with(cmd, true, func(ctx context.Context, way *api, out *output) error {
 				user, err := way.do(ctx, http.MethodPost, "/users", body)
 				if err != nil {
@@ -58,6 +64,7 @@ func (a *app) userAdd() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&sub, "sub", "", "the stable id that tokens name the user by (default: a random one)")
 	cmd.Flags().Var(&roles, "role", "a role such as ROLE_USER; repeat or separate by commas")
+	claimFlag(cmd, &claims)
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
 	return cmd
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -121,6 +122,47 @@ func (n *networks) String() string {
 }
 func (n *networks) Type() string { return "networks" }
 
+// wording says in words what scopes mean: "read=Read your notes; write=Change
+// them".
+type wording map[string]string
+
+func (w *wording) Set(s string) error {
+	*w = wording{}
+	for one := range strings.SplitSeq(s, ";") {
+		if strings.TrimSpace(one) == "" {
+			continue
+		}
+		scope, words, ok := strings.Cut(one, "=")
+		scope, words = strings.TrimSpace(scope), strings.TrimSpace(words)
+		if !ok || scope == "" || words == "" || strings.ContainsAny(scope, " \"\\") {
+			return fmt.Errorf("%q is not a scope and its meaning, such as read=Read your notes", strings.TrimSpace(one))
+		}
+		(*w)[scope] = words
+	}
+	return nil
+}
+
+func (w *wording) String() string {
+	var parts []string
+	for _, scope := range slices.Sorted(maps.Keys(*w)) {
+		parts = append(parts, scope+"="+(*w)[scope])
+	}
+	return strings.Join(parts, "; ")
+}
+func (w *wording) Type() string { return "words" }
+
+// separator is what stands between the values of a flag that may be repeated,
+// and of a list in the file; "" for a kind that has one value.
+func separator(v pflag.Value) string {
+	switch v.(type) {
+	case *list, *networks:
+		return ","
+	case *wording:
+		return ";"
+	}
+	return ""
+}
+
 // raw is a flag that only remembers what was typed. Settings are read from it
 // later, so that all faults of flags, environment and file are told together.
 type raw struct {
@@ -129,11 +171,8 @@ type raw struct {
 }
 
 func (r *raw) Set(s string) error {
-	if _, repeats := r.of.(*list); repeats && r.typed != nil {
-		s = *r.typed + "," + s
-	}
-	if _, repeats := r.of.(*networks); repeats && r.typed != nil {
-		s = *r.typed + "," + s
+	if sep := separator(r.of); sep != "" && r.typed != nil {
+		s = *r.typed + sep + s
 	}
 	r.typed = &s
 	return nil

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"jeton/clients"
+	"jeton/grants"
 	"jeton/keys"
 	"jeton/outbound"
 	"jeton/server"
@@ -19,7 +23,7 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs, err := wellknown.Routes(server.Published(issuer, nil), n.ring)
+	docs, err := wellknown.Routes(server.Published(issuer, scopesSupported(s), bool(s.RequirePAR)), n.ring)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +36,9 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	}
 	srv, err := server.New(server.Config{
 		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
-		Traces:   n.traces,
-		Requests: server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
+		Traces:      n.traces,
+		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
+		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
 	}, n.grants, auth, docs, n.accounts())
 	if err != nil {
 		return nil, err
@@ -47,4 +52,16 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 		srv.Registry().MustRegister(fileMetric{file})
 	}
 	return srv, nil
+}
+
+// scopesSupported are the scopes that mean something to the server itself, and
+// those that the operator has put into words.
+func scopesSupported(s *Settings) []string {
+	scopes := grants.OpenIDScopes()
+	for _, scope := range slices.Sorted(maps.Keys(s.ScopeWords)) {
+		if !slices.Contains(scopes, scope) && scope != grants.AdminScope {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
 }

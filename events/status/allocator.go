@@ -106,6 +106,18 @@ func (a *Allocator) Close() error {
 	return nil
 }
 
+// Forget gives up all places that are held: the store has lost writes, those
+// perhaps that leased them, and then another node may lease them too.
+func (a *Allocator) Forget() {
+	for t := range terms {
+		a.shared[t].empty()
+		a.blocks[t].empty()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.clients)
+}
+
 // Next returns a place for a token that expires at exp. Its errors wrap
 // [storage.ErrUnavailable].
 func (a *Allocator) Next(ctx context.Context, now, exp time.Time) (Place, error) {

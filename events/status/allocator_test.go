@@ -321,3 +321,29 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 }
+
+// After the store has lost writes no place is given that was leased before.
+func TestForgottenPlacesAreNotGiven(t *testing.T) {
+	store, _ := open(t, t.TempDir())
+	a := New(store, Config{})
+	defer a.Close()
+	now, err := store.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exp := now.Add(time.Hour)
+	before, err := a.Next(t.Context(), now, exp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Forget()
+	for range 20 {
+		after, err := a.Next(t.Context(), now, exp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after.List == before.List && after.Index/BlockSize == before.Index/BlockSize {
+			t.Fatalf("%v is of the block of %v", after, before)
+		}
+	}
+}

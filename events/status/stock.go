@@ -81,6 +81,13 @@ func (s *stock[T]) pop(exp time.Time) (item T, ok bool) {
 	return item, false
 }
 
+// empty gives up all that is held. A lease that is under way is not held yet.
+func (s *stock[T]) empty() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batch, s.spare, s.size = batch[T]{}, batch[T]{}, 0
+}
+
 // giveBack returns an item that was not used, unless its batch is gone.
 func (s *stock[T]) giveBack(item T, ends time.Time) {
 	s.mu.Lock()

@@ -112,8 +112,14 @@ func (s *Store) clock(ctx context.Context) (time.Time, error) {
 	return s.time(number(r.value, 1)), nil
 }
 
+// OnLost has f called whenever it is noticed that Redis has forgotten writes.
+func (s *Store) OnLost(f func()) { s.onLost.Store(&f) }
+
 // lost notes that Redis has forgotten writes that it had acknowledged.
 func (s *Store) lost(n int64) {
+	if f := s.onLost.Load(); f != nil {
+		(*f)()
+	}
 	s.o.Log.Error("Redis has lost acknowledged writes: a failover, or a restart without its last writes; sessions that went on heal, others may be older than they were",
 		"at_least", n)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"jeton/storage"
 	"jeton/storage/redis"
@@ -108,7 +107,7 @@ func TestAReplicaThatDoesNotConfirm(t *testing.T) {
 	server := redistest.Start(t)
 	replica := server.Replica()
 	o := options(t, server)
-	o.WaitReplicas, o.WaitTime = 1, 50*time.Millisecond
+	o.WaitReplicas = 1
 	s := mustOpen(t, o)
 	key := storage.Key{Kind: "k", ID: "a"}
 	v, err := s.Commit(t.Context(), storage.Change{Partition: "p", Puts: []storage.Put{{Key: key, Value: []byte("1")}}})

@@ -8,8 +8,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"jeton/storage"
+	"jeton/storage/redis"
 	"jeton/storage/redis/redistest"
 )
 
@@ -97,4 +99,40 @@ func counter(t *testing.T, b storage.Backend) int {
 	}
 	n, _ := strconv.Atoi(string(snap.Rows[0].Value))
 	return n
+}
+
+// A failover that loses writes is noticed, and told.
+func TestAFailoverThatLosesWritesIsNoticed(t *testing.T) {
+	master := redistest.Start(t)
+	replica := master.Replica()
+	proxy := redistest.Between(t, master.Addr)
+	at, err := redis.ParseURL("redis://" + proxy.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, redis.Options{Address: at})
+	lost := make(chan struct{}, 1)
+	s.OnLost(func() {
+		select {
+		case lost <- struct{}{}:
+		default:
+		}
+	})
+	if err := add(t, s); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Until(t, "the replica has all", func() bool { return replica.Offset() == master.Offset() })
+	replica.Do("replicaof", "no", "one")
+	if err := add(t, s); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Point(replica.Addr)
+	select {
+	case <-lost:
+	case <-time.After(30 * time.Second):
+		t.Error("nobody is told that a write was lost")
+	}
+	if n := counter(t, s); n != 1 {
+		t.Errorf("the counter is at %d", n)
+	}
 }

@@ -55,6 +55,7 @@ type Store struct {
 	groups  []group
 	changes changes
 
+	onLost atomic.Pointer[func()]
 	offset offset // of Redis's clock from this machine's
 	weak   atomic.Pointer[[]string]
 

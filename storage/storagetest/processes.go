@@ -174,7 +174,7 @@ func killing(t *testing.T, h Harness) {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		for i := range acked {
-			survived(t, b, round, i, acked[i])
+			acked[i] = survived(t, b, round, i, acked[i]) // the next process goes on from there
 		}
 		if err := b.Close(); err != nil {
 			t.Error(err)
@@ -185,8 +185,8 @@ func killing(t *testing.T, h Harness) {
 func loadPartition(i int) storage.Partition { return storage.Partition(id("u/writer", i)) }
 
 // survived checks the rows of one writer: at least what was acknowledged, at
-// most one commit more, and each commit whole.
-func survived(t *testing.T, b storage.Backend, round, i, acked int) {
+// most one commit more, and each commit whole. It returns what is there.
+func survived(t *testing.T, b storage.Backend, round, i, acked int) int {
 	t.Helper()
 	snap, err := b.Read(t.Context(), loadPartition(i), key("a"), key("b"))
 	if err != nil {
@@ -201,6 +201,7 @@ func survived(t *testing.T, b storage.Backend, round, i, acked int) {
 	if err != nil || len(page.Rows) != n {
 		t.Errorf("round %d: writer %d has committed %d times and left %d events, %v", round, i, n, len(page.Rows), err)
 	}
+	return n
 }
 
 // load is a process that writes until it is killed: two rows and an event in

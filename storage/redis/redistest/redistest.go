@@ -139,6 +139,12 @@ func (s *Server) Signal(sig syscall.Signal) {
 	}
 }
 
+// Login has Client give a password from now on.
+func (s *Server) Login(password string) {
+	s.Client.Close()
+	s.Client = redis.NewClient(&redis.Options{Addr: s.Addr, Password: password, Protocol: 2, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true})
+}
+
 // Do sends a command that has to succeed.
 func (s *Server) Do(args ...any) any {
 	s.t.Helper()

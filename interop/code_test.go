@@ -1,0 +1,164 @@
+package interop
+
+import (
+	"context"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// walk goes through the pages as a browser without JavaScript, says yes to
+// everything, and returns what came back to the client.
+func (s *server) walk(t *testing.T, address string) url.Values {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := url.Parse(s.browse(t, jar, address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back.Query()
+}
+
+// browse walks from an address to wherever the server sends the browser away.
+func (s *server) browse(t *testing.T, jar http.CookieJar, address string) string {
+	t.Helper()
+	// Redirects stop where they leave the server.
+	client := &http.Client{Jar: jar, CheckRedirect: func(next *http.Request, _ []*http.Request) error {
+		if !strings.HasPrefix(next.URL.String(), s.issuer) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	response, err := client.Get(address)
+	for range 5 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, readErr := io.ReadAll(response.Body)
+		response.Body.Close()
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if back := response.Header.Get("Location"); back != "" {
+			return back
+		}
+		action, form := pageForm(t, string(body))
+		response, err = client.PostForm(s.issuer+action, form)
+	}
+	t.Fatal("the pages have no end")
+	return ""
+}
+
+var (
+	actionOf = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+	hiddenOf = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+	buttonOf = regexp.MustCompile(`<button name="decision" value="([^"]*)"`)
+)
+
+// pageForm is the form of a page, filled in.
+func pageForm(t *testing.T, page string) (action string, form url.Values) {
+	t.Helper()
+	m := actionOf.FindStringSubmatch(page)
+	if m == nil {
+		t.Fatalf("no form on the page: %s", page)
+	}
+	form = url.Values{"decision": {buttonOf.FindStringSubmatch(page)[1]}}
+	for _, field := range hiddenOf.FindAllStringSubmatch(page, -1) {
+		form.Set(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
+	}
+	if strings.Contains(page, `type="password"`) {
+		form.Set("username", username)
+		form.Set("password", password)
+	}
+	return html.UnescapeString(m[1]), form
+}
+
+const redirect = "http://127.0.0.1:3999/cb"
+
+func TestOAuth2Code(t *testing.T) {
+	s := codeServer(t)
+	for name, style := range styles {
+		for _, public := range []bool{false, true} {
+			config := s.config(style)
+			config.RedirectURL, config.Scopes, config.Endpoint.AuthURL = redirect, []string{"read"}, s.issuer+"/authorize"
+			if public {
+				config.ClientID, config.ClientSecret = publicID, ""
+				if name == "Basic" {
+					continue
+				}
+			}
+			verifier := oauth2.GenerateVerifier()
+			back := s.walk(t, config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier)))
+			if back.Get("state") != "state" || back.Get("iss") != s.issuer {
+				t.Fatalf("%s: came back with %v", name, back)
+			}
+			token, err := config.Exchange(contextOf(t), back.Get("code"), oauth2.VerifierOption(verifier))
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if token.Type() != "Bearer" || token.RefreshToken == "" || token.Extra("scope") != "read" {
+				t.Errorf("%s: %v", name, token)
+			}
+			_, err = config.Exchange(contextOf(t), back.Get("code"), oauth2.VerifierOption(verifier))
+			refused(t, err, "invalid_grant", http.StatusBadRequest)
+		}
+	}
+}
+
+func TestOIDCLogin(t *testing.T) {
+	for _, alg := range algorithms {
+		t.Run(alg, func(t *testing.T) {
+			s := codeServer(t, "JETON_SIGNING_ALG="+alg)
+			ctx := contextOf(t)
+			provider, err := oidc.NewProvider(ctx, s.issuer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := s.config(oauth2.AuthStyleInHeader)
+			config.Endpoint, config.RedirectURL, config.Scopes = provider.Endpoint(), redirect, []string{oidc.ScopeOpenID, "profile", "email"}
+			verifier := oauth2.GenerateVerifier()
+			back := s.walk(t, config.AuthCodeURL("state", oidc.Nonce("a nonce"), oauth2.S256ChallengeOption(verifier)))
+			token, err := config.Exchange(ctx, back.Get("code"), oauth2.VerifierOption(verifier))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.checkIDToken(t, ctx, provider, token)
+		})
+	}
+}
+
+func (s *server) checkIDToken(t *testing.T, ctx context.Context, provider *oidc.Provider, token *oauth2.Token) {
+	t.Helper()
+	raw, _ := token.Extra("id_token").(string)
+	id, err := provider.Verifier(&oidc.Config{ClientID: clientID}).Verify(ctx, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := id.VerifyAccessToken(token.AccessToken); err != nil {
+		t.Error(err)
+	}
+	var claims struct {
+		Name string `json:"preferred_username"`
+	}
+	if err := id.Claims(&claims); err != nil || claims.Name != username || id.Nonce != "a nonce" {
+		t.Errorf("%v, %v", claims, err)
+	}
+	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil || info.Subject != id.Subject {
+		t.Errorf("userinfo: %v, %v", info, err)
+	}
+	if _, err := provider.Verifier(&oidc.Config{ClientID: publicID}).Verify(ctx, raw); err == nil {
+		t.Error("the ID token passes for another client")
+	}
+}

@@ -1,0 +1,68 @@
+package interop
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestFlows runs what docs/FLOWS.md tells people to type. Where it opens a
+// browser, a walker goes through the pages, and types in where it ended.
+func TestFlows(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "docs", "FLOWS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) < 10 {
+		t.Fatalf("only %d samples", len(blocks))
+	}
+	var script strings.Builder
+	script.WriteString("set -eu -o pipefail\n")
+	for i, m := range blocks {
+		fmt.Fprintf(&script, "echo 'sample %d' >&2\n%s\n", i+1, m[1])
+	}
+
+	s := newServer(t)
+	typed, typing := io.Pipe()
+	jar, err := cookiejar.New(nil) // one browser for all of it
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		address := s.browse(t, jar, r.FormValue("url"))
+		go fmt.Fprintln(typing, address)
+	}))
+	defer browser.Close()
+	defer typing.Close()
+	bin := filepath.Join(s.dir, "bin")
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	program := "#!/bin/sh\nexec curl -sf --data-urlencode \"url=$1\" " + browser.URL + "\n"
+	if err := os.WriteFile(filepath.Join(bin, "xdg-open"), []byte(program), 0o700); err != nil {
+		t.Fatal(err)
+	}
+
+	cmd := exec.Command("bash", "-c", script.String())
+	cmd.Dir = s.dir
+	cmd.Env = append(environ(), "PATH="+bin+":"+filepath.Dir(binary)+":"+os.Getenv("PATH"), "ISSUER="+s.issuer,
+		"JETON_STORE="+s.store, "USERNAME="+username, "PASSWORD="+password)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(stdin, typed)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,82 @@
+package pages
+
+import (
+	"bytes"
+	"html/template"
+)
+
+// Login asks for name and password. Fault says what was wrong before.
+type Login struct {
+	Service, Client string
+	Action          string
+	Token           string
+	Username, Fault string
+}
+
+// Account asks whether the account that is signed in is the right one.
+type Account struct {
+	Service, Client string
+	Action          string
+	Token           string
+	Username        string
+}
+
+// Consent asks whether a client may have what it wants.
+type Consent struct {
+	Service, Client string
+	// Host is where answers go, in words.
+	Host     string
+	Action   string
+	Token    string
+	Username string
+	Scopes   []Scope
+	Lifetime string
+}
+
+// Scope is a scope token, with words for people where somebody wrote any.
+type Scope struct{ Name, Words string }
+
+// Answer sends the browser on to the client with a form (OAuth 2.0 Form Post
+// Response Mode). Its script presses the button.
+type Answer struct {
+	Service, Client string
+	// Action is a checked redirect URI: of any scheme.
+	Action template.URL
+	Fields []Field
+}
+
+// Field is a parameter that a form carries along.
+type Field struct{ Name, Value string }
+
+// Notice says something. Code is the error code of a refusal.
+type Notice struct {
+	Service string
+	Title   string
+	Words   []string
+	Code    string
+}
+
+// SignOut asks whether to sign out.
+type SignOut struct {
+	Service, Client string
+	Action          string
+	Token           string
+	Username        string
+	Fields          []Field
+}
+
+// HTML is the page.
+func (p Login) HTML() []byte   { return draw("login", p) }
+func (p Account) HTML() []byte { return draw("account", p) }
+func (p Consent) HTML() []byte { return draw("consent", p) }
+func (p Answer) HTML() []byte  { return draw("answer", p) }
+func (p Notice) HTML() []byte  { return draw("notice", p) }
+func (p SignOut) HTML() []byte { return draw("signout", p) }
+
+func draw(name string, p any) []byte {
+	var b bytes.Buffer
+	if err := templates[name].ExecuteTemplate(&b, "layout", p); err != nil {
+		panic(err) // a page is drawn from plain values: the tests draw each
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,55 @@
+package pages
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"html/template"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// hostile is what a name must not be able to do.
+const hostile = `"><script>alert(1)</script><b>`
+
+func everyPage() map[string][]byte {
+	return map[string][]byte{
+		"login":   Login{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile}.HTML(),
+		"account": Account{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile}.HTML(),
+		"consent": Consent{Service: hostile, Client: hostile, Host: hostile, Action: hostile, Token: hostile, Username: hostile,
+			Scopes: []Scope{{Name: hostile}, {Words: hostile}}, Lifetime: hostile}.HTML(),
+		"answer":  Answer{Service: hostile, Client: hostile, Action: template.URL(hostile), Fields: []Field{{hostile, hostile}}}.HTML(),
+		"notice":  Notice{Service: hostile, Title: hostile, Words: []string{hostile}, Code: hostile}.HTML(),
+		"signout": SignOut{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fields: []Field{{hostile, hostile}}}.HTML(),
+	}
+}
+
+var (
+	element = regexp.MustCompile(`(?s)<(style|script)>(.*?)</`)
+	outside = regexp.MustCompile(`(?i)(src|href|action|style|on[a-z]+)\s*=\s*"?(https?:|//|javascript:)`)
+)
+
+func TestPagesEscapeAndKeepTheirPolicy(t *testing.T) {
+	for name, html := range everyPage() {
+		policy := Policy
+		if name == "answer" {
+			policy = AnswerPolicy
+		}
+		for _, m := range element.FindAllSubmatch(html, -1) {
+			sum := sha256.Sum256(m[2])
+			if source := string(m[1]) + "-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(policy, source) {
+				t.Errorf("%s: %s is not in %q", name, source, policy)
+			}
+		}
+		if bytes.Contains(html, []byte("alert(1)</script>")) || bytes.Contains(html, []byte("<b>")) {
+			t.Errorf("%s: not escaped: %s", name, html)
+		}
+		if bytes.Contains(html, []byte(" style=")) || outside.Match(html) {
+			t.Errorf("%s: %s", name, outside.Find(html))
+		}
+		if !bytes.HasPrefix(html, []byte("<!doctype html>")) || !bytes.HasSuffix(html, []byte("</html>")) || !bytes.Contains(html, []byte(`<html lang="en">`)) || bytes.Count(html, []byte("<h1>")) != 1 {
+			t.Errorf("%s: not a whole page", name)
+		}
+	}
+}

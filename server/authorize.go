@@ -1,0 +1,214 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"jeton/grants"
+	"jeton/pages"
+	"jeton/throttle"
+)
+
+// authorize is /authorize (RFC 6749 §3.1): it shows the page that comes next,
+// or answers the client.
+func (s *Server) authorize(v *visit) {
+	step, err := s.grants.NextStep(v.r.Context(), v.req, v.in)
+	if err != nil {
+		s.refuseVisit(v, err)
+		return
+	}
+	switch step {
+	case grants.StepLogin:
+		s.loginPage(v, http.StatusOK, "", "")
+	case grants.StepAccount:
+		s.writePage(v.w, http.StatusOK, pages.Account{
+			Service: s.cfg.ServiceName, Client: clientName(v.req.Client.Value), Action: v.to(s, "/account"),
+			Token: formToken(v.cookie, "account "+v.req.ID), Username: v.in.User.Value.Username,
+		}.HTML())
+	case grants.StepConsent:
+		s.consentPage(v)
+	default:
+		code, err := s.grants.Code(v.r.Context(), v.req, *v.in, s.sourceOf(v.r))
+		s.finish(v, code, err)
+	}
+}
+
+// authorizePost takes a request from a form of the client's (OpenID Connect Core
+// §3.1.2.1). The browser goes on with a GET, to which it adds our cookies.
+func (s *Server) authorizePost(w http.ResponseWriter, r *http.Request) {
+	f, err := parseForm(w, r)
+	if err != nil {
+		s.refuseVisit(&visit{w: w, r: r}, err)
+		return
+	}
+	seeOther(w, s.base+"/authorize?"+url.Values(f).Encode())
+}
+
+// finish answers the client with its code.
+func (s *Server) finish(v *visit, code string, err error) {
+	if err != nil {
+		s.refuseVisit(v, err)
+		return
+	}
+	s.count(v.r, "authorize", "ok")
+	s.answer(v, url.Values{"code": {code}})
+}
+
+func (s *Server) loginPage(v *visit, status int, username, fault string) {
+	switch {
+	case username != "":
+	case v.req.LoginHint != "":
+		username = v.req.LoginHint
+	case v.in != nil && status == http.StatusOK && v.r.URL.Path == s.base+"/authorize":
+		username = v.in.User.Value.Username // is to prove it again
+	}
+	s.writePage(v.w, status, pages.Login{
+		Service: s.cfg.ServiceName, Client: clientName(v.req.Client.Value), Action: v.to(s, "/login"),
+		Token: formToken(s.loginKey(v.w, v.r), "login "+v.req.ID), Username: cut(username), Fault: fault,
+	}.HTML())
+}
+
+// loginGet is /login as an address: a page that was loaded again, or "use
+// another account".
+func (s *Server) loginGet(v *visit) {
+	s.loginPage(v, http.StatusOK, "", "")
+}
+
+// loginPost is what the login page sends.
+func (s *Server) loginPost(v *visit) {
+	f, ok := s.pageForm(v)
+	if !ok {
+		return
+	}
+	username := f.get("username")
+	if f.get("decision") == "deny" {
+		s.deny(v)
+		return
+	}
+	if !rightToken(s.cookie(v.r, formCookie), "login "+v.req.ID, f.get("form_token")) {
+		s.loginPage(v, http.StatusBadRequest, username, "This page had expired, or your browser does not keep cookies. Please try again.")
+		return
+	}
+	cookie, err := s.grants.SignIn(v.r.Context(), grants.Login{
+		Username: username, Password: f.get("password"), For: v.req.ID, Source: s.sourceOf(v.r), Cookie: v.cookie,
+	})
+	if err != nil {
+		s.loginRefused(v, username, err)
+		return
+	}
+	s.count(v.r, "login", "ok")
+	s.setCookie(v.w, signInCookie, cookie)
+	v.move(v.to(s, "/authorize"))
+}
+
+// loginRefused shows the page again with what was wrong. Nothing in it depends
+// on whether the user exists.
+func (s *Server) loginRefused(v *visit, username string, err error) {
+	p := problemOf(err)
+	noteError(v.r.Context(), p, err)
+	s.count(v.r, "login", outcomeOf(err))
+	for name, value := range p.header {
+		v.w.Header()[name] = value
+	}
+	switch slow := new(throttle.Throttled); {
+	case errors.As(err, &slow):
+		s.loginPage(v, p.status, username, "Too many failed attempts. Please try again in "+strconv.Itoa(int(slow.RetryAfter.Seconds()))+" seconds.")
+	case p.code == string(grants.InvalidGrant):
+		s.loginPage(v, http.StatusBadRequest, username, "The user name or password is wrong.")
+	default:
+		s.loginPage(v, p.status, username, sentence(p.description))
+	}
+}
+
+// consentPage asks the user.
+func (s *Server) consentPage(v *visit) {
+	client := v.req.Client.Value
+	idle, most := s.grants.Lifetime(client)
+	page := pages.Consent{
+		Service: s.cfg.ServiceName, Client: clientName(client), Host: hostInWords(v.req.RedirectURI), Action: v.to(s, "/consent"),
+		Token: formToken(v.cookie, "consent "+v.req.ID), Username: v.in.User.Value.Username,
+		Lifetime: lifetimeInWords(idle, most, v.req.Scope),
+	}
+	for _, scope := range v.req.Scope {
+		page.Scopes = append(page.Scopes, pages.Scope{Name: scope, Words: s.scopeInWords(scope)})
+	}
+	s.writePage(v.w, http.StatusOK, page.HTML())
+}
+
+// consentPost is what the pages send to somebody who is signed in: consent, and
+// the choice of an account. A form of another sign-in, or of one that is over,
+// decides nothing: the next page asks again.
+func (s *Server) consentPost(v *visit) {
+	f, ok := s.pageForm(v)
+	switch {
+	case !ok:
+	case f.get("decision") == "deny":
+		s.deny(v)
+	case f.get("decision") == "switch":
+		v.move(v.to(s, "/login"))
+	case v.in == nil || !rightToken(v.cookie, "consent "+v.req.ID, f.get("form_token")):
+		v.move(v.to(s, "/authorize"))
+	case f.get("decision") == "allow":
+		s.agree(v)
+	default:
+		v.move(v.to(s, "/authorize"))
+	}
+}
+
+func (s *Server) agree(v *visit) {
+	step, err := s.grants.NextStep(v.r.Context(), v.req, v.in)
+	if err == nil && step != grants.StepConsent && step != grants.StepCode {
+		v.move(v.to(s, "/authorize"))
+		return
+	}
+	code := ""
+	if err == nil {
+		code, err = s.grants.Agree(v.r.Context(), v.req, *v.in, s.sourceOf(v.r))
+	}
+	s.finish(v, code, err)
+}
+
+// accountPost is what the choice of an account sends.
+func (s *Server) accountPost(v *visit) {
+	f, ok := s.pageForm(v)
+	switch {
+	case !ok:
+		return
+	case f.get("decision") == "deny":
+		s.deny(v)
+		return
+	case f.get("decision") == "switch":
+		v.move(v.to(s, "/login"))
+		return
+	case v.in != nil && rightToken(v.cookie, "account "+v.req.ID, f.get("form_token")):
+		if err := s.grants.ChooseAccount(v.r.Context(), v.cookie, v.req.ID); err != nil {
+			s.refuseVisit(v, err)
+			return
+		}
+	}
+	v.move(v.to(s, "/authorize"))
+}
+
+// again answers a GET of an address that only takes forms, as after "reload".
+func (s *Server) again(v *visit) { v.move(v.to(s, "/authorize")) }
+
+// pageForm reads a form that a page of ours has sent.
+func (s *Server) pageForm(v *visit) (form, bool) {
+	if !s.fromOurPage(v.r) {
+		s.refusePage(v.w, problem{status: http.StatusForbidden, code: string(grants.AccessDenied), description: "this form was sent by another site"})
+		return nil, false
+	}
+	f, err := parseForm(v.w, v.r)
+	if err != nil {
+		s.refusePage(v.w, problemOf(err))
+		return nil, false
+	}
+	return f, true
+}
+
+// deny is the user's no.
+func (s *Server) deny(v *visit) {
+	s.refuseVisit(v, grants.Refuse(grants.AccessDenied, "the user has declined", nil))
+}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"time"
+
+	"jeton/grants"
+	"jeton/storage"
+)
+
+// clientName is what people know the client by.
+func clientName(c storage.Client) string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.ID
+}
+
+// hostInWords says where answers go (RFC 9700 §4.11).
+func hostInWords(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	if err != nil {
+		return redirectURI
+	}
+	host := u.Hostname()
+	if addr, err := netip.ParseAddr(host); host == "localhost" || err == nil && addr.IsLoopback() {
+		return "a program on this device"
+	}
+	if u.Scheme != "https" {
+		return "the app " + u.Scheme + " on this device"
+	}
+	return u.Host
+}
+
+var scopeWords = map[string]string{
+	grants.ScopeOpenID:  "Know who you are",
+	grants.ScopeProfile: "See your name and profile",
+	grants.ScopeEmail:   "See your email address",
+	grants.ScopeOffline: "Keep this access after you sign out here",
+	grants.AdminScope:   "Administer this server in your name",
+}
+
+// scopeInWords is what a scope means, as the operator or we say it, or "".
+func (s *Server) scopeInWords(scope string) string {
+	if words := s.cfg.ScopeWords[scope]; words != "" {
+		return words
+	}
+	return scopeWords[scope]
+}
+
+// lifetimeInWords says how long the client keeps its access.
+func lifetimeInWords(idle, most time.Duration, scope []string) string {
+	when := "when you sign out here, and at the latest "
+	if slices.Contains(scope, grants.ScopeOffline) {
+		when = ""
+	}
+	if idle >= most {
+		return "Access ends " + when + "after " + inWords(most) + "."
+	}
+	return "Access ends " + when + "after " + inWords(most) + ", or after " + inWords(idle) + " without use."
+}
+
+// inWords is a duration in its largest whole unit.
+func inWords(d time.Duration) string {
+	for _, unit := range []struct {
+		d    time.Duration
+		name string
+	}{{storage.Day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		if d >= unit.d && d%unit.d == 0 {
+			return count(int64(d/unit.d), unit.name)
+		}
+	}
+	return count(int64(d/time.Second), "second")
+}
+
+func count(n int64, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
