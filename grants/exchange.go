@@ -201,11 +201,7 @@ func (s *Service) exchanged(ctx context.Context, req Request, subject Access, c 
 	if err != nil {
 		return nil, err
 	}
-	owner, err := s.Store.CachedClient(ctx, ses.Value.ClientID)
-	if err != nil {
-		return nil, err
-	}
-	system, err := s.Store.CachedSystem(ctx)
+	owner, system, err := s.records(ctx, ses.Value)
 	if err != nil {
 		return nil, err
 	}

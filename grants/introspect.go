@@ -75,7 +75,7 @@ func (s *Service) verifySession(ctx context.Context, c accessClaims) (storage.Us
 	if err := s.alive(ctx, ses, user, now); err != nil {
 		return user.Value, now, err
 	}
-	client, err := s.Store.CachedClient(ctx, ses.Value.ClientID)
+	client, _, err := s.records(ctx, ses.Value)
 	if err != nil {
 		return user.Value, now, err
 	}

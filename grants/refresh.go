@@ -53,7 +53,7 @@ func (s *Service) decide(ctx context.Context, p presented) (Authorization, error
 	// The record that the client was authenticated with grows old while a request
 	// is decided again and again.
 	var err error
-	if p.req.Client, err = s.Store.CachedClient(ctx, p.claims.ClientID); err != nil {
+	if p.req.Client, _, err = s.records(ctx, p.session.Value); err != nil {
 		return nil, err
 	}
 	ses := p.session.Value

@@ -92,11 +92,14 @@ func (s *Service) endAllOf(ctx context.Context, ses storage.Session, e Ending, f
 	if e.Note == "" {
 		e.Note = "in session " + ses.ID
 	}
-	_, _, err := s.changeUser(ctx, ses.Subject, func(u *storage.User) error {
-		if u.Epoch != ses.UserEpoch {
-			return errOver
+	_, _, err := s.changeUser(ctx, ses.Subject, func(*storage.User) error {
+		// Read again: a change that kept this very session has moved its epoch. If
+		// the user has changed since, the commit finds out.
+		rec, user, _, err := s.Store.SessionAndUser(ctx, ses.Subject, ses.ID)
+		if err == nil && (!rec.Exists() || rec.Value.Ended != nil || rec.Value.UserEpoch != user.Value.Epoch) {
+			err = errOver
 		}
-		return nil
+		return err
 	}, &e, facts)
 	if errors.Is(err, errOver) {
 		return false, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -41,11 +42,7 @@ func (s *Service) alive(ctx context.Context, ses storage.Record[storage.Session]
 // Over says what has ended a session before its time, or "". It is the one place
 // that knows, also before the sweep of a large ending has reached the record.
 func (s *Service) Over(ctx context.Context, ses storage.Session, user storage.Record[storage.User]) (cause string, err error) {
-	client, err := s.Store.CachedClient(ctx, ses.ClientID)
-	if err != nil {
-		return "", err
-	}
-	system, err := s.Store.CachedSystem(ctx)
+	client, system, err := s.records(ctx, ses)
 	if err != nil {
 		return "", err
 	}
@@ -62,6 +59,25 @@ func (s *Service) Over(ctx context.Context, ses storage.Session, user storage.Re
 		return "the session was ended together with others", nil
 	}
 	return "", nil
+}
+
+// records are the client of a session and the system record, a second old at
+// most. A session that is ahead of them was begun, or changed, under records that
+// this process has not seen yet: it would pass for ended, and its user be logged
+// out, for no other reason than which process was asked.
+func (s *Service) records(ctx context.Context, ses storage.Session) (storage.Record[storage.Client], storage.Record[storage.System], error) {
+	client, err := s.Store.CachedClient(ctx, ses.ClientID)
+	if err != nil {
+		return client, storage.Record[storage.System]{}, err
+	}
+	system, err := s.Store.CachedSystem(ctx)
+	if err != nil || !client.Exists() {
+		return client, system, err
+	}
+	if client.Value.Epoch < ses.ClientEpoch || system.Value.Epoch < ses.SystemEpoch || client.Value.AccessEpoch < clientPart(ses.AccessEpoch) {
+		return s.Store.Renew(ctx, ses.ClientID)
+	}
+	return client, system, nil
 }
 
 // newAccess puts a fresh access token for the session's audience into its record
@@ -137,10 +153,16 @@ func revokedPut(l storage.LiveAccess, now time.Time) []storage.Put {
 	return nil
 }
 
-// accessEpoch is what [storage.Session.AccessEpoch] is compared with.
+// accessEpoch is what [storage.Session.AccessEpoch] is compared with: the user's
+// and the client's side by side. Their sum would not do: a role that is lost just
+// after a client was narrowed would make, of the records of before and after,
+// the epoch that the session has already.
 func accessEpoch(user storage.User, client storage.Client) uint64 {
-	return user.AccessEpoch + client.AccessEpoch
+	return user.AccessEpoch<<32 | client.AccessEpoch&math.MaxUint32
 }
+
+// clientPart is the client's of the two.
+func clientPart(epoch uint64) uint64 { return epoch & math.MaxUint32 }
 
 // endAccess takes all access tokens out of a session that were minted under
 // another epoch than this one, and returns the rows that revoke them.
@@ -255,12 +277,12 @@ func (s *Service) endAccessOf(ctx context.Context, sub, sid string) (done bool, 
 		if err != nil || !rec.Exists() || rec.Value.Ended != nil {
 			return err
 		}
-		client, err := s.Store.CachedClient(ctx, rec.Value.ClientID)
+		client, _, err := s.Store.Client(ctx, rec.Value.ClientID)
 		if err != nil {
 			return err
 		}
 		ses, epoch := rec.Value, accessEpoch(user.Value, client.Value)
-		if ses.AccessEpoch >= epoch {
+		if ses.AccessEpoch == epoch {
 			return nil
 		}
 		_, err = s.Store.Commit(ctx, storage.Change{

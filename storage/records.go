@@ -200,9 +200,8 @@ type Session struct {
 	UserEpoch   uint64 `json:"user_epoch,omitempty"`
 	ClientEpoch uint64 `json:"client_epoch,omitempty"`
 	SystemEpoch uint64 `json:"system_epoch,omitempty"`
-	// AccessEpoch is the sum of the user's and the client's under which the live
-	// access tokens were minted. Neither falls, so it is equal to the sum of
-	// today only while both are what they were.
+	// AccessEpoch is the user's (the upper half) and the client's under which the
+	// live access tokens were minted.
 	AccessEpoch uint64 `json:"access_epoch,omitempty"`
 
 	// Generation counts rotations; a refresh token names exactly one.

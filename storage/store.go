@@ -220,6 +220,19 @@ func (s *Store) CachedSystem(ctx context.Context) (Record[System], error) {
 	})
 }
 
+// Renew reads a client and the system record anew, for those who have seen that
+// what is cached here is older than what another process went by.
+func (s *Store) Renew(ctx context.Context, clientID string) (Record[Client], Record[System], error) {
+	s.clients.drop(string(ClientPartition(clientID)))
+	s.system.drop(string(SystemPartition))
+	client, err := s.CachedClient(ctx, clientID)
+	if err != nil {
+		return client, Record[System]{}, err
+	}
+	system, err := s.CachedSystem(ctx)
+	return client, system, err
+}
+
 // System reads the system record.
 func (s *Store) System(ctx context.Context) (Record[System], error) {
 	snap, err := s.Read(ctx, SystemPartition, SystemKey)

@@ -186,6 +186,15 @@ func (a *Allocator) leaseToClient(t int, exp time.Time, clientID string, clientV
 	case err != nil:
 		return batch[Place]{}, unavailable(err)
 	}
+	// An ending of everything does not touch the client, and may have passed here
+	// before the block was: it would be found only by reading all blocks anew.
+	client, system, err := a.store.Renew(ctx, clientID)
+	switch {
+	case err != nil:
+		return batch[Place]{}, unavailable(err)
+	case Epoch(client.Value, system.Value) != epoch:
+		return batch[Place]{}, fmt.Errorf("status: what client %q had was ended: %w", clientID, storage.ErrConflict)
+	}
 	return places([]block{b}), nil
 }
 

@@ -104,7 +104,7 @@ func StartSentinels(t testing.TB, replicas int, args ...string) *Sentinels {
 		s.Replicas = append(s.Replicas, s.Master.Replica(args...))
 	}
 	for range 3 {
-		w := New(t, freePort(t))
+		w := New(t, FreePort(t))
 		conf := filepath.Join(w.dir, "sentinel.conf")
 		text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor jeton 127.0.0.1 %d 2\nsentinel down-after-milliseconds jeton 500\nsentinel failover-timeout jeton 3000\n",
 			w.Port, w.dir, s.Master.Port)

@@ -65,7 +65,7 @@ func need(t testing.TB) {
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	need(t)
-	s := New(t, freePort(t), args...)
+	s := New(t, FreePort(t), args...)
 	s.Run()
 	return s
 }
@@ -169,8 +169,8 @@ func (s *Server) Forget() {
 	}
 }
 
-// freePort finds a port that is free, and whose cluster bus (10000 above) is too.
-func freePort(t testing.TB) int {
+// FreePort finds a port that is free, and whose cluster bus (10000 above) is too.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
