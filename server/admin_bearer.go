@@ -117,7 +117,7 @@ func administers(u storage.User, sub string) bool {
 // bearerToken reads the token from the one place where it is taken (RFC 6750
 // §2.1). In a URI it would end up in logs.
 func bearerToken(r *http.Request) (string, error) {
-	if strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token") {
+	if tokenInQuery(r.URL.RawQuery) {
 		return "", badBearer("an access token is taken only in the Authorization header, never in a URI; this one may have been logged: revoke it")
 	}
 	sent := r.Header.Values("Authorization")
@@ -135,6 +135,18 @@ func bearerToken(r *http.Request) (string, error) {
 		return "", badBearer("the Authorization header is not Bearer and one token")
 	}
 	return token, nil
+}
+
+// tokenInQuery reports whether a query has the parameter access_token, however
+// it is written, and also where the query could not be parsed as a whole.
+func tokenInQuery(query string) bool {
+	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil && plain == "access_token" {
+			return true
+		}
+	}
+	return false
 }
 
 // b64token is the syntax of RFC 6750 §2.1.

@@ -39,6 +39,9 @@ type note struct {
 	placed bool // source is known
 
 	spent measure.Request
+
+	// parked is the request itself when it outlives its handler.
+	parked *parked
 }
 
 // noted is the context of a request: it has the note, and with it what the
@@ -111,30 +114,40 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		s.metrics.inFlight.Add(1)
 		defer func() {
 			v := recover()
-			if v != nil && v != http.ErrAbortHandler {
-				s.metrics.panics.Inc()
-				n.code = "server_error"
-				s.cfg.Log.ErrorContext(c, "a request ended in a panic: this is a defect, please report it", "panic", v, "stack", string(debug.Stack()))
-				if !rec.wrote {
-					writeJSON(rec, http.StatusInternalServerError, map[string]any{"error": "server_error"})
-				}
+			if n.parked != nil {
+				n.parked.begin(c, begun)
+				return
 			}
-			if v == http.ErrAbortHandler { // the client has gone; net/http closes the connection
-				rec.status = 0
-			}
-			took := time.Since(begun)
-			s.metrics.inFlight.Add(-1)
-			s.metrics.request(n.route, rec.status, took)
-			s.logRequest(req, n, rec, took)
-			if n.spent.Traced {
-				s.trace(req, n, rec, begun, took)
-			}
+			s.endRequest(req, rec, begun, v)
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
 		}()
 		next.ServeHTTP(rec, req)
 	})
+}
+
+// endRequest counts and logs a request that is answered, or ended in the panic v.
+func (s *Server) endRequest(req *http.Request, rec *recorder, begun time.Time, v any) {
+	c, n := req.Context(), noteOf(req.Context())
+	if v != nil && v != http.ErrAbortHandler {
+		s.metrics.panics.Inc()
+		n.code = "server_error"
+		s.cfg.Log.ErrorContext(c, "a request ended in a panic: this is a defect, please report it", "panic", v, "stack", string(debug.Stack()))
+		if !rec.wrote {
+			writeJSON(rec, http.StatusInternalServerError, map[string]any{"error": "server_error"})
+		}
+	}
+	if v == http.ErrAbortHandler { // the client has gone; net/http closes the connection
+		rec.status = 0
+	}
+	took := time.Since(begun)
+	s.metrics.inFlight.Add(-1)
+	s.metrics.request(n.route, rec.status, took)
+	s.logRequest(req, n, rec, took)
+	if n.spent.Traced {
+		s.trace(req, n, rec, begun, took)
+	}
 }
 
 // recorder remembers the status, and how much was answered.

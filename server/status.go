@@ -79,44 +79,58 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
+	ask := listRequest{number: number, tags: entityTags(r), zipped: acceptsGzip(r)}
 	e, fresh, err := s.cfg.Lists.Latest(r.Context(), number)
-	tags := entityTags(r)
-	if wait, asked := preferredWait(r); err == nil && fresh && asked && slices.ContainsFunc(tags, e.SameBits) {
+	if wait, asked := preferredWait(r); err == nil && fresh && asked && slices.ContainsFunc(ask.tags, e.SameBits) {
+		if s.park(w, r, ask, e, wait) {
+			return
+		}
 		if s.cfg.Lists.Wait(r.Context(), e, s.sourceOf(r).Address, wait) {
-			w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
+			waited(w, wait)
 			e, fresh, err = s.cfg.Lists.Latest(r.Context(), number)
 		}
 	}
+	s.answerList(w, r, ask, e, fresh, err)
+}
+
+// listRequest is what the answer to a request for a list depends on.
+type listRequest struct {
+	number uint32
+	tags   []string
+	zipped bool // it may be
+}
+
+// answerList answers with what the publisher has said.
+func (s *Server) answerList(w http.ResponseWriter, r *http.Request, ask listRequest, e *lists.Edition, fresh bool, err error) {
 	switch {
 	case errors.Is(err, lists.ErrUnknown):
 		notFound(w, r)
 	case err != nil:
 		writeProblem(w, r, err)
-	case !fresh && len(tags) > 0:
+	case !fresh && len(ask.tags) > 0:
 		// That nothing has changed is not known, and would count as fresh.
 		p := unavailable("the server cannot reach its store, so it does not know whether the list has changed; try again shortly")
 		noteError(r.Context(), p, errListAway)
 		w.Header().Set("Retry-After", retryAfter)
 		writeJSON(w, p.status, map[string]any{"error": p.code, "error_description": p.description})
 	default:
-		sendList(w, r, e, tags)
+		sendList(w, r, ask, e)
 	}
 }
 
 var errListAway = errors.New("the store was not confirmed lately")
 
 // sendList answers with an edition, or that the caller has it.
-func sendList(w http.ResponseWriter, r *http.Request, e *lists.Edition, tags []string) {
+func sendList(w http.ResponseWriter, r *http.Request, ask listRequest, e *lists.Edition) {
 	h := w.Header()
 	body, etag := e.Body, e.ETag
-	zipped := acceptsGzip(r)
-	if zipped {
+	if ask.zipped {
 		body, etag = e.Gzip(), gzipTag(e.ETag)
 	}
 	h.Set("Vary", "Accept-Encoding, Prefer")
 	h.Set("Cache-Control", cacheFor)
 	h.Set("ETag", etag)
-	if slices.ContainsFunc(tags, func(tag string) bool {
+	if slices.ContainsFunc(ask.tags, func(tag string) bool {
 		tag = strings.TrimPrefix(tag, "W/")
 		return tag == "*" || tag == e.ETag || tag == gzipTag(e.ETag)
 	}) {
@@ -125,7 +139,7 @@ func sendList(w http.ResponseWriter, r *http.Request, e *lists.Edition, tags []s
 	}
 	h.Set("Content-Type", typeStatusList)
 	h.Set("X-Content-Type-Options", "nosniff")
-	if zipped {
+	if ask.zipped {
 		h.Set("Content-Encoding", "gzip")
 	}
 	send(w, r, body)

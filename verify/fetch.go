@@ -52,7 +52,7 @@ func (v *Verifier) get(ctx context.Context, url string, header http.Header, most
 		return answer{}, err
 	}
 	if int64(len(a.body)) > most {
-		return answer{}, fmt.Errorf("%s is longer than %d bytes", url, most)
+		return answer{}, fmt.Errorf("%s is longer than %d bytes: is there the page of a proxy instead?", url, most)
 	}
 	return a, nil
 }
@@ -65,7 +65,22 @@ type unexpected struct {
 }
 
 func (e *unexpected) Error() string {
-	return fmt.Sprintf("%s was answered with %d %s", e.url, e.status, http.StatusText(e.status))
+	return fmt.Sprintf("%s was answered with %d %s%s", e.url, e.status, http.StatusText(e.status), e.remedy())
+}
+
+// remedy is what an operator looks at next.
+func (e *unexpected) remedy() string {
+	switch {
+	case e.status == http.StatusNotFound || e.status == http.StatusGone:
+		return ": does Options.Issuer name the server as tokens do, with its path, and does the proxy before it lead all of its paths there?"
+	case e.status == http.StatusUnauthorized || e.status == http.StatusForbidden:
+		return ": a proxy on the way asks for a login or forbids it; this is public"
+	case e.status >= 300 && e.status < 400:
+		return ": redirects are not followed; Options.Issuer has to be the address that answers"
+	case e.status >= 500:
+		return ": see the log of the server, or of the proxy before it"
+	}
+	return ""
 }
 
 func (a answer) unexpected(url string) error {

@@ -13,7 +13,8 @@ import (
 
 const (
 	// waitTime is what a request for a list waits for a change (RFC 7240
-	// §4.3); waitSlack is what it may take beyond.
+	// §4.3), or less with a short StaleAfter; waitSlack is what it may take
+	// beyond.
 	waitTime  = 50 * time.Second
 	waitSlack = 10 * time.Second
 	// pace is the least time between two requests for a list.
@@ -25,34 +26,55 @@ const (
 	ttlUsual = 15 * time.Second
 )
 
-var errGone = errors.New("the issuer has no such status list")
-
 // follow keeps a list fresh for as long as tokens ask for it. There is one
 // request at a time.
 func (l *list) follow(ctx context.Context) {
-	defer l.stop()
-	for first, well := true, false; ; first = false {
-		begun := time.Now()
-		// One that waits says nothing until it ends. So it has to be known before
-		// it that the list is as it was: at first, and after a failure.
-		soon, err := l.ask(ctx, well)
-		well = err == nil
-		d := l.note(ctx, err)
-		if first {
-			l.live.Store(true)
-			close(l.first)
-		}
-		switch {
-		case err != nil:
-		case soon:
-			d = pace - time.Since(begun)
-		default:
-			d = jitter(l.ttl())
-		}
-		if !pause(ctx, d) || l.rest() {
+	defer l.end()
+	for well := false; ; {
+		if well = l.turn(ctx, well); ctx.Err() != nil || l.rest() {
 			return
 		}
 	}
+}
+
+// end lets go on who still waits for an answer.
+func (l *list) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stop()
+	if l.first != nil && !l.live.Load() {
+		close(l.first)
+	}
+}
+
+// turn is one request and the pause after it, which [list.renew] cuts short.
+// It reports whether the next request may wait.
+func (l *list) turn(ctx context.Context, well bool) bool {
+	turn, cut := context.WithCancel(ctx)
+	defer cut()
+	l.mu.Lock()
+	l.cut = cut
+	l.mu.Unlock()
+	begun := time.Now()
+	// One that waits says nothing until it ends. So it has to be known before
+	// it that the list is as it was: at first, and after a failure.
+	soon, err := l.ask(turn, well)
+	if err != nil && turn.Err() != nil { // what came instead of the answer says nothing of the issuer
+		pause(ctx, pace-time.Since(begun))
+		return false
+	}
+	d := l.note(err)
+	switch {
+	case err != nil:
+	case soon:
+		d = pace - time.Since(begun)
+	default:
+		d = jitter(l.ttl())
+	}
+	if !pause(turn, d) {
+		return false
+	}
+	return err == nil
 }
 
 // rest ends the following of a list that nobody asks for any more.
@@ -67,19 +89,20 @@ func (l *list) rest() bool {
 	return true
 }
 
-// note remembers how a request went, and says how long to wait if it failed.
-func (l *list) note(ctx context.Context, err error) time.Duration {
+// note remembers how a request went, lets go on who waits for that, and says
+// how long to wait if it failed.
+func (l *list) note(err error) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting, l.err = false, err
+	if !l.live.Swap(true) {
+		close(l.first)
+	}
 	if err == nil {
 		if l.failed >= tellAfter {
 			l.v.o.Log.Info("a status list can be refreshed again", "uri", l.uri)
 		}
 		l.failed = 0
-		return 0
-	}
-	if ctx.Err() != nil {
 		return 0
 	}
 	if l.failed, l.total = l.failed+1, l.total+1; l.failed == tellAfter {
@@ -89,10 +112,11 @@ func (l *list) note(ctx context.Context, err error) time.Duration {
 }
 
 func (l *list) ttl() time.Duration {
+	d := ttlUsual
 	if e := l.now.Load(); e != nil && e.ttl > 0 {
-		return max(e.ttl, ttlLeast)
+		d = max(e.ttl, ttlLeast)
 	}
-	return ttlUsual
+	return min(d, l.v.o.StaleAfter/2)
 }
 
 // ask makes one request, which waits for a change if it may. soon says that
@@ -104,8 +128,11 @@ func (l *list) ask(ctx context.Context, mayWait bool) (soon bool, err error) {
 	if known != nil && known.etag != "" {
 		header.Set("If-None-Match", known.etag)
 		if mayWait && !l.v.o.NoWait {
-			header.Set("Prefer", "wait="+strconv.Itoa(int(waitTime.Seconds())))
-			limit = waitTime + waitSlack
+			// Nothing is known to be fresh until it ends, so it has to end before
+			// what is known is stale.
+			wait := min(waitTime, l.v.o.StaleAfter/2).Truncate(time.Second)
+			header.Set("Prefer", "wait="+strconv.Itoa(int(wait.Seconds())))
+			limit = wait + waitSlack
 			l.mu.Lock()
 			l.waiting = true
 			l.mu.Unlock()
@@ -118,16 +145,13 @@ func (l *list) ask(ctx context.Context, mayWait bool) (soon bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	l.gone.Store(a.status == http.StatusNotFound || a.status == http.StatusGone)
 	changed := false
 	switch {
-	case l.gone.Load():
-		return false, errGone
 	case a.status == http.StatusNotModified && header.Get("If-None-Match") != "":
 		err = l.confirm(known)
 	case a.status == http.StatusOK:
 		changed, err = l.take(ctx, a, known)
-	default:
+	default: // 404 too: a server keeps lists for longer than their tokens live
 		err = a.unexpected(l.uri)
 	}
 	if err != nil || l.v.o.NoWait {

@@ -186,7 +186,7 @@ func (v *Verifier) challenge(scheme string, e *refusal) string {
 // §2.1, RFC 9449 §7.1), or where that is absent in the cookie. In a URI it would end up in
 // logs, and in a body it would have to be read before anything is known.
 func (v *Verifier) tokenOf(r *http.Request) (token string, proved bool, err error) {
-	if strings.Contains(r.URL.RawQuery, "access") && inQuery(r.URL.RawQuery) {
+	if inQuery(r.URL.RawQuery) {
 		return "", false, badRequest("An access token belongs into the Authorization header, never into a URI: this one may have been logged.")
 	}
 	sent := r.Header.Values("Authorization")
@@ -211,6 +211,9 @@ func (v *Verifier) tokenOf(r *http.Request) (token string, proved bool, err erro
 // inQuery reports whether a query has the parameter access_token, also one
 // that could not be parsed as a whole.
 func inQuery(query string) bool {
+	if !strings.Contains(query, "access_token") && !strings.Contains(query, "%") { // most queries
+		return false
+	}
 	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
 		name, _, _ := strings.Cut(pair, "=")
 		if plain, err := url.QueryUnescape(name); err == nil && plain == "access_token" {

@@ -86,6 +86,7 @@ func TestB1_B2_B3_B4_B5_B6_B9_D16_Refusals(t *testing.T) {
 			"B5 query":               func(r *http.Request) { r.URL.RawQuery = "access_token=" + good },
 			"B5 header and query":    func(r *http.Request) { bearer(good)(r); r.URL.RawQuery = "a=b&access_token=" + good },
 			"B5 query, hidden":       func(r *http.Request) { bearer(good)(r); r.URL.RawQuery = "access%5Ftoken=x" },
+			"B5 query, all hidden":   func(r *http.Request) { bearer(good)(r); r.URL.RawQuery = "a=b&%61%63cess_token=x" },
 			"B5 query, half of it":   func(r *http.Request) { bearer(good)(r); r.URL.RawQuery = "a=%zz&access_token" },
 			"B5 query, by semicolon": func(r *http.Request) { bearer(good)(r); r.URL.RawQuery = "a=1;access_token=x" },
 		} {

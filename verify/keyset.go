@@ -40,6 +40,12 @@ type keySet struct {
 	total  uint64
 	uri    string // jwks_uri
 	read   time.Time
+
+	wake chan struct{} // cuts the pause of follow short
+	// renewing is what was known when it was last asked for anew because that
+	// was too old; renewed is closed when there is an answer.
+	renewing *keys
+	renewed  chan struct{}
 }
 
 // keys are what was published at a time.
@@ -66,7 +72,13 @@ func (s *keySet) follow() {
 		if k := s.now.Load(); err == nil && k != nil {
 			d = jitter(k.life * 3 / 4)
 		}
-		if !pause(s.v.ctx, d) {
+		t := time.NewTimer(d)
+		select {
+		case <-t.C:
+		case <-s.wake:
+			t.Stop()
+		case <-s.v.ctx.Done():
+			t.Stop()
 			return
 		}
 	}
@@ -76,7 +88,7 @@ func (s *keySet) follow() {
 // asks the issuer only for a kid that is not in the set.
 func (s *keySet) find(ctx context.Context, kid string) (k key, stale time.Duration, err error) {
 	if kid == "" {
-		return key{}, 0, ErrKey.because("it names no key (kid)")
+		return key{}, 0, ErrKey.because("it names no key (kid): no token of a Jeton server lacks one")
 	}
 	all := s.now.Load()
 	if all == nil || all.byID[kid].public == nil {
@@ -86,13 +98,53 @@ func (s *keySet) find(ctx context.Context, kid string) (k key, stale time.Durati
 			return key{}, 0, ErrUnavailable.because("the key set cannot be had: %w", err)
 		}
 		if all = s.now.Load(); all.byID[kid].public == nil {
-			return key{}, 0, ErrKey.because("the issuer publishes no such key")
+			return key{}, 0, ErrKey.because("the issuer publishes no such key: the token is of another server, or older than the issuer's keys")
 		}
 	}
-	if age := since(all.confirmed, time.Now()); age > all.life+s.v.o.StaleAfter {
-		stale = age
+	if stale = s.stale(all); stale > 0 {
+		s.renew(ctx, all)
+		if now := s.now.Load(); now != all { // what was removed meanwhile is no key
+			if all = now; all.byID[kid].public == nil {
+				return key{}, 0, ErrKey.because("the issuer does not publish its key any more: the token has to be asked for anew")
+			}
+		}
+		stale = s.stale(all)
 	}
 	return all.byID[kid], stale, nil
+}
+
+// stale is how old a key set is if that is too old.
+func (s *keySet) stale(k *keys) time.Duration {
+	if age := since(k.confirmed, time.Now()); age > k.life+s.v.o.StaleAfter {
+		return age
+	}
+	return 0
+}
+
+// renew asks for keys that have become too old though no request has failed,
+// as [list.renew] does: once for what is known. Who comes meanwhile waits too.
+func (s *keySet) renew(ctx context.Context, old *keys) {
+	s.mu.Lock()
+	if s.renewing != old {
+		done := make(chan struct{})
+		s.renewing, s.renewed = old, done
+		go func() {
+			ctx, cancel := context.WithTimeout(s.v.ctx, firstTime)
+			defer cancel()
+			s.refresh(ctx) // follow goes on with this, well or not
+			select {
+			case s.wake <- struct{}{}:
+			default:
+			}
+			close(done)
+		}()
+	}
+	done := s.renewed
+	s.mu.Unlock()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // refresh asks for the key set, or waits for whoever does. Shortly after the
@@ -214,7 +266,7 @@ func (v *Verifier) discover(ctx context.Context) (string, error) {
 	}
 	u, err := url.Parse(metadata.URI)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && origin(u) != v.lists.origin {
-		return "", errors.New(where + " has no usable jwks_uri")
+		return "", errors.New(where + " has no usable jwks_uri: it has to be https, or at the origin of Options.Issuer")
 	}
 	return metadata.URI, nil
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"sync"
@@ -43,12 +44,14 @@ type list struct {
 	// live is whether the follower runs and has had its first answer, so that
 	// what is known is as new as it can be.
 	live atomic.Bool
-	// gone is whether the issuer has said that there is no such list.
-	gone atomic.Bool
 
-	mu      sync.Mutex
-	first   chan struct{} // while the follower runs; closed at its first answer
-	stop    context.CancelFunc
+	mu    sync.Mutex
+	first chan struct{} // while the follower runs; closed when it goes live
+	stop  context.CancelFunc
+	cut   context.CancelFunc // ends the request or the pause that is under way
+	// renewed is the confirmation of what was known when it was last asked for
+	// anew because that was too old.
+	renewed time.Time
 	evicted bool
 	waiting bool
 	failed  int // in a row
@@ -70,27 +73,32 @@ func (s *lists) check(ctx context.Context, p place) (stale time.Duration, err er
 	if at := now.Unix(); l.used.Load() != at { // a write costs the other cores their copy
 		l.used.Store(at)
 	}
-	if !l.live.Load() {
+	waited := !l.live.Load()
+	if waited {
 		l.wait(ctx)
 	}
+	stale, err = l.judge(*p.Index, now)
+	if err == nil && stale > 0 && !waited && l.renew() {
+		l.wait(ctx)
+		return l.judge(*p.Index, time.Now())
+	}
+	return stale, err
+}
+
+// judge goes by what is known.
+func (l *list) judge(idx int64, now time.Time) (stale time.Duration, err error) {
 	e := l.now.Load()
-	if e != nil {
-		stale = s.v.stale(e, now)
+	if e == nil {
+		return 0, ErrUnavailable.because("the status list %s cannot be had: %w", l.uri, l.fault())
 	}
-	switch {
-	case (e == nil || stale > 0) && l.gone.Load():
-		return 0, ErrStatus.because("the issuer has no such status list")
-	case e == nil:
-		return 0, ErrUnavailable.because("the status list cannot be had: %w", l.fault())
-	}
-	status, ok := e.at(*p.Index)
+	status, ok := e.at(idx)
 	switch {
 	case !ok:
-		return 0, ErrStatus.because("idx is beyond the list")
+		return 0, ErrStatus.because("idx is beyond the list: the token was not issued by this server, or by one whose store was replaced")
 	case status != 0: // also where that is known from long ago
 		return 0, ErrRevoked.because("its status is %d", status)
 	}
-	return stale, nil
+	return l.v.stale(e, now), nil
 }
 
 // list finds a list, or begins to hold it.
@@ -102,7 +110,7 @@ func (s *lists) list(uri string) (*list, error) {
 		return l, nil
 	}
 	if !s.belongs(uri) {
-		return nil, ErrStatus.because("the status list is not at the issuer's origin, %s", s.origin)
+		return nil, ErrStatus.because("the status list is not at the issuer's origin, %s, where all lists of a Jeton server are; nothing was asked for", s.origin)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,6 +184,9 @@ func (l *list) wait(ctx context.Context) {
 		l.first = make(chan struct{})
 		var of context.Context
 		of, l.stop = context.WithCancel(l.v.ctx)
+		if e := l.now.Load(); e != nil {
+			l.renewed = e.confirmed
+		}
 		l.v.work.Go(func() { l.follow(of) })
 	}
 	first := l.first
@@ -190,12 +201,31 @@ func (l *list) wait(ctx context.Context) {
 	}
 }
 
+// renew has the follower ask at once, without waiting, for what has become too
+// old though no request has failed: the clock was put forward, or the machine
+// slept, and no timer ran. It does so once for what is known: an issuer that is
+// away is not asked faster by that, and tokens wait for it only once. It
+// reports whether there is an answer to wait for.
+func (l *list) renew() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.now.Load()
+	if e.confirmed.Equal(l.renewed) {
+		return !l.live.Load()
+	}
+	if l.renewed = e.confirmed; l.first != nil && l.live.Swap(false) {
+		l.first = make(chan struct{})
+		l.cut()
+	}
+	return true
+}
+
 // fault is why nothing is known.
 func (l *list) fault() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
-		return context.DeadlineExceeded
+		return errors.New("no answer yet; can the issuer be reached from here?")
 	}
 	return l.err
 }

@@ -108,7 +108,6 @@ func TestL12_TokensWithoutAStatus(t *testing.T) {
 			"with a query":    statusAt(list1+"?time=1", 1),
 			"too long":        statusAt(auth+"/"+strings.Repeat("a", 2000), 1),
 			"no URL":          statusAt("::", 1),
-			"no such list":    statusAt(auth+"/status/9", 1),
 		} {
 			v.refuse(t, what, access(t, 7, map[string]any{"status": status}), ErrStatus)
 		}
@@ -410,22 +409,6 @@ func TestListsInMemoryAreBounded(t *testing.T) {
 		if s := v.Stats().Lists; len(s) != 1 {
 			t.Errorf("%d lists", len(s))
 		}
-	})
-}
-
-// A list that the issuer has taken away is no reason to refuse what is known,
-// until that is too old.
-func TestAListThatRetires(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		is := newIssuer(t)
-		v := is.verifier(t, nil)
-		token := access(t, 7, nil)
-		v.accepts(t, "there", token)
-		is.change(list1, func(*published) { delete(is.lists, list1) })
-		sleep(time.Minute)
-		v.accepts(t, "gone", token)
-		sleep(5 * time.Minute)
-		v.refuse(t, "gone for long", token, ErrStatus)
 	})
 }
 

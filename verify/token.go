@@ -97,10 +97,10 @@ func (a *audience) UnmarshalJSON(text []byte) error {
 // check holds the claims to RFC 9068 §4.
 func (v *Verifier) check(c *claims, now time.Time) error {
 	if c.Issuer != v.o.Issuer {
-		return ErrIssuer.because("iss is not %s", v.o.Issuer)
+		return ErrIssuer.because("iss is not %s: Options.Issuer has to be as it stands in tokens, byte for byte, or the token is of another server", v.o.Issuer)
 	}
 	if !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.o.Audience, a) }) {
-		return ErrAudience.because("aud names none of %s", strings.Join(v.o.Audience, ", "))
+		return ErrAudience.because("aud names none of %s: the client needs this audience (jeton client set ID --audience), or the token is for another API", strings.Join(v.o.Audience, ", "))
 	}
 	for name, value := range map[string]string{"sub": c.Subject, "client_id": c.ClientID, "jti": c.ID} {
 		if value == "" {

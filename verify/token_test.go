@@ -188,6 +188,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"no https":        {Issuer: "http://auth.example", Audience: []string{shop}},
 		"leeway":          {Issuer: auth, Audience: []string{shop}, Leeway: time.Hour},
 		"stale":           {Issuer: auth, Audience: []string{shop}, StaleAfter: -1},
+		"stale at once":   {Issuer: auth, Audience: []string{shop}, StaleAfter: 9 * time.Second},
 		"algorithm":       {Issuer: auth, Audience: []string{shop}, Algorithms: []string{"HS256"}},
 		"none":            {Issuer: auth, Audience: []string{shop}, Algorithms: []string{"none"}},
 		"realm":           {Issuer: auth, Audience: []string{shop}, Realm: `a"b`},

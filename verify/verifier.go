@@ -19,8 +19,10 @@ const (
 	// staleAfter is the default of Options.StaleAfter: how long a list of
 	// Jeton is valid from the moment of which it speaks.
 	staleAfter = 5 * time.Minute
-	leeway     = 10 * time.Second
-	mostLeeway = time.Minute
+	// leastStaleAfter is what a few failed requests take.
+	leastStaleAfter = 10 * time.Second
+	leeway          = 10 * time.Second
+	mostLeeway      = time.Minute
 )
 
 // Options say whose tokens are accepted, and for what.
@@ -40,7 +42,8 @@ type Options struct {
 
 	// StaleAfter is how long tokens are judged by what is known while the
 	// issuer does not answer: 5 min by default, which is also how long a list
-	// is valid. More stretches both.
+	// is valid. More stretches both. Less, 10 s at least, has the issuer asked
+	// more often: a request waits for no longer than half of it.
 	StaleAfter time.Duration
 	// WhenStale, when set, is asked instead of refusing a token by knowledge
 	// that is older than StaleAfter: nil lets it pass, marked by Token.Stale.
@@ -122,6 +125,7 @@ func New(o Options) (*Verifier, error) {
 	v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	v.ctx, v.stop = context.WithCancel(context.Background())
 	v.keys.v, v.lists.v = v, v
+	v.keys.wake = make(chan struct{}, 1)
 	v.lists.held = make(map[string]*list)
 	v.work.Go(v.keys.follow)
 	return v, nil
@@ -142,8 +146,8 @@ func (v *Verifier) complete() error {
 		return errors.New("Options.Audience is missing: tokens for other APIs would be accepted")
 	case o.Leeway > mostLeeway:
 		return fmt.Errorf("Options.Leeway is at most %v", mostLeeway)
-	case o.StaleAfter < 0:
-		return errors.New("Options.StaleAfter is negative")
+	case o.StaleAfter != 0 && o.StaleAfter < leastStaleAfter:
+		return fmt.Errorf("Options.StaleAfter is %v and has to be at least %v: one request that fails would have all tokens refused; leave it out for %v", o.StaleAfter, leastStaleAfter, staleAfter)
 	}
 	all := []string{rs256, ps256, es256, eddsa}
 	if len(o.Algorithms) == 0 {
@@ -274,7 +278,7 @@ func (v *Verifier) judge(t *Token, age time.Duration) error {
 		return nil
 	}
 	if v.o.WhenStale == nil {
-		return ErrUnavailable.because("the issuer has not confirmed keys or status lists for %v", age.Round(time.Second))
+		return ErrUnavailable.because("the issuer has not confirmed keys or status lists for %v: Verifier.Stats tells why; see that %s answers here", age.Round(time.Second), v.o.Issuer)
 	}
 	if err := v.o.WhenStale(t, age); err != nil {
 		return ErrUnavailable.because("by knowledge that is %v old: %w", age.Round(time.Second), err)

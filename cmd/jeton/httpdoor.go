@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 const (
@@ -24,10 +22,12 @@ const (
 // [http.Server.Shutdown] alone drops whoever was accepted and whose request it
 // reads a moment later: without an answer, and for a refresh that is a session
 // in doubt. So a door first closes the listener, waits for those, and only then
-// shuts down.
+// shuts down. Connections whose requests wait are out of its hands, in the
+// lobby.
 type door struct {
 	http.Server
 	listener net.Listener
+	lobby    *lobby
 
 	mu       sync.Mutex
 	fresh    map[net.Conn]bool // let in, and no handler has begun
@@ -40,20 +40,26 @@ type door struct {
 }
 
 func newDoor(handler http.Handler, l net.Listener, most int, log *slog.Logger) *door {
-	d := &door{listener: netutil.LimitListener(l, most), fresh: make(map[net.Conn]bool), served: make(chan struct{})}
+	d := &door{listener: newEntrance(l, most), lobby: newLobby(l.Addr()), fresh: make(map[net.Conn]bool), served: make(chan struct{})}
 	publicServer(&d.Server, log)
 	d.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.begun(r.Context().Value(connKey{}).(net.Conn))
-		handler.ServeHTTP(w, r)
+		d.lobby.during(func() { handler.ServeHTTP(w, r) })
 	})
-	d.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+	rules := d.lobby.rules()
+	d.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return rules.Context(context.WithValue(ctx, connKey{}, c))
+	}
 	d.ConnState = func(c net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
 			d.mu.Lock()
 			d.fresh[c] = true
 			d.mu.Unlock()
-		case http.StateClosed, http.StateHijacked:
+		case http.StateHijacked:
+			d.lobby.take(c)
+			d.begun(c)
+		case http.StateClosed:
 			d.begun(c)
 		}
 	}
@@ -80,13 +86,19 @@ func (d *door) begun(c net.Conn) {
 // serve serves until the door is shut, and returns nil then.
 func (d *door) serve(cert *certificate) error {
 	defer close(d.served)
-	var err error
 	if cert != nil {
 		d.TLSConfig = cert.config()
+	}
+	var back sync.WaitGroup
+	back.Go(func() { d.Serve(d.lobby) }) // what comes from there has TLS already
+	var err error
+	if cert != nil {
 		err = d.ServeTLS(d.listener, "", "")
 	} else {
 		err = d.Serve(d.listener)
 	}
+	d.lobby.Close()
+	back.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.shutting || errors.Is(err, http.ErrServerClosed) {
@@ -121,4 +133,5 @@ func (d *door) shut() {
 	if err := d.Shutdown(ctx); err != nil {
 		d.Close()
 	}
+	d.lobby.drain(ctx.Done())
 }

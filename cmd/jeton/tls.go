@@ -61,7 +61,10 @@ func (c *certificate) load() error {
 // config is TLS with the certificate of the moment.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
+		MinVersion: tls.VersionTLS12,
+		// Named here, or a server with two listeners may miss that it is to
+		// speak HTTP/2: it looks once, for the first of them.
+		NextProtos:     []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
 	}
 }

@@ -21,22 +21,35 @@ import (
 // pair NAME writes cert.pem and key.pem of a certificate with that common
 // name.
 func pairCmd(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(writePair(args[0], ts.MkAbs))
+}
+
+func writePair(commonName string, place func(name string) string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: args[0]},
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: commonName},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	for name, block := range map[string]*pem.Block{
 		"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private},
 	} {
-		ts.Check(os.WriteFile(ts.MkAbs(name), pem.EncodeToMemory(block), 0o600))
+		if err := os.WriteFile(place(name), pem.EncodeToMemory(block), 0o600); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // dial writes the common name of the certificate at $URL.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"jeton/events/status"
@@ -75,12 +76,7 @@ func (p *Publisher) look(pause time.Duration) time.Duration {
 
 // update looks at what was revoked since the last look.
 func (p *Publisher) update(ctx context.Context) error {
-	p.mu.Lock()
-	lists := make([]*list, 0, len(p.lists))
-	for _, l := range p.lists {
-		lists = append(lists, l)
-	}
-	p.mu.Unlock()
+	lists := p.holds()
 	if len(lists) == 0 {
 		return nil
 	}
@@ -95,7 +91,7 @@ func (p *Publisher) update(ctx context.Context) error {
 		confirmed, overdue, due := l.age(now)
 		switch {
 		case overdue:
-			whole = append(whole, l)
+			whole, l.told = append(whole, l), false
 			continue
 		case due && len(whole) == 0: // one at a time
 			whole = append(whole, l)
@@ -106,12 +102,16 @@ func (p *Publisher) update(ctx context.Context) error {
 		}
 	}
 	if len(recent) > 0 {
+		if slices.ContainsFunc(recent, func(l *list) bool { return !l.told }) {
+			clear(p.ends) // this one has not heard of them
+		}
 		found, err := p.recent(ctx, since, now)
 		if err != nil {
 			return err
 		}
 		for _, l := range recent {
 			l.add(found, begun)
+			l.told = true
 		}
 		p.saw(found)
 	}
@@ -135,7 +135,9 @@ func (p *Publisher) retire(l *list) {
 	l.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.drop(l)
+	if p.lists[l.number] == l { // it may have been let go, and read anew, since the look began
+		p.drop(l)
+	}
 }
 
 // again reads a list as a whole.
@@ -161,8 +163,10 @@ type found struct {
 // mostEnds bounds how many clients are remembered.
 const mostEnds = 10_000
 
-// saw remembers the clients whose blocks all lists have, since a client that
-// has ended gets no more blocks of the epoch that passed.
+// saw remembers the clients whose blocks all lists that are told have, since a
+// client that has ended gets no more blocks of the epoch that passed. A list
+// that is held later has not been told: it may have been read before the client
+// ended, and put among the others after this look began.
 func (p *Publisher) saw(f *found) {
 	if len(p.ends) > mostEnds {
 		clear(p.ends)

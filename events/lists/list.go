@@ -18,6 +18,9 @@ type list struct {
 	number uint32
 	uri    string
 	asked  time.Time // when somebody last did; under the publisher's lock
+	// told says that the bits of all clients in Publisher.ends are in. Only a
+	// look touches it.
+	told bool
 
 	mu   sync.Mutex
 	bits []byte
@@ -32,6 +35,8 @@ type list struct {
 	confirmed, seen, whole time.Time
 
 	changed chan struct{} // closed at the next change of bits
+	parked  map[*Seat]struct{}
+	dropped bool // nobody follows it any more
 	edition *Edition
 }
 
@@ -211,4 +216,5 @@ func (l *list) confirm(confirmed, begun time.Time, changed bool) {
 func (l *list) wake() {
 	close(l.changed)
 	l.changed = make(chan struct{})
+	l.wakeParked()
 }

@@ -80,9 +80,9 @@ type Publisher struct {
 	loads chan struct{}
 	wait  waiters
 
-	looking sync.Mutex // held during a look
-	tried   time.Time  // when the last look ended
-	ends    map[storage.Partition]uint64
+	looking sync.Mutex                   // held during a look
+	tried   time.Time                    // when the last look ended
+	ends    map[storage.Partition]uint64 // for the lists that are told
 
 	mu      sync.Mutex
 	lists   map[uint32]*list
@@ -200,5 +200,6 @@ func (p *Publisher) drop(l *list) {
 	delete(p.lists, l.number)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.dropped = true
 	l.wake()
 }

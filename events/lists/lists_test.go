@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -47,14 +48,18 @@ type world struct {
 	clock  *clock
 	store  *storage.Store
 	places *status.Allocator
+	hooks  *hooked // between store and database
+	path   string
+	writer *storage.Store // what commits: the publisher's store, or another process's
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	b, err := chosen.Open(t.Context(), t.TempDir()+"/jeton.db", c.Now)
-	must(t, err)
-	w := &world{t: t, clock: c, store: storage.New(b)}
+	w := &world{t: t, clock: c, path: t.TempDir() + "/jeton.db"}
+	w.hooks = &hooked{Backend: w.open().Backend, before: make(map[string]func()), after: make(map[string]func())}
+	w.store = storage.New(w.hooks)
+	w.writer = w.store
 	master, err := keys.NewMasterKey(make([]byte, 32))
 	must(t, err)
 	ring, err := keys.Open(t.Context(), w.store, master, keys.Config{Alg: keys.EdDSA, Now: c.Now})
@@ -63,6 +68,14 @@ func newWorld(t testing.TB) *world {
 	w.Publisher = newPublisher(Config{Store: w.store, Keys: ring, Issuer: "https://auth.example", Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { w.Close(); w.places.Close(); ring.Close(); w.store.Close() })
 	return w
+}
+
+// open opens the store, as each process does.
+func (w *world) open() *storage.Store {
+	w.t.Helper()
+	b, err := chosen.Open(w.t.Context(), w.path, w.clock.Now)
+	must(w.t, err)
+	return storage.New(b)
 }
 
 func must(t testing.TB, err error) {
@@ -89,7 +102,7 @@ func (w *world) revoke(jti string, ago time.Duration) {
 
 func (w *world) commit(p storage.Partition, puts ...storage.Put) {
 	w.t.Helper()
-	_, err := w.store.Commit(w.t.Context(), storage.Change{Partition: p, Puts: puts})
+	_, err := w.writer.Commit(w.t.Context(), storage.Change{Partition: p, Puts: puts})
 	must(w.t, err)
 }
 
@@ -378,6 +391,43 @@ func TestWaitersAreBounded(t *testing.T) {
 	p.wait.leave("d")
 	if _, ok := p.wait.sit("d"); ok {
 		t.Error("somebody waits after the end")
+	}
+}
+
+// A source is an IPv4 address or an IPv6 /64, however many addresses it has; many
+// of those may be one site's.
+func TestWaitersOfOneNetworkAreBounded(t *testing.T) {
+	for what, c := range map[string]struct {
+		address func(i int) string
+		most    int
+		next    string // has room of its own
+	}{
+		"an IPv4 address":         {func(int) string { return "192.0.2.1" }, mostOfOne, "192.0.2.2"},
+		"an IPv4 address in IPv6": {func(int) string { return "::ffff:192.0.2.1" }, mostOfOne, "::ffff:192.0.2.2"},
+		"a /64":                   {func(i int) string { return fmt.Sprintf("2001:db8:0:1::%x", i+1) }, mostOfOne, "2001:db8:0:2::1"},
+		"a /48":                   {func(i int) string { return fmt.Sprintf("2001:db8:0:%x::1", i+1) }, mostOfSite, "2001:db8:1::1"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newPublisher(Config{})
+			for i := range c.most {
+				if _, ok := p.wait.sit(c.address(i)); !ok {
+					t.Fatalf("only %d may wait", i)
+				}
+			}
+			if _, ok := p.wait.sit(c.address(c.most)); ok {
+				t.Errorf("more than %d wait", c.most)
+			}
+			if _, ok := p.wait.sit(c.next); !ok {
+				t.Error("another source may not wait")
+			}
+			p.wait.leave(c.next)
+			for i := range c.most {
+				p.wait.leave(c.address(i))
+			}
+			if len(p.wait.sources) != 0 || p.Waiting() != 0 {
+				t.Errorf("%d wait, of %d sources, when all have left", p.Waiting(), len(p.wait.sources))
+			}
+		})
 	}
 }
 
