@@ -42,6 +42,11 @@ func (s *Service) fence(ctx context.Context, req Request) error {
 	if len(client.PasswordNetworks) == 0 {
 		return nil
 	}
+	// The address of a proxy is no reason to let anyone through who can make it
+	// leave out the header.
+	if req.Source.Unnamed {
+		return fenced("fenced", "this client may not use the password grant from an unknown address", "a trusted proxy named no address: let it set X-Forwarded-For")
+	}
 	if addr, err := netip.ParseAddr(req.Source.Address); err != nil || !clients.Within(client.PasswordNetworks, addr) {
 		return fenced("fenced", "this client may not use the password grant from this address", "the address is in none of its networks")
 	}

@@ -105,6 +105,9 @@ type Request struct {
 type Source struct {
 	// Address is the IP address of the client, as far as it is known.
 	Address string
+	// Unnamed says that a trusted proxy did not say whom it speaks for: Address is
+	// the proxy's own.
+	Unnamed bool
 	// Device is what a session keeps of it.
 	Device storage.Device
 }

@@ -226,6 +226,7 @@ func TestNginxExample(t *testing.T) {
 	for len(heard) > 0 {
 		<-heard
 	}
+	onlyPlainPaths(t, front, s.token(t, "read"), heard)
 	ask(t, "GET", front+"/orders", s.token(t, "read"), func(r *http.Request) {
 		r.Header.Set("X-Jeton-Roles", "ROLE_ADMIN")
 		r.Header.Set("X-Need-Scopes", "")
@@ -239,6 +240,38 @@ func TestNginxExample(t *testing.T) {
 	cmd.Wait()
 	if resp := ask(t, "GET", front+"/orders", token, nil); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || len(heard) > 0 {
 		t.Errorf("without the sidecar: %d %v", resp.StatusCode, resp.Header)
+	}
+}
+
+// onlyPlainPaths sends what a router that is looser than nginx could take for
+// /admin/x, as it stands and with a token that may read orders.
+func onlyPlainPaths(t *testing.T, front, token string, heard chan http.Header) {
+	t.Helper()
+	for path, want := range map[string]int{
+		"/orders/1": 200, "/orders/%C3%A9?a=//;../%2e": 200,
+		"/Admin/x": 403, "/ADMIN/x": 403, "/%41dmin/x": 403, "/admin": 403, "/Orders": 403, "/ordersx": 403, "/": 403,
+		"/admin;a/x": 400, "/;/admin/x": 400, "/orders;/../admin/x": 400, "/orders/..;/admin/x": 400, "/admin%3ba/x": 400,
+		"//admin/x": 400, "/orders//admin/x": 400, "/admin/../x": 400, "/orders/../admin/x": 400, "/orders/./x": 400, "/orders/..": 400,
+		"/orders/%2e%2e/admin/x": 400, "/orders/..%2Fadmin/x": 400, "/orders%2f..%2fadmin/x": 400, "/orders/..\\admin\\x": 400,
+		"/orders%5c..%5cadmin": 400, "/orders/%252e%252e/admin/x": 400, "/orders/#/../admin/x": 400, "/orders/%00": 400, "/orders/%0d": 400,
+		"http://x/orders/../admin/x": 400,
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(front, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\n\r\n", path, token)
+		answer, err := io.ReadAll(c)
+		c.Close()
+		if status := fmt.Sprintf("HTTP/1.1 %d ", want); err != nil || !strings.HasPrefix(string(answer), status) {
+			t.Errorf("%s: %.30q, %v, want %d", path, answer, err, want)
+		}
+		if reached := len(heard) > 0; reached != (want == 200) {
+			t.Errorf("%s: the API was asked: %v", path, reached)
+		}
+		for len(heard) > 0 {
+			<-heard
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
@@ -141,6 +142,7 @@ func TestWebhookSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	sendsTooMuch(t, fmt.Sprintf("127.0.0.1:%d", port))
 	s.login(t, ctx)
 	s.run(t, "", "session", "revoke", "--user", username, "--reason", "laptop stolen")
 	for lines := bufio.NewScanner(out); lines.Scan(); {
@@ -149,4 +151,36 @@ func TestWebhookSample(t *testing.T) {
 		}
 	}
 	t.Error("the sample ended without an event")
+}
+
+// sendsTooMuch is a stranger with an endless body, and one who goes away in the
+// middle of theirs. The first has to be cut off.
+func sendsTooMuch(t *testing.T, address string) {
+	t.Helper()
+	var c net.Conn
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		var err error
+		if c, err = net.Dial("tcp", address); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 1<<30)
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	part := make([]byte, 64<<10)
+	for sent := 0; ; sent += len(part) {
+		if _, err := c.Write(part); err != nil {
+			break
+		}
+		if sent > 64<<20 {
+			t.Fatal("a body of 64 MiB is read")
+		}
+	}
+	if c, err := net.Dial("tcp", address); err == nil {
+		fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+		c.Close()
+	}
 }

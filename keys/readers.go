@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,9 @@ const (
 	knownFor = 24 * time.Hour
 	// maxReaders bounds what a process remembers.
 	maxReaders = 512
+	// maxOfOne bounds how many programs one address, or one IPv6 network of 64
+	// bits, can pass for: it could else push all others out.
+	maxOfOne = 8
 	// maxAgent is as much of a User-Agent as tells an operator who it is.
 	maxAgent = 40
 	// readersEvery is how often they are written down for the other processes,
@@ -89,18 +93,56 @@ func (rs *readers) note(one reader, now time.Time) {
 		}
 		return
 	}
-	if len(rs.all) >= maxReaders {
-		// Passers-by first, so that they cannot push out who is waited for.
-		goes := slices.MinFunc(slices.Collect(maps.Values(rs.all)), func(a, b *reader) int {
-			if ka, kb := a.known(now), b.known(now); ka != kb {
-				return map[bool]int{true: 1, false: -1}[ka]
-			}
-			return a.Last.Compare(b.Last)
-		})
-		delete(rs.all, goes.id())
-	}
+	rs.makeRoom(one, now)
 	one.First, one.Last = now, now
 	rs.all[id] = &one
+}
+
+// makeRoom drops one reader where a new one is one too many: of the same origin
+// the one that has been away the longest, else a passer-by before one that is
+// known, so that who is waited for stays.
+func (rs *readers) makeRoom(one reader, now time.Time) {
+	from := one.origin()
+	var neighbour, other *reader
+	neighbours := 0
+	for _, old := range rs.all {
+		if old.origin() == from {
+			neighbours++
+			if neighbour == nil || old.Last.Before(neighbour.Last) {
+				neighbour = old
+			}
+		}
+		if other == nil || old.sooner(other, now) {
+			other = old
+		}
+	}
+	switch {
+	case neighbours >= maxOfOne:
+		delete(rs.all, neighbour.id())
+	case len(rs.all) >= maxReaders:
+		delete(rs.all, other.id())
+	}
+}
+
+// sooner reports whether a reader is dropped before another.
+func (r *reader) sooner(other *reader, now time.Time) bool {
+	if a, b := r.known(now), other.known(now); a != b {
+		return b
+	}
+	return r.Last.Before(other.Last)
+}
+
+// origin is the address, of IPv6 the network.
+func (r reader) origin() string {
+	addr, err := netip.ParseAddr(r.Address)
+	if err != nil || addr.Is4() || addr.Is4In6() {
+		return r.Address
+	}
+	p, err := addr.Prefix(64)
+	if err != nil {
+		return r.Address
+	}
+	return p.String()
 }
 
 // readersRecord is the row of one process.

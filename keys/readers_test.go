@@ -199,3 +199,28 @@ func TestPassersByPushOutNobodyKnown(t *testing.T) {
 		t.Errorf("known are %+v, %v", known, err)
 	}
 }
+
+// One stranger with many names has eight of them remembered, and pushes out
+// nobody else, whether known or about to be.
+func TestOneStrangerPushesOutNobody(t *testing.T) {
+	g := newGate(t)
+	g.fetch(0, "10.0.0.1")
+	for _, address := range []string{"192.0.2.9", "2001:db8::"} {
+		for i := range 2 * maxReaders {
+			from := address
+			if address == "2001:db8::" {
+				from += fmt.Sprintf("%x", i+1)
+			}
+			g.nodes[0].Fetched(g.nodes[0].KeySet(), from, fmt.Sprintf("agent %d", i))
+		}
+	}
+	if n := len(g.nodes[0].readers.all); n != 1+2*maxOfOne {
+		t.Errorf("%d are remembered", n)
+	}
+	g.pass(10 * time.Minute)
+	g.fetch(0, "10.0.0.1")
+	known, err := g.nodes[0].known(t.Context(), g.clock.Now())
+	if err != nil || len(known) != 1 || known[0].Address != "10.0.0.1" {
+		t.Errorf("known are %+v, %v", known, err)
+	}
+}

@@ -35,6 +35,17 @@ func TestP6_FencesOfThePasswordGrant(t *testing.T) {
 				t.Errorf("%s", a.body)
 			}
 		}
+		// A proxy that names nobody lets nobody in, wherever it stands itself.
+		set(t, `{"password_grant_networks":["10.0.0.0/8","127.0.0.0/8"]}`)
+		from("127.0.0.1").want(t, 200, "")
+		for _, addr := range []string{"", "10.1.2.3, unknown"} {
+			a := from(addr)
+			a.want(t, 400, "unauthorized_client")
+			if !strings.Contains(a.str("error_description"), "unknown address") {
+				t.Errorf("%q: %s", addr, a.body)
+			}
+		}
+		set(t, `{"password_grant_networks":["10.0.0.0/8","2001:db8::/32","192.0.2.7"]}`)
 		// A wrong password outside reads the same: nothing is learnt of it.
 		wrong := n.post("/token", form("grant_type", "password", "username", "alice", "password", "x"), app, header("X-Forwarded-For", "11.0.0.1"))
 		if right := from("11.0.0.1"); string(wrong.body) != string(right.body) {

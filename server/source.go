@@ -23,21 +23,22 @@ func (s *Server) sourceOf(r *http.Request) grants.Source {
 }
 
 func (s *Server) placeOf(r *http.Request) grants.Source {
-	addr := remoteAddr(r)
+	addr, unnamed := remoteAddr(r), false
 	if s.trusted(addr) {
+		unnamed = true
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		for i := len(hops) - 1; i >= 0; i-- {
 			hop, err := parseHop(hops[i])
 			if err != nil {
 				break // garbage: what stands left of it proves nothing
 			}
-			addr = hop
+			addr, unnamed = hop, false
 			if !s.trusted(hop) {
 				break
 			}
 		}
 	}
-	src := grants.Source{Device: storage.Device{Agent: agentFamily(r.UserAgent())}}
+	src := grants.Source{Unnamed: unnamed, Device: storage.Device{Agent: agentFamily(r.UserAgent())}}
 	if addr.IsValid() {
 		src.Address, src.Device.Network = addr.String(), network(addr)
 	}

@@ -35,7 +35,7 @@ func (a *app) open(ctx context.Context, s *Settings, create bool) (*api, error) 
 	switch err := probe(ctx, path); {
 	case err == nil:
 		transport := &http.Transport{
-			DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return dialUnix(ctx, path) },
+			DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return redialUnix(ctx, path) },
 			ResponseHeaderTimeout: answerTimeout,
 			DisableCompression:    true,
 		}
@@ -109,6 +109,26 @@ func dialUnix(ctx context.Context, path string) (net.Conn, error) {
 	defer release()
 	var d net.Dialer
 	return d.DialContext(ctx, "unix", address)
+}
+
+// handOver is how long a socket may be without an owner: a reload, or a server
+// that another one takes over from.
+const handOver = 20 * takeOverEvery
+
+// redialUnix dials again where nobody listens just now: a command of many
+// requests, such as an import, goes on through a reload. Nothing has been sent.
+func redialUnix(ctx context.Context, path string) (net.Conn, error) {
+	for end := time.Now().Add(handOver); ; {
+		conn, err := dialUnix(ctx, path)
+		if err == nil || time.Now().After(end) || !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(takeOverEvery / 5):
+		}
+	}
 }
 
 // ownStore lets a command open the store itself only where that does no harm:

@@ -10,7 +10,7 @@ import (
 
 // fixed are the settings that a process keeps for its life: its addresses and
 // files are open, and the issuer stands in every token.
-var fixed = []string{"config", "store", "master-key-file", "admin-socket", "listen", "issuer", "tls-cert", "tls-key", "metrics-listen"}
+var fixed = []string{"config", "store", "master-key-file", "admin-socket", "listen", "issuer", "tls-cert", "tls-key", "metrics-listen", "mark-file", "redis-prefix"}
 
 // reloadable reports whether a hangup has anything to read again. Without, it
 // means what it always meant: the terminal is gone.

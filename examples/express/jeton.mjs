@@ -8,10 +8,12 @@ export class Verifier {
   #lists
   #keys
   #refresh
-  // staleAfter is how long tokens are judged by lists that cannot be refreshed;
-  // leeway, in seconds, how far two clocks may differ.
+  #failures = 0
+  // staleAfter, in milliseconds, is how long tokens are judged by lists that
+  // cannot be refreshed; leeway, in seconds, how far two clocks may differ.
   constructor({ issuer, audience, realm = 'api', staleAfter = 5 * 60_000, leeway = 10 }) {
     if (!issuer || !audience) throw new Error('issuer and audience are needed: tokens for others would be accepted')
+    if (!(staleAfter >= 10_000)) throw new Error('staleAfter is at least 10000 (ms): one request that fails would have all tokens refused')
     Object.assign(this, { issuer, audience, realm, leeway })
     this.#lists = new Lists({ issuer, staleAfter, leeway, keys: () => this.#keySet() })
   }
@@ -78,8 +80,13 @@ export class Verifier {
   // by jose for a kid that is not there, at most once in 2 s. While the issuer is
   // away they are good for some minutes more, as long as lists are.
   #keySet() {
-    this.#keys ??= this.#discover().catch((error) => {
-      this.#keys = undefined
+    this.#keys ??= this.#discover().then((keys) => {
+      this.#failures = 0
+      return keys
+    }, (error) => {
+      // The failure is the answer to all for a while, longer and longer.
+      const pause = Math.min(500 * 2 ** this.#failures++, 10_000) * (0.7 + 0.3 * Math.random())
+      setTimeout(() => { this.#keys = undefined }, pause).unref()
       throw error
     })
     return this.#keys
@@ -115,7 +122,7 @@ function fault(error) {
 // bearer finds the token, in the Authorization header alone (RFC 6750 §2.1).
 function bearer(req) {
   const bad = (message) => new Refusal(message, { status: 400, code: 'invalid_request' })
-  if (new URLSearchParams(req.originalUrl.split('?')[1]).has('access_token')) throw bad('a token in the URI')
+  if (new URLSearchParams(req.originalUrl.replace(/^[^?]*/, '')).has('access_token')) throw bad('a token in the URI')
   const sent = req.headersDistinct.authorization ?? []
   if (sent.length > 1) throw bad('two Authorization headers')
   const [, scheme, token] = /^(\S+) *(.*)$/.exec(sent[0] ?? '') ?? []

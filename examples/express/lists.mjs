@@ -21,15 +21,14 @@ export class Lists {
     if (!Number.isSafeInteger(place?.idx) || place.idx < 0 || typeof place.uri !== 'string') throw new Refusal('no place in a status list')
     const list = this.#list(place.uri)
     list.used = Date.now()
-    if (!list.live) await Promise.race([list.start(), new Promise((resolve) => setTimeout(resolve, 5000).unref())])
-    const { now } = list
-    if (!now) throw list.gone ? new Refusal('the issuer has no such list') : new Refusal('the status list cannot be had', { status: 503 })
-    const per = 8 / now.width
-    const byte = now.bits[Math.floor(place.idx / per)]
-    if (byte === undefined) throw new Refusal('idx is beyond the list')
-    if ((byte >> (place.idx % per * now.width)) & ((1 << now.width) - 1)) throw new Refusal('revoked') // also where that is known from long ago
-    const over = now.exp !== undefined && Date.now() / 1000 > now.exp + this.options.leeway
-    if (over || Date.now() - now.confirmed > this.options.staleAfter) throw new Refusal('the status list is too old', { status: 503 })
+    const waited = !list.live
+    if (waited) await list.answer()
+    let stale = list.judge(place.idx)
+    if (stale && !waited && list.renew()) {
+      await list.answer()
+      stale = list.judge(place.idx)
+    }
+    if (stale) throw new Refusal('the status list is too old: can the issuer be reached from here?', { status: 503 })
   }
 
   #list(uri) {
@@ -56,8 +55,11 @@ export class Lists {
 class List {
   used = 0
   live = false // it is followed, and an answer has come
-  gone = false
   #first
+  #tell // resolves #first
+  #wake // ends the pause that is under way
+  #hurried = false
+  #renewed // the confirmation of what was asked for anew since it was too old
   #stopped = false
   #request // the AbortController of the one that is under way
   constructor(uri, options) { Object.assign(this, { uri, options }) }
@@ -65,31 +67,77 @@ class List {
   stop() {
     this.#stopped = true
     this.#request?.abort()
+    this.#tell?.()
   }
 
-  // start follows the list; it resolves at the first answer, good or bad.
-  start() {
-    this.#first ??= new Promise((resolve) => this.#follow(resolve))
-    return this.#first
+  // answer follows the list; it resolves at the next answer, good or bad, or
+  // after 5 s.
+  answer() {
+    if (!this.#first) {
+      this.#renewed = this.now?.confirmed
+      this.#expect()
+      this.#follow()
+    }
+    return Promise.race([this.#first, new Promise((resolve) => setTimeout(resolve, 5000).unref())])
   }
 
-  async #follow(first) {
+  #expect() {
+    this.live = false
+    this.#first = new Promise((resolve) => { this.#tell = resolve })
+  }
+
+  // judge goes by what is known. It returns whether that is too old.
+  judge(idx) {
+    const { now } = this
+    if (!now) throw new Refusal('the status list cannot be had', { status: 503 })
+    const per = 8 / now.width
+    const byte = now.bits[Math.floor(idx / per)]
+    if (byte === undefined) throw new Refusal('idx is beyond the list')
+    if ((byte >> (idx % per * now.width)) & ((1 << now.width) - 1)) throw new Refusal('revoked') // also where that is known from long ago
+    const over = now.exp !== undefined && Date.now() / 1000 > now.exp + this.options.leeway
+    return over || Date.now() - now.confirmed > this.options.staleAfter
+  }
+
+  // renew asks at once, without waiting, for what has become too old though no
+  // request has failed: the machine slept, or the clock was put forward. Once for
+  // what is known: an issuer that is away is not asked faster by that.
+  renew() {
+    if (this.#renewed === this.now.confirmed) return !this.live
+    this.#renewed = this.now.confirmed
+    if (this.#first && this.live) {
+      this.#expect()
+      this.#hurried = true
+      this.#request?.abort()
+      this.#wake?.()
+    }
+    return true
+  }
+
+  async #follow() {
     // One that waits says nothing until it ends. So it has to be known before it
     // that the list is as it was: at first, and after a failure.
-    for (let failures = 0, waits = false; !this.#stopped; waits = failures === 0) {
+    for (let failures = 0, waits = false; !this.#stopped; waits = failures === 0 && !this.#hurried) {
       const begun = Date.now()
+      this.#hurried = false
       let pause
       try {
         const soon = await this.#ask(waits)
         failures = 0
-        pause = soon ? Math.max(0, begun + pace - Date.now()) : (this.now.ttl ?? 15) * 1000 * (0.8 + 0.2 * Math.random())
+        pause = soon ? Math.max(0, begun + pace - Date.now()) : Math.min((this.now.ttl ?? 15) * 1000, this.options.staleAfter / 2) * (0.8 + 0.2 * Math.random())
       } catch (error) {
+        if (this.#hurried) { // what was cut short says nothing of the issuer
+          await new Promise((resolve) => setTimeout(resolve, pace).unref())
+          continue
+        }
         if (++failures === 2) console.error(`${this.uri} cannot be refreshed: ${error.message}`)
         pause = Math.min(500 * 2 ** (failures - 1), 10_000) * (0.7 + 0.3 * Math.random())
       }
       this.live = true
-      first()
-      await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      this.#tell()
+      await new Promise((resolve) => {
+        this.#wake = resolve
+        setTimeout(resolve, pause).unref()
+      })
       if (Date.now() - this.used > letGo) break // what is known stays, nobody follows it
     }
     this.live = false
@@ -99,14 +147,15 @@ class List {
   // ask makes one request. It returns whether the next one may follow at once.
   async #ask(mayWait) {
     const known = this.now
+    const wait = Math.min(50, Math.floor(this.options.staleAfter / 2000)) // it ends before what is known is too old
     const headers = { Accept: `application/${type}`, 'Cache-Control': 'no-cache' }
     if (known?.etag) headers['If-None-Match'] = known.etag
-    if (known?.etag && mayWait) headers.Prefer = 'wait=50'
+    if (known?.etag && mayWait) headers.Prefer = `wait=${wait}`
     const begun = Date.now()
-    this.#request = new AbortController()
-    const timer = setTimeout(() => this.#request.abort(), headers.Prefer ? 60_000 : 10_000)
+    const request = this.#request = new AbortController()
+    const timer = setTimeout(() => request.abort(), (headers.Prefer ? wait * 1000 : 0) + 10_000)
     try {
-      const response = await fetch(this.uri, { headers, signal: this.#request.signal, redirect: 'error' })
+      const response = await fetch(this.uri, { headers, signal: request.signal, redirect: 'error' })
       return await this.#answered(response, known, mayWait, begun)
     } finally {
       clearTimeout(timer)
@@ -114,7 +163,6 @@ class List {
   }
 
   async #answered(response, known, mayWait, begun) {
-    this.gone = response.status === 404 || response.status === 410
     let changed = false
     if (response.status === 304 && known) {
       if (known.exp !== undefined && Date.now() / 1000 > known.exp + this.options.leeway) {
@@ -125,7 +173,7 @@ class List {
     } else if (response.status === 200) {
       changed = await this.#take(response, known)
     } else {
-      await response.body?.cancel()
+      await response.body?.cancel() // 404 too: a server keeps lists for longer than their tokens live
       throw new Error(`answered with ${response.status}`)
     }
     const waited = response.headers.get('Preference-Applied')?.includes('wait')

@@ -21,11 +21,14 @@ async function token(uri, list) {
 }
 
 // issuer serves a list at /status/1; change() sends another one from then on.
-async function issuer(t) {
+async function issuer(t, staleAfter = 300_000) {
   const list = good()
   let version = 0
+  let status = 0
+  const asked = []
   const server = createServer(async (req, res) => {
-    if (req.url !== '/status/1') return res.writeHead(404).end()
+    asked.push(req.headers.prefer)
+    if (status || req.url !== '/status/1') return res.writeHead(status || 404).end()
     res.setHeader('ETag', `"${version}"`)
     if (req.headers['if-none-match'] === `"${version}"`) return res.writeHead(304).end()
     res.setHeader('Content-Type', 'application/statuslist+jwt')
@@ -33,14 +36,14 @@ async function issuer(t) {
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   const at = `http://127.0.0.1:${server.address().port}`
-  const lists = new Lists({ issuer: at, staleAfter: 300_000, leeway: 10, keys: async () => keySet })
+  const lists = new Lists({ issuer: at, staleAfter, leeway: 10, keys: async () => keySet })
   t.after(() => {
     lists.close()
     server.close()
     server.closeAllConnections()
   })
   const check = (idx, uri = `${at}/status/1`) => lists.check({ idx, uri })
-  return { at, check, change: (how) => { Object.assign(list, how); version++ } }
+  return { at, check, asked, answer: (with_) => { status = with_ }, change: (how) => { Object.assign(list, how); version++ } }
 }
 
 const refused = (promise, status, message) => assert.rejects(promise, (error) => error.status === status && message.test(error.message))
@@ -82,7 +85,7 @@ test('places that cannot be are refused', async (t) => {
   for (const uri of ['https://evil.example/status/1', `${is.at}/status/1?x=1`, 'x', is.at.replace('//', '//a@')]) {
     await refused(is.check(7, uri), 401, /not at the issuer/)
   }
-  await refused(is.check(7, `${is.at}/status/9`), 401, /no such list/)
+  await refused(is.check(7, `${is.at}/status/9`), 503, /cannot be had/)
 })
 
 test('what was revoked stays so, whatever later lists say', async (t) => {
@@ -104,4 +107,53 @@ test('what was revoked stays so, whatever later lists say', async (t) => {
   is.change({ bytes: other, iat: old + 10 }) // of the same date, and it has forgotten
   await until('the new bit is there', () => revoked(is.check(8)))
   assert.ok(await revoked(is.check(7)))
+})
+
+test('a list that is 404 is away, and its tokens have not expired', async (t) => {
+  const is = await issuer(t)
+  await is.check(7)
+  is.answer(404)
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  await is.check(7)
+  const sleeps = t.mock.method(Date, 'now', ((real) => () => real() + 400_000)(Date.now))
+  const before = is.asked.length
+  for (let i = 0; i < 20; i++) await refused(is.check(7), 503, /too old/)
+  assert.ok(is.asked.length - before <= 2, `${is.asked.length - before} requests`)
+  sleeps.mock.restore()
+})
+
+test('a machine that slept asks at once', async (t) => {
+  const is = await issuer(t)
+  is.change({ exp: undefined })
+  await is.check(7)
+  const real = Date.now
+  t.mock.method(Date, 'now', () => real() + 400_000)
+  await is.check(7)
+  await is.check(7)
+})
+
+test('a request waits for half of staleAfter', async (t) => {
+  const is = await issuer(t, 10_000)
+  await is.check(7)
+  await until('it waits', async () => is.asked.length > 1)
+  assert.deepEqual(is.asked.slice(0, 2), [undefined, 'wait=5'])
+})
+
+test('an issuer that is away is not asked for its metadata at each token', async (t) => {
+  const { Verifier } = await import(`${process.env.INTEROP_EXPRESS}/jeton.mjs`)
+  let asked = 0
+  const server = createServer((req, res) => {
+    asked++
+    res.writeHead(503).end()
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const verifier = new Verifier({ issuer: `http://127.0.0.1:${server.address().port}`, audience: 'a' })
+  t.after(() => {
+    verifier.close()
+    server.close()
+    server.closeAllConnections()
+  })
+  for (let i = 0; i < 100; i++) await refused(verifier.verify('x'), 503, /metadata/)
+  assert.ok(asked >= 1 && asked < 10, `${asked} requests`)
+  assert.throws(() => new Verifier({ issuer: 'http://127.0.0.1', audience: 'a', staleAfter: 300 }), /staleAfter/)
 })
