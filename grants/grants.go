@@ -20,6 +20,7 @@ import (
 	"slices"
 	"time"
 
+	"jeton/dpop"
 	"jeton/events/status"
 	"jeton/keys"
 	"jeton/passwords"
@@ -68,7 +69,9 @@ type Service struct {
 	Passwords *passwords.Passwords
 	// Throttle slows who guesses passwords. Without one nothing does.
 	Throttle *throttle.Throttle
-	Log      *slog.Logger
+	// Proofs remembers which proofs of possession were used.
+	Proofs *dpop.Checker
+	Log    *slog.Logger
 	// Now is this machine's clock. It only helps to pick keys: all that a
 	// token is worth is judged by the store's time.
 	Now func() time.Time
@@ -92,7 +95,10 @@ type Request struct {
 	// Code, RedirectURI and Verifier are of RFC 6749 §4.1.3 and RFC 7636 §4.5.
 	Code, RedirectURI, Verifier string
 	Exchange                    Exchange
-	Source                      Source
+	// Proof is that of a key that the client holds, nil for none. It binds what is
+	// issued to that key.
+	Proof  *dpop.Proof
+	Source Source
 }
 
 // Source is where a request came from.
@@ -112,6 +118,8 @@ type Response struct {
 	ExpiresIn    time.Duration
 	RefreshToken string
 	Scope        string
+	// Bound says that the access token is bound to a key.
+	Bound bool
 	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
 	IDToken string
 	// IssuedTokenType is of RFC 8693 §2.2.1, for an exchange.
@@ -168,6 +176,9 @@ func (s *Service) Authorize(ctx context.Context, req Request) (Authorization, er
 	if !slices.Contains(req.Client.Value.Grants, req.GrantType) {
 		return nil, fail(UnauthorizedClient, "the client is not registered for that grant_type", nil)
 	}
+	if req.Client.Value.DPoPBound && req.Proof == nil {
+		return nil, fail(InvalidDPoPProof, "the client is registered to send a DPoP proof with each request", nil)
+	}
 	return grant.Authorize(ctx, s, req)
 }
 
@@ -178,6 +189,9 @@ const mostDecisions = 100
 // Issue mints what was authorized. If the authorization has been overtaken it
 // decides about the request again.
 func (s *Service) Issue(ctx context.Context, req Request, a Authorization) (Response, error) {
+	if err := s.spend(ctx, req); err != nil {
+		return Response{}, err
+	}
 	for range mostDecisions {
 		resp, err := a.issue(ctx, s)
 		if !errors.Is(err, storage.ErrConflict) {

@@ -189,6 +189,7 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
 		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
 	}
+	bind(&ses, l.req)
 	s.newRefresh(&ses, client, now)
 	_, err := s.newAccess(ctx, &ses, client, l.user.Value, ses.Scope, now)
 	accompany(&ses)

@@ -72,6 +72,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if grantType == storage.GrantPassword {
 		s.announceSunset(w, client.Value)
 	}
+	proof, err := s.proof(w, r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
 	data, resp, err := s.carry(r, f, grants.Request{
 		GrantType: grantType, Client: client, Scope: f.get("scope"),
 		Resource: f["resource"],
@@ -82,6 +87,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 			ActorToken: f.get("actor_token"), ActorTokenType: f.get("actor_token_type"),
 			RequestedTokenType: f.get("requested_token_type"), Resource: f["resource"], Audience: f["audience"],
 		},
+		Proof:  proof,
 		Source: s.sourceOf(r),
 	})
 	if err != nil {

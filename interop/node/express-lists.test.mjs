@@ -138,3 +138,22 @@ test('a request waits for half of staleAfter', async (t) => {
   await until('it waits', async () => is.asked.length > 1)
   assert.deepEqual(is.asked.slice(0, 2), [undefined, 'wait=5'])
 })
+
+test('an issuer that is away is not asked for its metadata at each token', async (t) => {
+  const { Verifier } = await import(`${process.env.INTEROP_EXPRESS}/jeton.mjs`)
+  let asked = 0
+  const server = createServer((req, res) => {
+    asked++
+    res.writeHead(503).end()
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const verifier = new Verifier({ issuer: `http://127.0.0.1:${server.address().port}`, audience: 'a' })
+  t.after(() => {
+    verifier.close()
+    server.close()
+    server.closeAllConnections()
+  })
+  for (let i = 0; i < 100; i++) await refused(verifier.verify('x'), 503, /metadata/)
+  assert.ok(asked >= 1 && asked < 10, `${asked} requests`)
+  assert.throws(() => new Verifier({ issuer: 'http://127.0.0.1', audience: 'a', staleAfter: 300 }), /staleAfter/)
+})
