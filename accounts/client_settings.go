@@ -72,6 +72,7 @@ type ClientSettings struct {
 	RetryWindow    Setting[*storage.Duration] `json:"refresh_retry_window,omitzero"`
 	MaxSessions    Setting[int]               `json:"max_sessions,omitzero"`
 
+	DPoPBound        Setting[bool]     `json:"dpop_bound_access_tokens,omitzero"`
 	ExchangeAudience Setting[[]string] `json:"exchange_audience,omitzero"`
 
 	PasswordNetworks Setting[[]string] `json:"password_grant_networks,omitzero"`
@@ -119,6 +120,7 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.SessionTTL, &c.SessionTTL)
 	put(s.RetryWindow, &c.RefreshRetryWindow)
 	put(s.MaxSessions, &c.MaxSessions)
+	put(s.DPoPBound, &c.DPoPBound)
 	put(s.ExchangeAudience, &c.ExchangeAudience)
 	put(s.PasswordNetworks, &c.PasswordNetworks)
 	if s.PasswordScope.Set {

@@ -48,10 +48,10 @@ func elsewhereThan(p presented) []Mismatch {
 	return found
 }
 
-// bind keeps in a session what the next refresh is compared with. Whole user
+// remember keeps in a session what the next refresh is compared with. Whole user
 // agents and addresses are kept only as MACs under the session's own secret, and
 // only where they are compared.
-func bind(ses *storage.Session, secret []byte, client storage.Client, from Source) {
+func remember(ses *storage.Session, secret []byte, client storage.Client, from Source) {
 	ses.Device, ses.BoundAgent, ses.BoundAddress = from.Device, "", ""
 	if clients.AgentBinding(client).Compare == clients.CompareExact {
 		ses.BoundAgent = boundTo(secret, "agent", from.Agent)

@@ -28,6 +28,10 @@ const (
 	// Of RFC 8707 §2 and RFC 8693 §2.2.2.
 	InvalidTarget Code = "invalid_target"
 
+	// Of RFC 9449 §5 and §8.
+	InvalidDPoPProof Code = "invalid_dpop_proof"
+	UseDPoPNonce     Code = "use_dpop_nonce"
+
 	// Of an authorization response: RFC 6749 §4.1.2.1, OpenID Connect Core
 	// §3.1.2.6, RFC 9101 §6 in the words of OpenID Connect.
 	AccessDenied            Code = "access_denied"

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"jeton/dpop"
 	"jeton/events/status"
 	"jeton/keys"
 	"jeton/passwords"
@@ -78,7 +79,9 @@ type Service struct {
 	Passwords *passwords.Passwords
 	// Throttle slows who guesses passwords. Without one nothing does.
 	Throttle *throttle.Throttle
-	Log      *slog.Logger
+	// Proofs remembers which proofs of possession were used.
+	Proofs *dpop.Checker
+	Log    *slog.Logger
 	// Now is this machine's clock. It only helps to pick keys: all that a
 	// token is worth is judged by the store's time.
 	Now func() time.Time
@@ -104,7 +107,10 @@ type Request struct {
 	Exchange                    Exchange
 	// MostToken is the longest token that can be handed over, 0 for any.
 	MostToken int
-	Source    Source
+	// Proof is that of a key that the client holds, nil for none. It binds what is
+	// issued to that key.
+	Proof  *dpop.Proof
+	Source Source
 }
 
 // Source is where a request came from.
@@ -128,6 +134,8 @@ type Response struct {
 	// RefreshExpiresIn is how long the refresh token lives unused.
 	RefreshExpiresIn time.Duration
 	Scope            string
+	// Bound says that the access token is bound to a key.
+	Bound bool
 	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
 	IDToken string
 	// IssuedTokenType is of RFC 8693 §2.2.1, for an exchange.
@@ -186,6 +194,9 @@ func (s *Service) Authorize(ctx context.Context, req Request) (Authorization, er
 	if !slices.Contains(req.Client.Value.Grants, req.GrantType) {
 		return nil, fail(UnauthorizedClient, "the client is not registered for that grant_type", nil)
 	}
+	if req.Client.Value.DPoPBound && req.Proof == nil {
+		return nil, fail(InvalidDPoPProof, "the client is registered to send a DPoP proof with each request", nil)
+	}
 	return grant.Authorize(ctx, s, req)
 }
 
@@ -196,6 +207,9 @@ const mostDecisions = 100
 // Issue mints what was authorized. If the authorization has been overtaken it
 // decides about the request again.
 func (s *Service) Issue(ctx context.Context, req Request, a Authorization) (Response, error) {
+	if err := s.spend(ctx, req); err != nil {
+		return Response{}, err
+	}
 	for range mostDecisions {
 		resp, err := a.issue(ctx, s)
 		if !errors.Is(err, storage.ErrConflict) {

@@ -186,10 +186,11 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 	ses.UserEpoch, ses.ClientEpoch = l.user.Value.Epoch, client.Epoch
 	ses.Generation, ses.RotID, ses.Rotated = 1, newRotID(), now
 	ses.Secret = s.sealSecret(ses.ID, secret)
-	bind(&ses, secret, client, l.req.Source)
+	remember(&ses, secret, client, l.req.Source)
 	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
 		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
 	}
+	bind(&ses, l.req)
 	s.newRefresh(&ses, client, now)
 	_, err := s.newAccess(ctx, &ses, client, l.user.Value, ses.Scope, now)
 	accompany(&ses)

@@ -59,6 +59,11 @@ func (s *Service) decide(ctx context.Context, p presented) (Authorization, error
 		return nil, err
 	}
 	ses := p.session.Value
+	if ses.Thumbprint != "" && ses.Thumbprint != p.req.thumbprint() {
+		// Nothing changes: whoever has stolen the token must not be able to end the
+		// session by it either.
+		return nil, badRefreshToken(errors.New("bound to another key"))
+	}
 	switch gen := p.claims.Generation; {
 	case gen == ses.Generation && bytes.Equal(p.rotID, ses.RotID):
 		if !p.now.Before(p.claims.ExpiresAt.Time) {
@@ -186,7 +191,8 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	ses.Generation++
 	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
 	ses.Audience = r.audience
-	bind(&ses, r.secret, client, r.req.Source)
+	remember(&ses, r.secret, client, r.req.Source)
+	bind(&ses, r.req)
 	s.newRefresh(&ses, client, r.now)
 	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value, r.scope, r.now)
 	if err != nil {
@@ -292,12 +298,13 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 		return Response{}, about(s.endForReuse(ctx, r.presented, storage.ReasonReuse), ses.Subject, ses.ID)
 	}
 	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
-		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
+		ses.Access.Scope == r.scope && ses.Access.Thumbprint == r.req.thumbprint() && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
 		slices.Equal(ses.Audience, r.audience)
 	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
 	var revoked []storage.Put
 	if !same {
 		var err error
+		bind(&ses, r.req)
 		ses.Audience = r.audience
 		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
 			return Response{}, err
@@ -344,7 +351,7 @@ func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []by
 	return Response{
 		AccessToken: access, ExpiresIn: ses.Access.Expires.Sub(seconds(now)),
 		RefreshToken: refresh, RefreshExpiresIn: ses.Refresh.Expires.Sub(seconds(now)),
-		Scope: ses.Access.Scope, Subject: ses.Subject, Session: ses.ID,
+		Scope: ses.Access.Scope, Bound: ses.Access.Thumbprint != "", Subject: ses.Subject, Session: ses.ID,
 	}, nil
 }
 

@@ -45,6 +45,7 @@ type clientObject struct {
 	SessionTTL     storage.Duration  `json:"session_ttl,omitzero"`
 	RetryWindow    *storage.Duration `json:"refresh_retry_window,omitempty"`
 	MaxSessions    int               `json:"max_sessions,omitempty"`
+	DPoPBound      bool              `json:"dpop_bound_access_tokens,omitempty"`
 	Exchange       []string          `json:"exchange_audience,omitempty"`
 	Networks       []string          `json:"password_grant_networks,omitempty"`
 	PasswordMost   string            `json:"password_grant_scope,omitempty"`
@@ -65,7 +66,7 @@ func showClient(c storage.Client, secret string) clientObject {
 		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,
 		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
-		Exchange: c.ExchangeAudience,
+		DPoPBound: c.DPoPBound, Exchange: c.ExchangeAudience,
 		Networks: c.PasswordNetworks, PasswordMost: strings.Join(c.PasswordScopes, " "), Sunset: c.PasswordSunset,
 		Disabled: c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
 	}

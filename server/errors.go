@@ -37,6 +37,8 @@ var statusOf = map[grants.Code]int{
 	grants.InvalidToken:         http.StatusUnauthorized,
 	grants.InsufficientScope:    http.StatusForbidden,
 	grants.InvalidTarget:        http.StatusBadRequest,
+	grants.InvalidDPoPProof:     http.StatusBadRequest,
+	grants.UseDPoPNonce:         http.StatusBadRequest,
 
 	grants.InsufficientUserAuthentication: http.StatusBadRequest,
 

@@ -86,6 +86,7 @@ func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]
 		return nil, x.response, fromLibrary(err)
 	}
 	data := s.library.GetTokenData(ti)
+	boundType(data, x.response)
 	if x.response.IDToken != "" {
 		data["id_token"] = x.response.IDToken
 	}
@@ -104,10 +105,19 @@ func (s *Server) carryBeside(ctx context.Context, x *exchange) (map[string]any, 
 		return nil, x.response, err
 	}
 	data := s.library.GetTokenData(ti)
+	boundType(data, x.response)
 	if x.response.IssuedTokenType != "" {
 		data["issued_token_type"] = x.response.IssuedTokenType
 	}
 	return data, x.response, nil
+}
+
+// boundType says of a token that is bound to a key what it is (RFC 9449 §5): the
+// library knows one type only.
+func boundType(data map[string]any, resp grants.Response) {
+	if resp.Bound {
+		data["token_type"] = "DPoP"
+	}
 }
 
 // fromLibrary is the boundary for the errors that the library makes itself;

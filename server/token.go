@@ -82,6 +82,10 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request, f form, client sto
 	if grantType == storage.GrantPassword {
 		s.announceSunset(w, client.Value)
 	}
+	proof, err := s.proof(w, r)
+	if err != nil {
+		return err
+	}
 	req := grants.Request{
 		GrantType: grantType, Client: client, Scope: f.get("scope"),
 		Resource: f["resource"],
@@ -92,6 +96,7 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request, f form, client sto
 			ActorToken: f.get("actor_token"), ActorTokenType: f.get("actor_token_type"),
 			RequestedTokenType: f.get("requested_token_type"), Resource: f["resource"], Audience: f["audience"],
 		},
+		Proof:  proof,
 		Source: s.sourceOf(r),
 	}
 	if client.Value.ByCookie() {

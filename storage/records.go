@@ -94,6 +94,9 @@ type Client struct {
 	PasswordScopes   []string  `json:"password_grant_scopes,omitempty"`
 	PasswordSunset   time.Time `json:"password_grant_sunset,omitzero"`
 
+	// DPoPBound refuses token requests without a proof of possession (RFC 9449
+	// §5.2).
+	DPoPBound bool `json:"dpop_bound_access_tokens,omitempty"`
 	// ExchangeAudience are the audiences under which tokens reach this client as
 	// an API, beside its id: it may exchange those (RFC 8693).
 	ExchangeAudience []string `json:"exchange_audience,omitempty"`
@@ -252,6 +255,10 @@ type Session struct {
 	RetryStreak     int    `json:"retry_streak,omitempty"`
 	RetryGeneration uint64 `json:"retry_generation,omitempty"`
 
+	// Thumbprint is that of the key without which the refresh tokens of a public
+	// client are worth nothing (RFC 9449 §5).
+	Thumbprint string `json:"jkt,omitempty"`
+
 	Ended *Ended `json:"ended,omitempty"`
 }
 
@@ -274,6 +281,8 @@ type IssuedAccess struct {
 	Expires time.Time `json:"exp"`
 	Scope   string    `json:"scope,omitempty"`
 	Roles   []string  `json:"roles,omitempty"`
+	// Thumbprint is that of the key it is bound to, empty for none (RFC 9449 §6).
+	Thumbprint string `json:"jkt,omitempty"`
 }
 
 // LiveAccess is an access token that may still be shown to an API.

@@ -57,6 +57,7 @@ func (s *Session) appendText(b []byte) []byte {
 		b = fixedjson.AppendInt(fixedjson.AppendName(b, "retry_streak"), int64(s.RetryStreak))
 	}
 	b = uintUnlessZero(b, "retry_generation", s.RetryGeneration)
+	b = strUnlessEmpty(b, "jkt", s.Thumbprint)
 	if s.Ended != nil {
 		b = s.Ended.appendText(fixedjson.AppendName(b, "ended"))
 	}
@@ -81,7 +82,7 @@ func (a IssuedAccess) appendText(b []byte) []byte {
 	if len(a.Roles) > 0 {
 		b = fixedjson.AppendStrings(fixedjson.AppendName(b, "roles"), a.Roles)
 	}
-	return append(b, '}')
+	return append(strUnlessEmpty(b, "jkt", a.Thumbprint), '}')
 }
 
 func appendLive(b []byte, live []LiveAccess) []byte {

@@ -73,6 +73,7 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	if r.Next("roles") {
 		s.Access.Roles = r.Strs()
 	}
+	s.Access.Thumbprint = maybe(r, "jkt")
 	r.Close()
 	s.Live = readLive(r)
 	r.Member("secret")
@@ -85,7 +86,7 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	if r.Next("retry_streak") {
 		s.RetryStreak = int(r.Int())
 	}
-	s.RetryGeneration = count(r, "retry_generation")
+	s.RetryGeneration, s.Thumbprint = count(r, "retry_generation"), maybe(r, "jkt")
 }
 
 func readLive(r *fixedjson.Reader) []LiveAccess {

@@ -27,6 +27,7 @@ type clientFlags struct {
 	passwordNetworks, passwordScopes              list
 	passwordSunset                                string
 	exchangeAudience                              list
+	dpopBound                                     bool
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
@@ -35,6 +36,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.Var(&f.grants, "grant", "a grant type: authorization_code, refresh_token, client_credentials, token-exchange, password; repeat or separate by commas")
 	flags.Var(&f.scopes, "scope", "a scope the client may ask for; repeat or separate by commas")
 	flags.Var(&f.audience, "audience", "an API its tokens are for (default: the issuer); repeat or separate by commas")
+	flags.BoolVar(&f.dpopBound, "dpop-bound", false, "it must send a DPoP proof with each token request")
 	flags.Var(&f.exchangeAudience, "exchange-audience", "a name under which tokens reach it as an API: it may exchange those; repeat or separate by commas")
 	flags.BoolVar(&f.public, "public", false, "the client has nothing to prove itself with (browser, phone)")
 	flags.StringVar(&f.authMethod, "auth-method", "", "client_secret_basic, client_secret_post, private_key_jwt or none (default: basic or post)")
@@ -99,6 +101,7 @@ var clientMembers = map[string]string{
 	"cookie-refresh-path": "cookie_refresh_path", "cookie-domain": "cookie_domain",
 	"password-scope": "password_grant_scope", "password-sunset": "password_grant_sunset",
 	"exchange-audience": "exchange_audience",
+	"dpop-bound":        "dpop_bound_access_tokens",
 }
 
 // member puts one flag into the body.
@@ -121,7 +124,7 @@ func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
 		body[name] = grantTypes(f.grants)
 	case "audience", "redirect-uri", "post-logout-redirect-uri", "cors-origin", "password-networks", "exchange-audience":
 		body[name] = []string(*flag.Value.(*list))
-	case "public", "introspect", "admin", "require-par":
+	case "public", "introspect", "admin", "require-par", "dpop-bound":
 		body[name] = value == "true"
 	case "jwks":
 		set, err := readJWKS(value)

@@ -27,6 +27,9 @@ type Mark struct {
 	Store string
 	// Change is the number of a change that the store holds.
 	Change uint64
+	// Settled is the number of a change that the main file of the store holds by
+	// itself, whatever log lies beside it. Zero where that is not known.
+	Settled uint64
 }
 
 // ErrDamaged says that a file is no mark, or none any more.
@@ -43,19 +46,30 @@ type slot struct {
 	number uint64 // of the write
 }
 
-const form = "jeton mark 1\nwrite %d\nstore %s\nchange %d\n"
+// formBefore is that of marks which know of no file by itself. It is still read.
+const (
+	form       = "jeton mark 2\nwrite %d\nstore %s\nchange %d\nsettled %d\n"
+	formBefore = "jeton mark 1\nwrite %d\nstore %s\nchange %d\n"
+)
 
 func (s slot) encode() []byte {
-	text := fmt.Sprintf(form, s.number, s.Store, s.Change)
+	return sealed(fmt.Sprintf(form, s.number, s.Store, s.Change, s.Settled))
+}
+
+func sealed(text string) []byte {
 	text += fmt.Sprintf("sum %08x\n", crc32.ChecksumIEEE([]byte(text)))
-	return append([]byte(text), bytes.Repeat([]byte{'\n'}, slotSize-len(text))...)
+	return append([]byte(text), bytes.Repeat([]byte{'\n'}, max(0, slotSize-len(text)))...)
 }
 
 func decode(b []byte) (s slot, ok bool) {
-	if _, err := fmt.Sscanf(string(b), form, &s.number, &s.Store, &s.Change); err != nil {
+	if _, err := fmt.Sscanf(string(b), form, &s.number, &s.Store, &s.Change, &s.Settled); err == nil {
+		return s, bytes.Equal(s.encode(), b)
+	}
+	s = slot{}
+	if _, err := fmt.Sscanf(string(b), formBefore, &s.number, &s.Store, &s.Change); err != nil {
 		return s, false
 	}
-	return s, bytes.Equal(s.encode(), b)
+	return s, bytes.Equal(sealed(fmt.Sprintf(formBefore, s.number, s.Store, s.Change)), b)
 }
 
 // Read returns the mark in a file. The error wraps [fs.ErrNotExist] where there
@@ -110,8 +124,14 @@ func Raise(path string, now func() (Mark, error)) (err error) {
 		return err
 	}
 	is, err := now()
-	if err != nil || is.Store == was.Store && is.Change <= was.Change {
+	if err != nil {
 		return err
+	}
+	if is.Store == was.Store {
+		is.Change, is.Settled = max(is.Change, was.Change), max(is.Settled, was.Settled)
+		if is == was.Mark {
+			return nil
+		}
 	}
 	next := slot{is, was.number + 1}
 	text := next.encode()

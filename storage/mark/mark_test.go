@@ -2,6 +2,7 @@ package mark
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,14 +13,14 @@ import (
 
 func raise(t *testing.T, path, store string, change uint64) {
 	t.Helper()
-	if err := Raise(path, func() (Mark, error) { return Mark{store, change}, nil }); err != nil {
+	if err := Raise(path, func() (Mark, error) { return Mark{Store: store, Change: change}, nil }); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func want(t *testing.T, path, store string, change uint64) {
 	t.Helper()
-	if m, err := Read(path); err != nil || m != (Mark{store, change}) {
+	if m, err := Read(path); err != nil || m != (Mark{Store: store, Change: change}) {
 		t.Errorf("the mark is %v, %v, want %s at %d", m, err, store, change)
 	}
 }
@@ -43,6 +44,29 @@ func TestAMarkOnlyRises(t *testing.T) {
 	want(t, path, "b", 2)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file has mode %v, %v", info.Mode(), err)
+	}
+}
+
+// The number of a file by itself rises on its own, belongs to its store, and is
+// not known of marks written before there was one.
+func TestWhatIsSettled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m")
+	if err := os.WriteFile(path, sealed(fmt.Sprintf(formBefore, 1, "a", 7)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, path, "a", 7)
+	for _, c := range []struct{ is, want Mark }{
+		{Mark{"a", 7, 5}, Mark{"a", 7, 5}},
+		{Mark{"a", 9, 0}, Mark{"a", 9, 5}},
+		{Mark{"a", 3, 8}, Mark{"a", 9, 8}},
+		{Mark{"b", 2, 0}, Mark{"b", 2, 0}},
+	} {
+		if err := Raise(path, func() (Mark, error) { return c.is, nil }); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := Read(path); err != nil || m != c.want {
+			t.Errorf("after %v the mark is %v, %v, want %v", c.is, m, err, c.want)
+		}
 	}
 }
 
@@ -102,7 +126,7 @@ func TestManyRaiseOneMark(t *testing.T) {
 		all.Go(func() {
 			for range 20 {
 				mine := change.Add(1)
-				if err := Raise(path, func() (Mark, error) { return Mark{"a", change.Load()}, nil }); err != nil {
+				if err := Raise(path, func() (Mark, error) { return Mark{Store: "a", Change: change.Load()}, nil }); err != nil {
 					t.Error(err)
 				}
 				if m, err := Read(path); err != nil || m.Change < mine {

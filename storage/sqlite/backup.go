@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -65,7 +66,13 @@ func vacuum(ctx context.Context, store, path string, finish func(*conn) error) (
 			err = fmt.Errorf("storage: the backup: %w", explain(err))
 		}
 	}()
-	c, err := connect(store, "busy_timeout(5000)", "trusted_schema(0)")
+	// Where a log lies beside the store, who may only read leaves it there: it may
+	// belong to another file.
+	q := url.Values{"mode": {"rw"}}
+	if logged(store) {
+		q.Set("mode", "ro")
+	}
+	c, err := connectURI(store, q, []string{"busy_timeout(5000)", "trusted_schema(0)"})
 	if err != nil {
 		return err
 	}

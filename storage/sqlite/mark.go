@@ -89,7 +89,10 @@ func (w *writer) prepareMark(c *conn) error {
 	if err != nil {
 		return err
 	}
-	if err := raise(c, w.mark); err != nil {
+	// Whatever an end without a mark has copied into the file counts from here
+	// on, before the next commit can begin a log anew.
+	w.settle(c, "PASSIVE")
+	if err := raise(c, w.mark, w.settled.Load()); err != nil {
 		return fmt.Errorf("the mark of the store cannot be written: %w", err)
 	}
 	if m.expects == m.instance {
@@ -101,20 +104,20 @@ func (w *writer) prepareMark(c *conn) error {
 
 // raiseMark brings the mark up to what has been committed.
 func (s *Store) raiseMark(ctx context.Context) error {
-	return s.reader(ctx, func(c *conn) error { return raise(c, s.markPath) })
+	return s.reader(ctx, func(c *conn) error { return raise(c, s.markPath, s.writer.settled.Load()) })
 }
 
-func raise(c *conn, path string) error {
+func raise(c *conn, path string, settled uint64) error {
 	return mark.Raise(path, func() (mark.Mark, error) {
 		m, err := readMeta(c, len(migrations))
-		return mark.Mark{Store: m.instance, Change: m.sequence}, err
+		return mark.Mark{Store: m.instance, Change: m.sequence, Settled: settled}, err
 	})
 }
 
 // lastMark leaves an exact mark behind, when no commit of this process can come
 // any more.
 func (s *Store) lastMark() error {
-	if err := raise(s.changes.looker, s.markPath); err != nil {
+	if err := raise(s.changes.looker, s.markPath, s.writer.settled.Load()); err != nil {
 		return fmt.Errorf("storage: the mark of the store is a little behind: %w", explain(err))
 	}
 	return nil

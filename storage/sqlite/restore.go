@@ -10,7 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,7 +35,21 @@ type Info struct {
 // Continues reports whether the store came to be by using the other one: what
 // that knew of, this one does, unless it has gone back in time.
 func (i Info) Continues(other Info) bool {
-	return other.instance != "" && slices.Contains(strings.Fields(i.lineage), other.instance) && i.Change >= other.Change
+	if other.instance == "" || i.Change < other.Change {
+		return false
+	}
+	if i.instance == other.instance {
+		return true
+	}
+	// What another line of that store did after the two parted is not known
+	// here. Where they parted stands in the entry, see [Replacement.Copy].
+	for _, entry := range strings.Fields(i.lineage) {
+		name, at, _ := strings.Cut(entry, "@")
+		if parted, err := strconv.ParseUint(at, 10, 64); err == nil && name == other.instance {
+			return other.Change <= parted
+		}
+	}
+	return false
 }
 
 // Describe reads what a file says of itself, whoever uses it. A file that is
@@ -108,21 +122,40 @@ func (r *Replacement) InPlace() (Info, error) {
 		return i, errors.New("the store in place is itself a backup")
 	case i.instance != r.prior.Store:
 		return i, errors.New("the store in place is not the one that its mark tells of")
+	case r.was().checkAlone(r.store) != nil:
+		return i, errors.New("the store in place lies under a log that is not its own")
 	case i.Change < r.prior.Change:
 		return i, fmt.Errorf("the store in place has itself gone back in time, from change %d to %d", r.prior.Change, i.Change)
 	}
 	return i, nil
 }
 
+func (r *Replacement) was() markRead { return markRead{r.mark, r.prior, nil} }
+
 // Copy makes the file that takes the place out of another, which stays as it
-// is. From here on it is a store of its own.
+// is. From here on it is a store of its own: the last name of its lineage is the
+// one that it had, which gets the change at which the two part.
 func (r *Replacement) Copy(ctx context.Context, from string) error {
+	if sameFile(from, r.store) {
+		if err := r.was().checkAlone(r.store); err != nil {
+			return fmt.Errorf("storage: %w", err)
+		}
+	}
 	return copyTo(ctx, from, r.Path, func(c *conn) error {
 		var id [16]byte
 		rand.Read(id[:])
 		name := hex.EncodeToString(id[:])
-		return c.exec(`UPDATE meta SET instance = ?, lineage = lineage || ' ' || ?, expects = ?, backup = 0`, name, name, r.prior.Store)
+		return c.exec(`UPDATE meta SET instance = ?, lineage = lineage || '@' || sequence || ' ' || ?, expects = ?, backup = 0`, name, name, r.prior.Store)
 	})
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // Copy makes a new file out of a store or backup, of the newest schema, to be

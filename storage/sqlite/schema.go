@@ -50,6 +50,8 @@ var migrations = []string{
 
 	// instance names the store, and lineage all that it continues, itself
 	// included: a restored store is another one than the backup it was made of.
+	// The entry of each but itself ends with "@" and the change at which it parted
+	// from that one, except where an early version restored.
 	// expects is what its mark must say before it has one of its own. backup is
 	// the time at which the file was written as a backup, 0 for a store in use.
 	`ALTER TABLE meta ADD COLUMN instance TEXT NOT NULL DEFAULT '';

@@ -186,12 +186,19 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 // leaving a trace beside it. An empty mark is none.
 func look(path, mark string) error {
 	was := readMark(mark)
-	m, err := glance(path)
-	if err != nil || mark == "" {
-		return err
+	var refused error
+	if mark != "" {
+		refused = was.checkAlone(path)
 	}
-	if err := was.check(m, path); err != nil && readMark(mark).Mark == was.Mark {
-		return err
+	if refused == nil {
+		m, err := glance(path)
+		if err != nil || mark == "" {
+			return err
+		}
+		refused = was.check(m, path)
+	}
+	if refused != nil && readMark(mark).Mark == was.Mark {
+		return refused
 	}
 	return nil // or another process is at work, and the look under the lock decides
 }
@@ -222,7 +229,7 @@ func glance(path string) (meta, error) {
 // connectQuietly opens a file to read it and makes none beside it.
 func connectQuietly(path string) (*conn, error) {
 	q := url.Values{"mode": {"ro"}}
-	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+	if !logged(path) {
 		// Even to read, SQLite would make the log of a database that is in WAL
 		// mode, unless told that nobody writes. Without a log nobody does; if
 		// that changes at this moment, the look under the lock decides.

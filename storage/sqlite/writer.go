@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	lib "modernc.org/sqlite/lib"
@@ -29,6 +30,9 @@ type writer struct {
 	// unlooked is about how many pages were written since its length was looked
 	// at.
 	unlooked int
+	// settled is the number of a change that the file holds by itself, see
+	// [writer.settle].
+	settled atomic.Uint64
 }
 
 // lookAfter is how many pages are written between two looks at the log: a small
@@ -42,6 +46,11 @@ const checkpointPages = 4000
 // prepare makes the file if there is none, checks it again now that nobody
 // else can be making it, and migrates it. The caller holds the lock.
 func (w *writer) prepare(ctx context.Context, now time.Time) error {
+	if w.mark != "" {
+		if err := readMark(w.mark).checkAlone(w.path); err != nil {
+			return err
+		}
+	}
 	f, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
 		err = f.Close()
@@ -230,6 +239,11 @@ func (w *writer) checkpoint() {
 	}
 	w.checkpointAt = pages + w.logPages
 	w.conn.exec("PRAGMA busy_timeout(50)")
-	w.conn.exec("PRAGMA wal_checkpoint(RESTART)") // what fails here is tried again
+	w.settle(w.conn, "RESTART") // what fails here is tried again
 	w.conn.exec("PRAGMA busy_timeout(1000)")
+	if w.mark != "" {
+		// Before the next commit begins the log anew. Where that fails,
+		// [Store.follow] tries again, and tells.
+		raise(w.conn, w.mark, w.settled.Load())
+	}
 }
