@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"events/backchannel"},
 	{"events/status"},
 	{"events/lists", "events/webhooks"},
-	{"clients", "passwords", "throttle"},
+	{"clients", "passwords", "throttle", "dpop"},
 	{"grants", "well-known"},
 	{"accounts"},
 	{"server"},

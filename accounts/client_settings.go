@@ -54,6 +54,14 @@ type ClientSettings struct {
 	PostLogoutURIs Setting[[]string]          `json:"post_logout_redirect_uris,omitzero"`
 	BackchannelURI Setting[string]            `json:"backchannel_logout_uri,omitzero"`
 	CORSOrigins    Setting[[]string]          `json:"cors_origins,omitzero"`
+	Delivery       Setting[string]            `json:"delivery,omitzero"`
+	CookieName     Setting[string]            `json:"cookie_name,omitzero"`
+	CookieSameSite Setting[string]            `json:"cookie_same_site,omitzero"`
+	CookiePath     Setting[string]            `json:"cookie_path,omitzero"`
+	RefreshPath    Setting[string]            `json:"cookie_refresh_path,omitzero"`
+	CookieDomain   Setting[string]            `json:"cookie_domain,omitzero"`
+	BindAgent      Setting[string]            `json:"bind_agent,omitzero"`
+	BindAddress    Setting[string]            `json:"bind_address,omitzero"`
 	Consent        Setting[string]            `json:"consent,omitzero"`
 	RequirePush    Setting[bool]              `json:"require_pushed_authorization_requests,omitzero"`
 	Introspect     Setting[bool]              `json:"introspect,omitzero"`
@@ -64,6 +72,7 @@ type ClientSettings struct {
 	RetryWindow    Setting[*storage.Duration] `json:"refresh_retry_window,omitzero"`
 	MaxSessions    Setting[int]               `json:"max_sessions,omitzero"`
 
+	DPoPBound        Setting[bool]     `json:"dpop_bound_access_tokens,omitzero"`
 	ExchangeAudience Setting[[]string] `json:"exchange_audience,omitzero"`
 
 	PasswordNetworks Setting[[]string] `json:"password_grant_networks,omitzero"`
@@ -92,6 +101,16 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.PostLogoutURIs, &c.PostLogoutURIs)
 	put(s.BackchannelURI, &c.BackchannelLogoutURI)
 	put(s.CORSOrigins, &c.CORSOrigins)
+	if put(s.Delivery, &c.Delivery); c.Delivery == storage.DeliveryBody {
+		c.Delivery = ""
+	}
+	put(s.CookieName, &c.CookieName)
+	put(s.CookieSameSite, &c.CookieSameSite)
+	put(s.CookiePath, &c.CookiePath)
+	put(s.RefreshPath, &c.CookieRefreshPath)
+	put(s.CookieDomain, &c.CookieDomain)
+	put(s.BindAgent, &c.BindAgent)
+	put(s.BindAddress, &c.BindAddress)
 	put(s.Consent, &c.Consent)
 	put(s.RequirePush, &c.RequirePush)
 	put(s.Introspect, &c.Introspect)
@@ -101,6 +120,7 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.SessionTTL, &c.SessionTTL)
 	put(s.RetryWindow, &c.RefreshRetryWindow)
 	put(s.MaxSessions, &c.MaxSessions)
+	put(s.DPoPBound, &c.DPoPBound)
 	put(s.ExchangeAudience, &c.ExchangeAudience)
 	put(s.PasswordNetworks, &c.PasswordNetworks)
 	if s.PasswordScope.Set {
@@ -165,7 +185,7 @@ func parseSunset(text string) (time.Time, error) {
 }
 
 // check finds all that is wrong with a client after s was applied.
-func (s ClientSettings) check(c storage.Client, adminAudience string) error {
+func (s ClientSettings) check(c storage.Client, server grants.Settings) error {
 	var wrong faults
 	if s.Public.Set && s.AuthMethod.Set && s.Public.Value != (s.AuthMethod.Value == storage.AuthNone) {
 		wrong.add("public: it contradicts token_endpoint_auth_method: a public client, and only that, has %q", storage.AuthNone)
@@ -179,8 +199,11 @@ func (s ClientSettings) check(c storage.Client, adminAudience string) error {
 	if _, err := parseSunset(s.PasswordSunset.Value); err != nil {
 		wrong.add("password_grant_sunset: %q is neither a date such as 2027-01-31 nor a moment such as 2027-01-31T12:00:00Z", s.PasswordSunset.Value)
 	}
-	if slices.Contains(c.Audience, adminAudience) {
-		wrong.add("audience: %s is that of tokens with the scope %s, which have it by themselves, and of no other", adminAudience, grants.AdminScope)
+	if admin := server.AdminAudience(); slices.Contains(c.Audience, admin) {
+		wrong.add("audience: %s is that of tokens with the scope %s, which have it by themselves, and of no other", admin, grants.AdminScope)
+	}
+	if host := server.Host(); c.CookieDomain != "" && host != c.CookieDomain && !strings.HasSuffix(host, "."+c.CookieDomain) {
+		wrong.add("cookie_domain: %s, the host of this server, is not in %s, so no browser would take the cookies", host, c.CookieDomain)
 	}
 	var bad *clients.MetadataError
 	if err := clients.Validate(c); errors.As(err, &bad) {

@@ -69,7 +69,7 @@ func (c *Clients) add(ctx context.Context, n ImportedClient, act Act) (client st
 	if client.SecretHash = n.SecretHash; n.SecretHash == "" && (usesSecret(client) || n.Secret != "") {
 		secret, secretWrong = giveSecret(&client, n.Secret)
 	}
-	if err := allFaults(n.check(client, c.Grants.Settings.AdminAudience()), secretWrong); err != nil {
+	if err := allFaults(n.check(client, c.Grants.Settings), secretWrong); err != nil {
 		return storage.Client{}, "", err
 	}
 	if err := guard(act, protected(client)); err != nil {
@@ -142,8 +142,12 @@ func (c *Clients) set(ctx context.Context, was storage.Client, s ClientSettings,
 	s.apply(&will)
 	settings := c.Grants.Settings
 	end := settings.On.ToClient(settings, was, will).Ending(act.endingOf(storage.ReasonClientChanged))
+	if was.Delivery != will.Delivery {
+		// What is out there went the other way: it must not be worth anything here.
+		end = act.ending(storage.ReasonClientChanged)
+	}
 	client, err = c.change(ctx, was.ID, events.ClientChanged, end, act, func(client *storage.Client) error {
-		if !slices.Equal(client.Scopes, was.Scopes) || !slices.Equal(client.Audience, was.Audience) {
+		if !slices.Equal(client.Scopes, was.Scopes) || !slices.Equal(client.Audience, was.Audience) || client.Delivery != was.Delivery {
 			return errMoved
 		}
 		before := protected(*client)
@@ -152,7 +156,7 @@ func (c *Clients) set(ctx context.Context, was storage.Client, s ClientSettings,
 		if usesSecret(*client) && client.SecretHash == "" {
 			secret, _ = giveSecret(client, "")
 		}
-		if err := s.check(*client, c.Grants.Settings.AdminAudience()); err != nil {
+		if err := s.check(*client, c.Grants.Settings); err != nil {
 			return err
 		}
 		return guard(act, before || protected(*client))

@@ -54,6 +54,8 @@ func Validate(c storage.Client) error {
 	checkAudience("exchange_audience", c.ExchangeAudience, &wrong)
 	checkMethod(c, &wrong)
 	checkURIs(c, &wrong)
+	checkDelivery(c, &wrong)
+	checkBinding(c, &wrong)
 	checkLifetimes(c, &wrong)
 	checkFences(c, &wrong)
 	if len(wrong) > 0 {

@@ -32,6 +32,7 @@ const (
 	TokenRevoked    = "token_revoked"
 	TokensRevoked   = "tokens_revoked"   // all access tokens of a user or of a client; sessions go on
 	ResponseLost    = "response_lost"    // a rotation's answer reached nobody
+	BindingMismatch = "binding_mismatch" // a refresh came from another browser or address than the one before
 	LostWrite       = "lost_write"       // the store had forgotten a rotation, and the session went on from it
 	PasswordChanged = "password_changed" // by the user
 	PasswordReset   = "password_reset"   // by somebody else

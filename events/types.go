@@ -7,7 +7,7 @@ import "slices"
 func Types() []string { return slices.Clone(types) }
 
 var types = []string{
-	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, LostWrite,
+	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, BindingMismatch, LostWrite,
 	SignedIn, SignedOut, ConsentGranted, PasswordChanged, PasswordReset,
 	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged, ClaimsChanged,
 	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,

@@ -20,6 +20,11 @@ type between struct {
 	commit atomic.Pointer[func(storage.Change)]
 }
 
+func (b *between) around(backend storage.Backend) storage.Backend {
+	b.Backend = backend
+	return b
+}
+
 func (b *between) Read(ctx context.Context, p storage.Partition, keys ...storage.Key) (storage.Snapshot, error) {
 	snap, err := b.Backend.Read(ctx, p, keys...)
 	if f := b.read.Load(); f != nil {
@@ -68,9 +73,8 @@ func TestEndingAllReachesASessionThatWasJustKept(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, func(s *grants.Settings) { s.On.Logout, s.On.Reuse = grants.EndAllSessions, grants.EndAllSessions })
-			h := &between{Backend: w.Store.Backend}
-			w.Store.Backend = h
+			h := &between{}
+			w := newWorldOn(t, h.around, func(s *grants.Settings) { s.On.Logout, s.On.Reuse = grants.EndAllSessions, grants.EndAllSessions })
 			a := w.login()
 			b := w.must(a.RefreshToken)
 			w.keepOnce(h, a.Session)
@@ -155,9 +159,8 @@ func TestALostRoleBesideANarrowedClient(t *testing.T) {
 // A block that is leased to a client while everything is ended belongs to what
 // was ended: no token comes from it.
 func TestNoMachineTokenIsBornOfWhatWasEnded(t *testing.T) {
-	w := newWorld(t, nil)
-	h := &between{Backend: w.Store.Backend}
-	w.Store.Backend = h
+	h := &between{}
+	w := newWorldOn(t, h.around, nil)
 	once := func(c storage.Change) {
 		if len(c.Puts) != 1 || c.Puts[0].Kind != storage.KindBlock || c.Partition != storage.ClientPartition("app") {
 			return

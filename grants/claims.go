@@ -39,6 +39,9 @@ func (c accessClaims) AppendJSON(b []byte) []byte {
 	if c.Actor != nil {
 		b = c.Actor.appendJSON(fixedjson.AppendName(b, "act"))
 	}
+	if c.Confirm != nil {
+		b = append(fixedjson.AppendString(append(fixedjson.AppendName(b, "cnf"), `{"jkt":`...), c.Confirm.Thumbprint), '}')
+	}
 	if c.Status != nil {
 		b = append(fixedjson.AppendName(b, "status"), `{"status_list":{"idx":`...)
 		b = append(fixedjson.AppendUint(b, uint64(c.Status.List.Index)), `,"uri":`...)
@@ -76,6 +79,11 @@ func (c *accessClaims) ParseJSON(text []byte) bool {
 	}
 	if r.Next("act") {
 		read.Actor = actorOf(r)
+	}
+	if r.Next("cnf") {
+		r.Open()
+		read.Confirm = &confirmation{stringOf(r, "jkt")}
+		r.Close()
 	}
 	r.Member("status")
 	read.Status = new(tokenStatus)

@@ -33,6 +33,9 @@ func FuzzClaims(f *testing.F) {
 		if has&32 != 0 {
 			access.Actor = &Actor{client, &Actor{Subject: sub}}
 		}
+		if has&64 != 0 {
+			access.Confirm = &confirmation{jti}
+		}
 		if has&16 != 0 {
 			access.IssuedAt, access.ExpiresAt = nil, nil
 		}

@@ -65,9 +65,9 @@ func (m machine) issue(ctx context.Context, s *Service) (Response, error) {
 			Issuer: s.Settings.Issuer, Subject: client.ID, Audience: m.audience,
 			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), ID: id,
 		},
-		ClientID: client.ID, Scope: scope, Status: s.statusOf(id),
+		ClientID: client.ID, Scope: scope, Confirm: confirmed(m.req.thumbprint()), Status: s.statusOf(id),
 	})
-	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope, Subject: client.ID}, err
+	return Response{AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: scope, Subject: client.ID, Bound: m.req.Proof != nil}, err
 }
 
 // issueAfresh decides about a request again, on the client's record as it is:

@@ -22,8 +22,15 @@ const (
 	InvalidToken         Code = "invalid_token"
 	InsufficientScope    Code = "insufficient_scope"
 
+	// Of RFC 9470 §3.
+	InsufficientUserAuthentication Code = "insufficient_user_authentication"
+
 	// Of RFC 8707 §2 and RFC 8693 §2.2.2.
 	InvalidTarget Code = "invalid_target"
+
+	// Of RFC 9449 §5 and §8.
+	InvalidDPoPProof Code = "invalid_dpop_proof"
+	UseDPoPNonce     Code = "use_dpop_nonce"
 
 	// Of an authorization response: RFC 6749 §4.1.2.1, OpenID Connect Core
 	// §3.1.2.6, RFC 9101 §6 in the words of OpenID Connect.
@@ -43,8 +50,11 @@ type Error struct {
 	Description string
 	Cause       error
 	// Outcome is what metrics call it where the code says too little: "reuse",
-	// "lost_write", "foreign_token", "sunset", "fenced".
+	// "lost_write", "foreign_token", "sunset", "fenced", "too_long", "elsewhere".
 	Outcome string
+	// Elsewhere is what differs from where the session was refreshed before,
+	// where that is the reason.
+	Elsewhere []Mismatch
 	// Subject and Session are whom it was about, for the log only, where what
 	// was presented proves it.
 	Subject, Session string
@@ -117,6 +127,14 @@ func notable(outcome, cause string) error {
 	errors.As(badRefreshToken(errors.New(cause)), &e)
 	e.Outcome = outcome
 	return e
+}
+
+// tooLong refuses a token that would not arrive.
+func tooLong(size, most int) error {
+	return &Error{
+		Code: InvalidScope, Outcome: "too_long", Description: "the tokens do not fit into cookies: ask for a narrower scope",
+		Cause: fmt.Errorf("a token has %d bytes, a cookie takes %d: give the client fewer scopes and audiences, or the user fewer roles", size, most),
+	}
 }
 
 func badRefreshToken(cause error) error {

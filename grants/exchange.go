@@ -237,7 +237,8 @@ func (e exchanging) issue(ctx context.Context, s *Service) (Response, error) {
 			ExpiresAt: jwt.NewNumericDate(expires), IssuedAt: jwt.NewNumericDate(issued), ID: id,
 		},
 		ClientID: client.ID, Scope: e.scope, Roles: e.user.Value.Roles, SessionID: ses.ID,
-		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR, Actor: e.actor, Status: s.statusOf(id),
+		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR, Actor: e.actor,
+		Confirm: confirmed(e.req.thumbprint()), Status: s.statusOf(id),
 	})
 	if err != nil {
 		return Response{}, err
@@ -251,6 +252,6 @@ func (e exchanging) issue(ctx context.Context, s *Service) (Response, error) {
 	})
 	return Response{
 		AccessToken: token, ExpiresIn: expires.Sub(issued), Scope: e.scope, Subject: ses.Subject, Session: ses.ID,
-		IssuedTokenType: TokenTypeAccess,
+		IssuedTokenType: TokenTypeAccess, Bound: e.req.Proof != nil,
 	}, err
 }

@@ -17,9 +17,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"slices"
 	"time"
 
+	"jeton/dpop"
 	"jeton/events/status"
 	"jeton/keys"
 	"jeton/passwords"
@@ -58,6 +60,15 @@ type Settings struct {
 // API that is shown such a token by mistake cannot be one it is meant for.
 func (s Settings) AdminAudience() string { return s.Issuer + "/admin/v1" }
 
+// Host is the host of the issuer, without a port.
+func (s Settings) Host() string {
+	u, err := url.Parse(s.Issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // Service holds what minting needs. All fields but Throttle are required.
 type Service struct {
 	Settings  Settings
@@ -68,7 +79,9 @@ type Service struct {
 	Passwords *passwords.Passwords
 	// Throttle slows who guesses passwords. Without one nothing does.
 	Throttle *throttle.Throttle
-	Log      *slog.Logger
+	// Proofs remembers which proofs of possession were used.
+	Proofs *dpop.Checker
+	Log    *slog.Logger
 	// Now is this machine's clock. It only helps to pick keys: all that a
 	// token is worth is judged by the store's time.
 	Now func() time.Time
@@ -92,13 +105,20 @@ type Request struct {
 	// Code, RedirectURI and Verifier are of RFC 6749 §4.1.3 and RFC 7636 §4.5.
 	Code, RedirectURI, Verifier string
 	Exchange                    Exchange
-	Source                      Source
+	// MostToken is the longest token that can be handed over, 0 for any.
+	MostToken int
+	// Proof is that of a key that the client holds, nil for none. It binds what is
+	// issued to that key.
+	Proof  *dpop.Proof
+	Source Source
 }
 
 // Source is where a request came from.
 type Source struct {
 	// Address is the IP address of the client, as far as it is known.
 	Address string
+	// Agent is the User-Agent header as it was sent.
+	Agent string
 	// Unnamed says that a trusted proxy did not say whom it speaks for: Address is
 	// the proxy's own.
 	Unnamed bool
@@ -111,11 +131,17 @@ type Response struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
-	Scope        string
+	// RefreshExpiresIn is how long the refresh token lives unused.
+	RefreshExpiresIn time.Duration
+	Scope            string
+	// Bound says that the access token is bound to a key.
+	Bound bool
 	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
 	IDToken string
 	// IssuedTokenType is of RFC 8693 §2.2.1, for an exchange.
 	IssuedTokenType string
+	// Elsewhere is what differs from where the session was refreshed before.
+	Elsewhere []Mismatch
 	// Retry says that this was answered before.
 	Retry bool
 	// Subject and Session are whom the tokens are for, for the log.
@@ -168,6 +194,9 @@ func (s *Service) Authorize(ctx context.Context, req Request) (Authorization, er
 	if !slices.Contains(req.Client.Value.Grants, req.GrantType) {
 		return nil, fail(UnauthorizedClient, "the client is not registered for that grant_type", nil)
 	}
+	if req.Client.Value.DPoPBound && req.Proof == nil {
+		return nil, fail(InvalidDPoPProof, "the client is registered to send a DPoP proof with each request", nil)
+	}
 	return grant.Authorize(ctx, s, req)
 }
 
@@ -178,6 +207,9 @@ const mostDecisions = 100
 // Issue mints what was authorized. If the authorization has been overtaken it
 // decides about the request again.
 func (s *Service) Issue(ctx context.Context, req Request, a Authorization) (Response, error) {
+	if err := s.spend(ctx, req); err != nil {
+		return Response{}, err
+	}
 	for range mostDecisions {
 		resp, err := a.issue(ctx, s)
 		if !errors.Is(err, storage.ErrConflict) {

@@ -50,12 +50,18 @@ type world struct {
 
 func newWorld(t testing.TB, set func(*grants.Settings)) *world {
 	t.Helper()
+	return newWorldOn(t, func(b storage.Backend) storage.Backend { return b }, set)
+}
+
+// newWorldOn is a world on a backend that is wrapped first.
+func newWorldOn(t testing.TB, wrap func(storage.Backend) storage.Backend, set func(*grants.Settings)) *world {
+	t.Helper()
 	ctx, c := t.Context(), newClock()
 	backend, err := chosen.Open(ctx, t.TempDir()+"/jeton.db", c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := storage.New(backend)
+	store := storage.New(wrap(backend))
 	master, err := keys.NewMasterKey(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func (s *Service) authorizeAhead(ctx context.Context, p presented) (Authorizatio
 	e.Subject, e.Session, e.ClientID, e.Actor, e.Source = ses.Subject, ses.ID, ses.ClientID, "server", p.req.Source.Address
 	p.healed = []storage.Put{events.Put(e)}
 	p.session.Value = forward(ses, p)
-	return s.authorizeRotation(p)
+	return s.authorizeRotation(ctx, p)
 }
 
 // forward is the session as the lost rotation left it, as far as its refresh

@@ -16,6 +16,8 @@ type Access struct {
 	// ACR is how the user signed in at the pages.
 	ACR                       string
 	Issued, Expires, AuthTime time.Time
+	// Thumbprint is that of the key it is bound to, empty for none.
+	Thumbprint string
 	// Actor is who acts for the user, nil for nobody.
 	Actor *Actor
 	// User is the record of the user, zero for a client's own token.
@@ -40,6 +42,9 @@ func (s *Service) VerifyAccess(ctx context.Context, token string) (Access, error
 	}
 	if c.Issuer != s.Settings.Issuer || c.ExpiresAt == nil || c.IssuedAt == nil {
 		return a, badAccessToken(errors.New("not a token of this issuer"))
+	}
+	if c.Confirm != nil {
+		a.Thumbprint = c.Confirm.Thumbprint
 	}
 	a.Issued, a.Expires = c.IssuedAt.Time, c.ExpiresAt.Time
 	if c.AuthTime != nil {

@@ -141,7 +141,7 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	resp, err := s.respond(ctx, &ses, secret, l.now)
+	resp, err := s.respond(ctx, &ses, secret, l.now, l.req.MostToken)
 	if err != nil {
 		return Response{}, err
 	}
@@ -185,10 +185,12 @@ func (l login) session(ctx context.Context, s *Service) (storage.Session, []byte
 	ses.Created, ses.End = now, seconds(now.Add(lifetime(client.SessionTTL, s.Settings.SessionTTL)))
 	ses.UserEpoch, ses.ClientEpoch = l.user.Value.Epoch, client.Epoch
 	ses.Generation, ses.RotID, ses.Rotated = 1, newRotID(), now
-	ses.Secret, ses.Device = s.sealSecret(ses.ID, secret), l.req.Source.Device
+	ses.Secret = s.sealSecret(ses.ID, secret)
+	remember(&ses, secret, client, l.req.Source)
 	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
 		ses.End = earlier(ses.End, seconds(now.Add(lifetime(client.AccessTokenTTL, s.Settings.AccessTokenTTL))))
 	}
+	bind(&ses, l.req)
 	s.newRefresh(&ses, client, now)
 	_, err := s.newAccess(ctx, &ses, client, l.user.Value, ses.Scope, now)
 	accompany(&ses)

@@ -29,6 +29,8 @@ type presented struct {
 	now     time.Time
 	// healed are the rows that go with a session that was moved forward.
 	healed []storage.Put
+	// elsewhere is what differs from where the session was refreshed before.
+	elsewhere []Mismatch
 }
 
 // Authorize decides what a refresh token is worth: the next generation, the
@@ -57,14 +59,19 @@ func (s *Service) decide(ctx context.Context, p presented) (Authorization, error
 		return nil, err
 	}
 	ses := p.session.Value
+	if ses.Thumbprint != "" && ses.Thumbprint != p.req.thumbprint() {
+		// Nothing changes: whoever has stolen the token must not be able to end the
+		// session by it either.
+		return nil, badRefreshToken(errors.New("bound to another key"))
+	}
 	switch gen := p.claims.Generation; {
 	case gen == ses.Generation && bytes.Equal(p.rotID, ses.RotID):
 		if !p.now.Before(p.claims.ExpiresAt.Time) {
 			return nil, badRefreshToken(errors.New("expired"))
 		}
-		return s.authorizeRotation(p)
+		return s.authorizeRotation(ctx, p)
 	case gen+1 == ses.Generation && bytes.Equal(p.rotID, ses.PrevRotID) && s.retryAllowed(p):
-		return s.authorizeRetry(p)
+		return s.authorizeRetry(ctx, p)
 	case gen > ses.Generation:
 		return s.authorizeAhead(ctx, p)
 	}
@@ -108,12 +115,24 @@ func (s *Service) present(ctx context.Context, req Request) (presented, error) {
 // whose clock was set back must not open either for longer than it is.
 func (s *Service) retryAllowed(p presented) bool {
 	ses := p.session.Value
-	window := s.Settings.RefreshRetryWindow
-	if own := p.req.Client.Value.RefreshRetryWindow; own != nil {
-		window = time.Duration(*own)
-	}
+	window := s.retryWindow(p.req.Client.Value)
 	marked := ses.UnconfirmedUntil.Sub(p.now)
 	return p.now.Sub(ses.Rotated).Abs() < window || 0 < marked && marked <= undeliveredTime
+}
+
+// cookieRetryWindow is that of clients whose tokens travel in cookies: the tabs
+// of a browser share one cookie, and any of them may lose the answer.
+const cookieRetryWindow = 10 * time.Second
+
+// retryWindow is how long a client's spent refresh token gets its successor.
+func (s *Service) retryWindow(client storage.Client) time.Duration {
+	switch own := client.RefreshRetryWindow; {
+	case own != nil:
+		return time.Duration(*own)
+	case client.ByCookie():
+		return max(s.Settings.RefreshRetryWindow, cookieRetryWindow)
+	}
+	return s.Settings.RefreshRetryWindow
 }
 
 // endForReuse ends the session because a spent token came back, and returns the
@@ -146,7 +165,10 @@ type rotation struct {
 	audience []string
 }
 
-func (s *Service) authorizeRotation(p presented) (Authorization, error) {
+func (s *Service) authorizeRotation(ctx context.Context, p presented) (Authorization, error) {
+	if err := s.compare(ctx, &p); err != nil {
+		return nil, err
+	}
 	scope, audience, err := s.narrowed(p)
 	return rotation{p, scope, audience}, err
 }
@@ -168,21 +190,23 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	ses.PrevRotID, ses.RotID = ses.RotID, newRotID()
 	ses.Generation++
 	ses.Rotated, ses.UnconfirmedUntil = r.now, time.Time{}
-	ses.Device, ses.Audience = r.req.Source.Device, r.audience
+	ses.Audience = r.audience
+	remember(&ses, r.secret, client, r.req.Source)
+	bind(&ses, r.req)
 	s.newRefresh(&ses, client, r.now)
 	revoked, err := s.newAccess(ctx, &ses, client, r.user.Value, r.scope, r.now)
 	if err != nil {
 		return Response{}, err
 	}
 	accompany(&ses)
-	resp, err := s.respond(ctx, &ses, r.secret, r.now)
+	resp, err := s.respond(ctx, &ses, r.secret, r.now, r.req.MostToken)
 	if err != nil {
 		return Response{}, err
 	}
-	if err := s.commitSession(ctx, r.presented, ses, append(revoked, r.healed...)); err != nil {
+	if err := s.commitSession(ctx, r.presented, ses, slices.Concat(revoked, r.healed, r.tellElsewhere(r.now))); err != nil {
 		return Response{}, err
 	}
-	resp.rotated = &rotated{ses.Subject, ses.ID, ses.RotID}
+	resp.rotated, resp.Elsewhere = &rotated{ses.Subject, ses.ID, ses.RotID}, r.elsewhere
 	return resp, nil
 }
 
@@ -244,7 +268,10 @@ type retry struct {
 // window looks like this, a phone between two networks does not.
 const mostForeignRetries = 3
 
-func (s *Service) authorizeRetry(p presented) (Authorization, error) {
+func (s *Service) authorizeRetry(ctx context.Context, p presented) (Authorization, error) {
+	if err := s.compare(ctx, &p); err != nil {
+		return nil, err
+	}
 	scope, audience, err := s.narrowed(p)
 	return retry{presented: p, scope: scope, audience: audience, streak: foreignRetries(p)}, err
 }
@@ -271,18 +298,19 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 		return Response{}, about(s.endForReuse(ctx, r.presented, storage.ReasonReuse), ses.Subject, ses.ID)
 	}
 	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
-		ses.Access.Scope == r.scope && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
+		ses.Access.Scope == r.scope && ses.Access.Thumbprint == r.req.thumbprint() && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
 		slices.Equal(ses.Audience, r.audience)
 	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
 	var revoked []storage.Put
 	if !same {
 		var err error
+		bind(&ses, r.req)
 		ses.Audience = r.audience
 		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
 			return Response{}, err
 		}
 	}
-	resp, err := s.respond(ctx, &ses, r.secret, r.now)
+	resp, err := s.respond(ctx, &ses, r.secret, r.now, r.req.MostToken)
 	if err != nil {
 		return Response{}, err
 	}
@@ -307,8 +335,8 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 }
 
 // respond signs the tokens that the session's record describes, and notes in it
-// which keys signed.
-func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []byte, now time.Time) (Response, error) {
+// which keys signed. Nothing is committed for tokens that cannot be handed over.
+func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []byte, now time.Time, most int) (Response, error) {
 	access, err := s.signAccess(ctx, ses, now)
 	if err != nil {
 		return Response{}, err
@@ -317,9 +345,13 @@ func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []by
 	if err != nil {
 		return Response{}, err
 	}
+	if longest := max(len(access), len(refresh)); most > 0 && longest > most {
+		return Response{}, about(tooLong(longest, most), ses.Subject, ses.ID)
+	}
 	return Response{
 		AccessToken: access, ExpiresIn: ses.Access.Expires.Sub(seconds(now)),
-		RefreshToken: refresh, Scope: ses.Access.Scope, Subject: ses.Subject, Session: ses.ID,
+		RefreshToken: refresh, RefreshExpiresIn: ses.Refresh.Expires.Sub(seconds(now)),
+		Scope: ses.Access.Scope, Bound: ses.Access.Thumbprint != "", Subject: ses.Subject, Session: ses.ID,
 	}, nil
 }
 

@@ -91,6 +91,7 @@ func (s *Service) newAccess(ctx context.Context, ses *storage.Session, client st
 	}
 	ses.Access = storage.IssuedAccess{
 		ID: status.NewTokenID(place), Issued: issued, Expires: expires, Scope: scope, Roles: slices.Clone(user.Roles),
+		Thumbprint: ses.Access.Thumbprint, // see bind
 	}
 	revoked := endAccess(ses, accessEpoch(user, client), now)
 	ses.Live = append(unexpired(ses.Live, now), storage.LiveAccess{ID: ses.Access.ID, Expires: expires})

@@ -32,7 +32,13 @@ type accessClaims struct {
 	AMR       []string         `json:"amr,omitempty"`
 	ACR       string           `json:"acr,omitempty"`
 	Actor     *Actor           `json:"act,omitempty"`
+	Confirm   *confirmation    `json:"cnf,omitempty"`
 	Status    *tokenStatus     `json:"status,omitempty"`
+}
+
+// confirmation names the key that a token is bound to (RFC 7800 §3.1).
+type confirmation struct {
+	Thumbprint string `json:"jkt"`
 }
 
 // Actor is who acts for the subject of a token, and for whom they act in turn
@@ -93,7 +99,8 @@ func (s *Service) sessionAccess(ses storage.Session) accessClaims {
 			ID: ses.Access.ID,
 		},
 		ClientID: ses.ClientID, Scope: ses.Access.Scope, Roles: ses.Access.Roles, SessionID: ses.ID,
-		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR, ACR: ses.ACR, Status: s.statusOf(ses.Access.ID),
+		AuthTime: jwt.NewNumericDate(ses.AuthTime), AMR: ses.AMR, ACR: ses.ACR,
+		Confirm: confirmed(ses.Access.Thumbprint), Status: s.statusOf(ses.Access.ID),
 	}
 }
 

@@ -78,7 +78,7 @@ func TestNodeJose(t *testing.T) {
 
 func TestNodeOpenIDClient(t *testing.T) {
 	needNode(t, "node")
-	s := newServer(t)
+	s := newServer(t, "JETON_DPOP_NONCE=true")
 	private, public := s.keyPair(t)
 	s.run(t, "", "client", "add", "signer", "--auth-method", "private_key_jwt", "--jwks", public,
 		"--grant", "client_credentials", "--scope", "read")

@@ -26,10 +26,6 @@ func TestReloadsLoseNothing(t *testing.T) {
 	}
 	life(10)
 	n := p.startWith(func(cmd *exec.Cmd) { cmd.Args = append(cmd.Args, "--config", config) })
-	// A client that uses an idle connection at the moment it is closed sees it
-	// closed (RFC 9112 §9.6); these connect anew each time.
-	n.http.Transport.(*http.Transport).DisableKeepAlives = true
-
 	var done atomic.Bool
 	var wg sync.WaitGroup
 	for i := range 4 {

@@ -76,7 +76,8 @@ func (a *Admin) bearer(r *http.Request) (Actor, error) {
 	} else if err != nil {
 		return Actor{}, err
 	}
-	if !slices.Contains(access.Audience, a.Grants.Settings.AdminAudience()) {
+	// A token that is bound to a key is worth nothing by itself (RFC 9449 §7.2).
+	if access.Thumbprint != "" || !slices.Contains(access.Audience, a.Grants.Settings.AdminAudience()) {
 		return Actor{}, invalidToken
 	}
 	client, _, err := a.Grants.Store.Client(r.Context(), access.ClientID)

@@ -28,6 +28,14 @@ type clientObject struct {
 	PostLogoutURIs []string          `json:"post_logout_redirect_uris,omitempty"`
 	BackchannelURI string            `json:"backchannel_logout_uri,omitempty"`
 	CORSOrigins    []string          `json:"cors_origins,omitempty"`
+	Delivery       string            `json:"delivery"`
+	CookieName     string            `json:"cookie_name,omitempty"`
+	CookieSameSite string            `json:"cookie_same_site,omitempty"`
+	CookiePath     string            `json:"cookie_path,omitempty"`
+	RefreshPath    string            `json:"cookie_refresh_path,omitempty"`
+	CookieDomain   string            `json:"cookie_domain,omitempty"`
+	BindAgent      string            `json:"bind_agent,omitempty"`
+	BindAddress    string            `json:"bind_address,omitempty"`
 	Consent        string            `json:"consent"`
 	RequirePush    bool              `json:"require_pushed_authorization_requests"`
 	Introspect     bool              `json:"introspect"`
@@ -37,6 +45,7 @@ type clientObject struct {
 	SessionTTL     storage.Duration  `json:"session_ttl,omitzero"`
 	RetryWindow    *storage.Duration `json:"refresh_retry_window,omitempty"`
 	MaxSessions    int               `json:"max_sessions,omitempty"`
+	DPoPBound      bool              `json:"dpop_bound_access_tokens,omitempty"`
 	Exchange       []string          `json:"exchange_audience,omitempty"`
 	Networks       []string          `json:"password_grant_networks,omitempty"`
 	PasswordMost   string            `json:"password_grant_scope,omitempty"`
@@ -51,10 +60,13 @@ func showClient(c storage.Client, secret string) clientObject {
 		ID: c.ID, Secret: secret, Name: c.Name, Grants: list(c.Grants), Scope: strings.Join(c.Scopes, " "), Audience: list(c.Audience),
 		AuthMethod: c.AuthMethod, Public: c.Public(), JWKS: json.RawMessage(c.JWKS), JWKSURI: c.JWKSURI,
 		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs, BackchannelURI: c.BackchannelLogoutURI, CORSOrigins: c.CORSOrigins,
+		Delivery: cmp.Or(c.Delivery, storage.DeliveryBody), CookieName: c.CookieName, CookieSameSite: c.CookieSameSite,
+		CookiePath: c.CookiePath, RefreshPath: c.CookieRefreshPath, CookieDomain: c.CookieDomain,
+		BindAgent: c.BindAgent, BindAddress: c.BindAddress,
 		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,
 		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
-		Exchange: c.ExchangeAudience,
+		DPoPBound: c.DPoPBound, Exchange: c.ExchangeAudience,
 		Networks: c.PasswordNetworks, PasswordMost: strings.Join(c.PasswordScopes, " "), Sunset: c.PasswordSunset,
 		Disabled: c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
 	}

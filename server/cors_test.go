@@ -30,7 +30,7 @@ func TestT30_V14_CORS(t *testing.T) {
 		for _, path := range []string{"/token", "/revoke"} {
 			a := preflight(path, spaOrigin)
 			if a.StatusCode != 204 || a.Header.Get("Access-Control-Allow-Origin") != spaOrigin || a.Header.Get("Access-Control-Allow-Methods") != "POST" ||
-				a.Header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type" {
+				a.Header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, DPoP" {
 				t.Errorf("%s: %d %v", path, a.StatusCode, a.Header)
 			}
 			if a.Header.Get("Access-Control-Allow-Credentials") != "" || !strings.Contains(strings.Join(a.Header.Values("Vary"), ","), "Origin") {

@@ -37,6 +37,10 @@ var statusOf = map[grants.Code]int{
 	grants.InvalidToken:         http.StatusUnauthorized,
 	grants.InsufficientScope:    http.StatusForbidden,
 	grants.InvalidTarget:        http.StatusBadRequest,
+	grants.InvalidDPoPProof:     http.StatusBadRequest,
+	grants.UseDPoPNonce:         http.StatusBadRequest,
+
+	grants.InsufficientUserAuthentication: http.StatusBadRequest,
 
 	// These go to clients by way of the browser, or to users on a page.
 	grants.AccessDenied:            http.StatusBadRequest,

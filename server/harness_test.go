@@ -18,6 +18,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/clients"
+	"jeton/dpop"
 	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/events/webhooks"
@@ -66,6 +67,7 @@ type options struct {
 	settings func(*grants.Settings)
 	proxies  []netip.Prefix
 	outbound *http.Client
+	nonces   bool // DPoP proofs need one
 	throttle bool // most tests fail on purpose, and are not to be slowed
 	scopes   []string
 	webhooks []webhooks.Webhook
@@ -166,7 +168,8 @@ func bare(t testing.TB, o options) *node {
 	n.grants = &grants.Service{
 		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100,
 			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour},
-		Store: n.store, Keys: ring, Master: master, Places: places, Passwords: pw, Log: logger, Now: n.clock.Now,
+		Store: n.store, Keys: ring, Master: master, Places: places, Passwords: pw,
+		Proofs: &dpop.Checker{Store: n.store, Master: master, RequireNonce: o.nonces}, Log: logger, Now: n.clock.Now,
 	}
 	if o.throttle {
 		n.grants.Throttle, err = throttle.Open(t.Context(), throttle.Config{Store: n.store, Now: n.clock.Now})

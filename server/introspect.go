@@ -25,6 +25,7 @@ type introspection struct {
 	AMR       []string `json:"amr,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 	Actor     any      `json:"act,omitempty"`
+	Confirm   any      `json:"cnf,omitempty"`
 }
 
 // introspect is POST /introspect (RFC 7662 §2).
@@ -47,12 +48,12 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 	case !ok:
 		s.count(r, "introspect", "inactive")
-		writeJSON(w, http.StatusOK, introspection{})
+		s.tell(w, r, client.Value, introspection{})
 	default:
 		n := noteOf(r.Context())
 		n.sub, n.sid = access.Subject, access.SessionID
 		s.count(r, "introspect", "active")
-		writeJSON(w, http.StatusOK, s.describe(access))
+		s.tell(w, r, client.Value, s.describe(access))
 	}
 }
 
@@ -64,6 +65,9 @@ func (s *Server) describe(a grants.Access) introspection {
 	}
 	if !a.AuthTime.IsZero() {
 		out.AuthTime = a.AuthTime.Unix()
+	}
+	if a.Thumbprint != "" {
+		out.TokenType, out.Confirm = "DPoP", map[string]string{"jkt": a.Thumbprint}
 	}
 	if a.Actor != nil {
 		out.Actor = a.Actor

@@ -68,6 +68,10 @@ func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]
 	// The library reads the form by itself; it gets ours, checked.
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	r.Form, r.PostForm = url.Values(f), url.Values(f)
+	if req.GrantType == storage.GrantRefreshToken && req.RefreshToken != "" { // it may come from a cookie
+		r.Form = maps.Clone(r.Form)
+		r.Form.Set("refresh_token", req.RefreshToken)
+	}
 	if req.GrantType == storage.GrantAuthorizationCode && req.RedirectURI == "" {
 		// It asks for a parameter that OAuth 2.1 has no more, and never looks at it.
 		r.Form = maps.Clone(r.Form)
@@ -82,6 +86,7 @@ func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]
 		return nil, x.response, fromLibrary(err)
 	}
 	data := s.library.GetTokenData(ti)
+	boundType(data, x.response)
 	if x.response.IDToken != "" {
 		data["id_token"] = x.response.IDToken
 	}
@@ -100,10 +105,19 @@ func (s *Server) carryBeside(ctx context.Context, x *exchange) (map[string]any, 
 		return nil, x.response, err
 	}
 	data := s.library.GetTokenData(ti)
+	boundType(data, x.response)
 	if x.response.IssuedTokenType != "" {
 		data["issued_token_type"] = x.response.IssuedTokenType
 	}
 	return data, x.response, nil
+}
+
+// boundType says of a token that is bound to a key what it is (RFC 9449 §5): the
+// library knows one type only.
+func boundType(data map[string]any, resp grants.Response) {
+	if resp.Bound {
+		data["token_type"] = "DPoP"
+	}
 }
 
 // fromLibrary is the boundary for the errors that the library makes itself;

@@ -75,14 +75,14 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 	const confidential = `["client_secret_basic","client_secret_post","private_key_jwt"]`
 	const algs = `["RS256","PS256","ES256","ES384","ES512","EdDSA","Ed25519"]`
 	const metadata = `{"issuer":"https://login.example/tenant","token_endpoint":"https://login.example/tenant/token","revocation_endpoint":"https://login.example/tenant/revoke",
-		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status",
+		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status","dpop_signing_alg_values_supported":` + algs + `,
 		"global_token_revocation_endpoint":"https://login.example/tenant/admin/v1/global-token-revocation","global_token_revocation_endpoint_auth_methods_supported":["Bearer"],"scopes_supported":["read","write"],
 		"authorization_endpoint":"https://login.example/tenant/authorize","pushed_authorization_request_endpoint":"https://login.example/tenant/par",
 		"response_types_supported":["code"],"response_modes_supported":["query","form_post"],"code_challenge_methods_supported":["S256"],"authorization_response_iss_parameter_supported":true,
 		"grant_types_supported":["authorization_code","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange","password"],
 		"token_endpoint_auth_methods_supported":` + all + `,"token_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"revocation_endpoint_auth_methods_supported":` + all + `,"revocation_endpoint_auth_signing_alg_values_supported":` + algs + `,
-		"introspection_endpoint_auth_methods_supported":` + confidential + `,"introspection_endpoint_auth_signing_alg_values_supported":` + algs
+		"introspection_endpoint_auth_methods_supported":` + confidential + `,"introspection_endpoint_auth_signing_alg_values_supported":` + algs + `,"introspection_signing_alg_values_supported":["ES256"]`
 	root := n.at("")
 	same(t, root.do("GET", "/.well-known/oauth-authorization-server/tenant", "", "").ok(t, 200).body, metadata+`}`)
 	for _, place := range places("/tenant")[1:] {
@@ -298,7 +298,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 			t.Errorf("%s is published and not tried", name)
 		}
 	}
-	for _, path := range []string{"/device_authorization", "/device", "/register", "/status/", "/session/token"} {
+	for _, path := range []string{"/device_authorization", "/device", "/register", "/status/", "/session"} {
 		d.do("GET", path, "", "").want(t, 404, "not_found")
 		d.post(path, form(), app).want(t, 404, "not_found")
 	}

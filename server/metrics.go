@@ -15,6 +15,7 @@ import (
 
 	"jeton/events/lists"
 	"jeton/grants"
+	"jeton/storage"
 	"jeton/throttle"
 )
 
@@ -26,6 +27,7 @@ type Metrics struct {
 	requests *prometheus.HistogramVec
 	reports  *prometheus.CounterVec
 	sunsets  *prometheus.GaugeVec
+	moved    *prometheus.CounterVec
 	panics   prometheus.Counter
 	inFlight atomic.Int64
 
@@ -58,11 +60,15 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 		sunsets: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "jeton_password_grant_sunset_timestamp_seconds", Help: "When the password grant ends for a client that has asked for it since this process began.",
 		}, []string{"client_id"}),
+		moved: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jeton_binding_mismatches_total",
+			Help: "Refreshes from another browser or address than before: client_id, what (agent, address), action (observe, step_up, enforce, end).",
+		}, []string{"client_id", "what", "action"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "jeton_panics_total", Help: "Requests that ended in a panic. Each is a defect: report it with the log.",
 		}),
 	}
-	m.registry.MustRegister(m.acts, m.reports, m.requests, m.sunsets, m.panics, stateOf(m, g, published),
+	m.registry.MustRegister(m.acts, m.reports, m.requests, m.sunsets, m.moved, m.panics, stateOf(m, g, published),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -83,6 +89,17 @@ func (s *Server) count(r *http.Request, act, outcome string) {
 		id = s.metrics.labelOf(n.client.ID)
 	}
 	s.metrics.acts.WithLabelValues(act, id, outcome).Inc()
+}
+
+// countMoved notes refreshes that came from elsewhere, answered or refused.
+func (s *Server) countMoved(client storage.Client, resp grants.Response, err error) {
+	moved := resp.Elsewhere
+	if refused, ok := errors.AsType[*grants.Error](err); ok {
+		moved = refused.Elsewhere
+	}
+	for _, m := range moved {
+		s.metrics.moved.WithLabelValues(s.metrics.labelOf(client.ID), m.What, m.Action).Inc()
+	}
 }
 
 // labelOf bounds what clients that come and go leave behind in memory.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"jeton/dpop"
 	"jeton/grants"
 	"jeton/keys"
 	"jeton/storage"
@@ -32,6 +33,9 @@ func Published(issuer string, scopes []string, requirePush bool) wellknown.Confi
 		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{"Bearer"}},
 		Grants:           grants.Types(),
 		AssertionAlgs:    keys.AssertionAlgs(),
+		DPoPAlgs:         dpop.Algs(),
 		Scopes:           scopes,
+
+		SignedIntrospection: true,
 	}
 }

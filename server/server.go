@@ -91,6 +91,8 @@ func (s *Server) Handler() http.Handler {
 	at := r.PathPrefix(s.base).Subrouter()
 	at.Handle("/token", s.browser(http.HandlerFunc(s.token)))
 	at.Handle("/revoke", s.browser(http.HandlerFunc(s.revoke)))
+	at.Handle("/session/token", s.page(http.HandlerFunc(s.sessionToken)))
+	at.Handle("/session/revoke", s.page(http.HandlerFunc(s.sessionRevoke)))
 	at.Handle("/introspect", only(http.HandlerFunc(s.introspect), http.MethodPost))
 	at.Handle("/par", s.browser(http.HandlerFunc(s.par)))
 	at.Handle("/authorize", byMethod{http.MethodGet: s.visited(s.authorize), http.MethodPost: http.HandlerFunc(s.authorizePost)})

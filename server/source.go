@@ -38,7 +38,7 @@ func (s *Server) placeOf(r *http.Request) grants.Source {
 			}
 		}
 	}
-	src := grants.Source{Unnamed: unnamed, Device: storage.Device{Agent: agentFamily(r.UserAgent())}}
+	src := grants.Source{Agent: r.UserAgent(), Unnamed: unnamed, Device: storage.Device{Agent: agentFamily(r.UserAgent())}}
 	if addr.IsValid() {
 		src.Address, src.Device.Network = addr.String(), network(addr)
 	}

@@ -54,39 +54,58 @@ func (s *Server) authenticate(r *http.Request, creds clients.Credentials) (stora
 // token is POST /token (RFC 6749 §3.2).
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	f, client, err := s.authenticated(w, r)
+	if err == nil && client.Value.ByCookie() {
+		// What script must not read has no way around the cookies.
+		err = grants.Refuse(grants.UnauthorizedClient, "the tokens of this client travel in cookies: use /session/token", nil)
+	}
+	if err == nil {
+		err = s.mint(w, r, f, client, f.get("refresh_token"), func(data map[string]any, _ grants.Response) { s.allowOrigin(w, r) })
+	}
 	if err != nil {
 		s.refuse(w, r, err)
-		return
 	}
+}
+
+// mint walks a token request to its answer. deliver has the last word about
+// that, once nothing can fail any more.
+func (s *Server) mint(w http.ResponseWriter, r *http.Request, f form, client storage.Record[storage.Client], refreshToken string,
+	deliver func(data map[string]any, resp grants.Response)) error {
 	grantType := f.get("grant_type")
 	noteOf(r.Context()).grantType = grantType
 	switch {
 	case grantType == "":
-		s.refuse(w, r, badRequest("grant_type is required"))
-		return
+		return badRequest("grant_type is required")
 	case !slices.Contains(grants.Types(), grantType):
 		// The library would look for the parameters of a grant it knows first.
-		s.refuse(w, r, grants.Refuse(grants.UnsupportedGrantType, "this server does not offer that grant_type", nil))
-		return
+		return grants.Refuse(grants.UnsupportedGrantType, "this server does not offer that grant_type", nil)
 	}
 	if grantType == storage.GrantPassword {
 		s.announceSunset(w, client.Value)
 	}
-	data, resp, err := s.carry(r, f, grants.Request{
+	proof, err := s.proof(w, r)
+	if err != nil {
+		return err
+	}
+	req := grants.Request{
 		GrantType: grantType, Client: client, Scope: f.get("scope"),
 		Resource: f["resource"],
-		Username: f.get("username"), Password: f.get("password"), RefreshToken: f.get("refresh_token"),
+		Username: f.get("username"), Password: f.get("password"), RefreshToken: refreshToken,
 		Code: f.get("code"), RedirectURI: f.get("redirect_uri"), Verifier: f.get("code_verifier"),
 		Exchange: grants.Exchange{
 			SubjectToken: f.get("subject_token"), SubjectTokenType: f.get("subject_token_type"),
 			ActorToken: f.get("actor_token"), ActorTokenType: f.get("actor_token_type"),
 			RequestedTokenType: f.get("requested_token_type"), Resource: f["resource"], Audience: f["audience"],
 		},
+		Proof:  proof,
 		Source: s.sourceOf(r),
-	})
+	}
+	if client.Value.ByCookie() {
+		req.MostToken = mostCookieValue
+	}
+	data, resp, err := s.carry(r, f, req)
+	s.countMoved(client.Value, resp, err)
 	if err != nil {
-		s.refuse(w, r, err)
-		return
+		return err
 	}
 	n := noteOf(r.Context())
 	n.sub, n.sid = resp.Subject, resp.Session
@@ -100,11 +119,12 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // to return would be a 200 without tokens
 	}
 	s.count(r, grantType, outcome)
-	s.allowOrigin(w, r)
+	deliver(data, resp)
 	writeJSON(w, http.StatusOK, data)
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		s.grants.Undelivered(resp)
 	}
+	return nil
 }
 
 // revoke is POST /revoke (RFC 7009 §2). The hint about the token's type is not
@@ -122,6 +142,12 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	s.allowOrigin(w, r)
+	s.answerRevoked(w, r, revoked)
+}
+
+// answerRevoked says that what was presented is worth nothing any more.
+func (s *Server) answerRevoked(w http.ResponseWriter, r *http.Request, revoked grants.Revoked) {
 	n := noteOf(r.Context())
 	n.sub, n.sid = revoked.Subject, revoked.Session
 	outcome := "ok"
@@ -129,7 +155,6 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		outcome = "nothing"
 	}
 	s.count(r, "revoke", outcome)
-	s.allowOrigin(w, r)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
 	// The body is empty, and there are clients that read one as JSON all the

@@ -45,6 +45,8 @@ func (s *Server) bearerOf(r *http.Request) (grants.Access, error) {
 		return grants.Access{}, challenge(http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired or revoked")
 	case err != nil:
 		return grants.Access{}, err
+	case access.Thumbprint != "": // RFC 9449 §7.2: never as a bearer token
+		return grants.Access{}, challenge(http.StatusUnauthorized, "invalid_token", "the access token is bound to a key, and no proof of it is taken here")
 	case access.SessionID == "" || !slices.Contains(strings.Fields(access.Scope), grants.ScopeOpenID):
 		return access, challenge(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope openid")
 	}

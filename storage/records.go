@@ -94,6 +94,9 @@ type Client struct {
 	PasswordScopes   []string  `json:"password_grant_scopes,omitempty"`
 	PasswordSunset   time.Time `json:"password_grant_sunset,omitzero"`
 
+	// DPoPBound refuses token requests without a proof of possession (RFC 9449
+	// §5.2).
+	DPoPBound bool `json:"dpop_bound_access_tokens,omitempty"`
 	// ExchangeAudience are the audiences under which tokens reach this client as
 	// an API, beside its id: it may exchange those (RFC 8693).
 	ExchangeAudience []string `json:"exchange_audience,omitempty"`
@@ -105,6 +108,22 @@ type Client struct {
 	// Back-Channel Logout §2.2).
 	BackchannelLogoutURI string   `json:"backchannel_logout_uri,omitempty"`
 	CORSOrigins          []string `json:"cors_origins,omitempty"`
+
+	// Delivery is how tokens reach the client: DeliveryCookie, or empty for the
+	// body of the answer.
+	Delivery string `json:"delivery,omitempty"`
+	// What its cookies are like; empty ones take what package server names.
+	CookieName        string `json:"cookie_name,omitempty"`
+	CookieSameSite    string `json:"cookie_same_site,omitempty"`
+	CookiePath        string `json:"cookie_path,omitempty"`
+	CookieRefreshPath string `json:"cookie_refresh_path,omitempty"`
+	CookieDomain      string `json:"cookie_domain,omitempty"`
+
+	// BindAgent and BindAddress say what happens when a refresh comes from
+	// another browser or address than the one before, as package clients reads it.
+	BindAgent   string `json:"bind_agent,omitempty"`
+	BindAddress string `json:"bind_address,omitempty"`
+
 	// Consent is one of the Consent constants, empty for ConsentRemembered.
 	Consent string `json:"consent,omitempty"`
 	// RequirePush refuses authorization requests that were not pushed (RFC 9126
@@ -228,9 +247,17 @@ type Session struct {
 	// Device is where the last rotation came from; RetryStreak counts
 	// successive generations that were also retried from elsewhere, the last
 	// of them RetryGeneration.
-	Device          Device `json:"device"`
+	Device Device `json:"device"`
+	// BoundAgent and BoundAddress are MACs of the whole user agent and address,
+	// under Secret, where the client wants these compared.
+	BoundAgent      string `json:"bound_agent,omitempty"`
+	BoundAddress    string `json:"bound_address,omitempty"`
 	RetryStreak     int    `json:"retry_streak,omitempty"`
 	RetryGeneration uint64 `json:"retry_generation,omitempty"`
+
+	// Thumbprint is that of the key without which the refresh tokens of a public
+	// client are worth nothing (RFC 9449 §5).
+	Thumbprint string `json:"jkt,omitempty"`
 
 	Ended *Ended `json:"ended,omitempty"`
 }
@@ -254,6 +281,8 @@ type IssuedAccess struct {
 	Expires time.Time `json:"exp"`
 	Scope   string    `json:"scope,omitempty"`
 	Roles   []string  `json:"roles,omitempty"`
+	// Thumbprint is that of the key it is bound to, empty for none (RFC 9449 §6).
+	Thumbprint string `json:"jkt,omitempty"`
 }
 
 // LiveAccess is an access token that may still be shown to an API.
@@ -306,6 +335,7 @@ const (
 	ReasonSecretChanged   = "client_secret_changed"
 	ReasonCompromised     = "account_compromised" // an application told of it
 	ReasonLeaked          = "client_compromised"  // likewise
+	ReasonBinding         = "binding"             // its token came from another browser or address, and the client said so
 	ReasonGlobal          = "global_revocation"   // asked for by Global Token Revocation
 )
 

@@ -52,10 +52,12 @@ func (s *Session) appendText(b []byte) []byte {
 	b = appendLive(b, s.Live)
 	b = fixedjson.AppendBytes(fixedjson.AppendName(b, "secret"), s.Secret)
 	b = s.Device.appendText(fixedjson.AppendName(b, "device"))
+	b = strUnlessEmpty(strUnlessEmpty(b, "bound_agent", s.BoundAgent), "bound_address", s.BoundAddress)
 	if s.RetryStreak != 0 {
 		b = fixedjson.AppendInt(fixedjson.AppendName(b, "retry_streak"), int64(s.RetryStreak))
 	}
 	b = uintUnlessZero(b, "retry_generation", s.RetryGeneration)
+	b = strUnlessEmpty(b, "jkt", s.Thumbprint)
 	if s.Ended != nil {
 		b = s.Ended.appendText(fixedjson.AppendName(b, "ended"))
 	}
@@ -80,7 +82,7 @@ func (a IssuedAccess) appendText(b []byte) []byte {
 	if len(a.Roles) > 0 {
 		b = fixedjson.AppendStrings(fixedjson.AppendName(b, "roles"), a.Roles)
 	}
-	return append(b, '}')
+	return append(strUnlessEmpty(b, "jkt", a.Thumbprint), '}')
 }
 
 func appendLive(b []byte, live []LiveAccess) []byte {

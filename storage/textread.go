@@ -73,6 +73,7 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	if r.Next("roles") {
 		s.Access.Roles = r.Strs()
 	}
+	s.Access.Thumbprint = maybe(r, "jkt")
 	r.Close()
 	s.Live = readLive(r)
 	r.Member("secret")
@@ -81,10 +82,11 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	r.Open()
 	s.Device = Device{Agent: maybe(r, "agent"), Network: maybe(r, "network")}
 	r.Close()
+	s.BoundAgent, s.BoundAddress = maybe(r, "bound_agent"), maybe(r, "bound_address")
 	if r.Next("retry_streak") {
 		s.RetryStreak = int(r.Int())
 	}
-	s.RetryGeneration = count(r, "retry_generation")
+	s.RetryGeneration, s.Thumbprint = count(r, "retry_generation"), maybe(r, "jkt")
 }
 
 func readLive(r *fixedjson.Reader) []LiveAccess {

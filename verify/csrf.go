@@ -39,7 +39,8 @@ func (v *Verifier) completeHTTP() error {
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" || !quotable(o.Resource) {
 			return fmt.Errorf("Options.Resource %q is not a URL such as https://api.example.com", o.Resource)
 		}
-		v.csrf.origins = append(v.csrf.origins, origin(u))
+		v.origin = origin(u)
+		v.csrf.origins = append(v.csrf.origins, v.origin)
 		if v.metadataURL, err = metadataURL(o.Resource, resourceDocument); err != nil {
 			return err
 		}

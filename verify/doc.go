@@ -22,6 +22,9 @@
 // and followed by requests that wait for a change (Prefer: wait, RFC 7240), one
 // for each list in use, so no request to the API waits for the issuer.
 //
+// A token that is bound to a key (DPoP, RFC 9449) is taken with a proof of that
+// key only: for this request and this token, a minute old at most, and once.
+//
 // # When the issuer is away
 //
 // Tokens are judged by what is known until that is [Options.StaleAfter] old,
@@ -32,7 +35,6 @@
 //
 // # What is left to others
 //
-// What a token may do beyond scopes and roles, and CORS. Tokens bound to a key
-// (DPoP, mutual TLS: the claim cnf) are refused, since that key is not checked
-// here. The package imports nothing but the standard library.
+// What a token may do beyond scopes and roles, and CORS. Tokens that are bound by
+// mutual TLS are refused, since certificates are not looked at here. The package imports nothing but the standard library.
 package verify

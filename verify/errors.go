@@ -23,6 +23,7 @@ const (
 	ErrExpired   Reason = "expired"   // too late
 	ErrNotYet    Reason = "not_yet"   // too early: iat or nbf lie in the future
 	ErrClaims    Reason = "claims"    // a claim is missing or not what it should be
+	ErrProof     Reason = "proof"     // bound to a key, and no proof of it that is good
 	ErrStatus    Reason = "status"    // no place in a status list, or one that cannot be
 	ErrRevoked   Reason = "revoked"   // taken back
 	// ErrUnavailable is no fault of the token: keys or status lists could not
@@ -32,7 +33,7 @@ const (
 
 var reasons = []Reason{
 	ErrMalformed, ErrType, ErrAlgorithm, ErrKey, ErrSignature, ErrIssuer, ErrAudience,
-	ErrExpired, ErrNotYet, ErrClaims, ErrStatus, ErrRevoked, ErrUnavailable,
+	ErrExpired, ErrNotYet, ErrClaims, ErrProof, ErrStatus, ErrRevoked, ErrUnavailable,
 }
 
 func (r Reason) Error() string { return "verify: token refused: " + string(r) }

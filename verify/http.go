@@ -52,31 +52,55 @@ func (v *Verifier) Require(needs ...Need) func(http.Handler) http.Handler {
 // Authenticate checks the token of a request, for those who cannot use Require.
 // Give its error to [Verifier.Refuse].
 func (v *Verifier) Authenticate(r *http.Request, needs ...Need) (*Token, error) {
-	token, err := v.tokenOf(r)
+	token, proved, err := v.tokenOf(r)
 	if err != nil {
 		return nil, err
 	}
-	t, err := v.Verify(r.Context(), token)
+	var proving *http.Request
+	if proved {
+		proving = r
+	}
+	t, err := v.counted(v.verify(r.Context(), token, proving))
+	if err == nil {
+		err = t.has(needs)
+	}
+	if err != nil && (proved || reasonOf(err) == ErrProof) {
+		return nil, &dpopRefusal{err, proved}
+	}
 	if err != nil {
 		return nil, err
 	}
+	return t, nil
+}
+
+// has checks that a token has what is needed.
+func (t *Token) has(needs []Need) error {
 	var scopes []string
 	for _, n := range needs {
 		scopes = append(scopes, n.scopes...)
 	}
 	for _, scope := range scopes {
 		if !t.HasScope(scope) {
-			return nil, &refusal{status: http.StatusForbidden, code: "insufficient_scope", scope: strings.Join(scopes, " "),
+			return &refusal{status: http.StatusForbidden, code: "insufficient_scope", scope: strings.Join(scopes, " "),
 				description: "The access token lacks a scope that this needs."}
 		}
 	}
 	for _, n := range needs {
 		if n.roles != nil && !slices.ContainsFunc(n.roles, t.HasRole) {
-			return nil, &refusal{status: http.StatusForbidden, code: "access_denied", description: "The user lacks a role that this needs."}
+			return &refusal{status: http.StatusForbidden, code: "access_denied", description: "The user lacks a role that this needs."}
 		}
 	}
-	return t, nil
+	return nil
 }
+
+// dpopRefusal is an error about a token that is bound to a key, or came as one.
+// proved says by which of the two.
+type dpopRefusal struct {
+	error
+	proved bool
+}
+
+func (e *dpopRefusal) Unwrap() error { return e.error }
 
 // refusal is an answer to a request that has no valid token, or not enough.
 type refusal struct {
@@ -91,6 +115,7 @@ func (e *refusal) Error() string { return "verify: " + e.description }
 
 var (
 	noToken   = &refusal{status: http.StatusUnauthorized, description: "This needs an access token."}
+	badProof  = &refusal{status: http.StatusUnauthorized, code: "invalid_dpop_proof", description: "The DPoP proof is not one for this request and this access token."}
 	badToken  = &refusal{status: http.StatusUnauthorized, code: "invalid_token", description: "The access token is invalid, expired, revoked or not for this API."}
 	noVerdict = &refusal{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", retry: true,
 		description: "Access tokens cannot be checked at the moment; try again shortly."}
@@ -106,15 +131,24 @@ func (v *Verifier) Refuse(w http.ResponseWriter, err error) {
 	e := new(refusal)
 	if !errors.As(err, &e) {
 		e = badToken
-		if reasonOf(err) == ErrUnavailable {
+		switch reasonOf(err) {
+		case ErrUnavailable:
 			e = noVerdict
+		case ErrProof:
+			if bound := new(dpopRefusal); errors.As(err, &bound) && bound.proved {
+				e = badProof
+			}
 		}
+	}
+	scheme := "Bearer"
+	if errors.As(err, new(*dpopRefusal)) {
+		scheme = `DPoP algs="` + strings.Join(v.o.Algorithms, " ") + `",`
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if challenge := v.challenge(e); challenge != "" {
+	if challenge := v.challenge(scheme, e); challenge != "" {
 		h.Set("WWW-Authenticate", challenge)
 	}
 	if e.retry {
@@ -129,13 +163,13 @@ func (v *Verifier) Refuse(w http.ResponseWriter, err error) {
 	w.Write(append(body, '\n'))
 }
 
-// challenge is WWW-Authenticate (RFC 6750 §3, RFC 9728 §5.1). There is none
+// challenge is WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1). There is none
 // where another token would not help.
-func (v *Verifier) challenge(e *refusal) string {
+func (v *Verifier) challenge(scheme string, e *refusal) string {
 	if e.code == "access_denied" || e.retry {
 		return ""
 	}
-	c := `Bearer realm="` + v.o.Realm + `"`
+	c := scheme + ` realm="` + v.o.Realm + `"`
 	if e.code != "" {
 		c += `, error="` + e.code + `", error_description="` + e.description + `"`
 	}
@@ -149,27 +183,29 @@ func (v *Verifier) challenge(e *refusal) string {
 }
 
 // tokenOf finds the token of a request: in the Authorization header (RFC 6750
-// §2.1), or where that is absent in the cookie. In a URI it would end up in
+// §2.1, RFC 9449 §7.1), or where that is absent in the cookie. In a URI it would end up in
 // logs, and in a body it would have to be read before anything is known.
-func (v *Verifier) tokenOf(r *http.Request) (string, error) {
+func (v *Verifier) tokenOf(r *http.Request) (token string, proved bool, err error) {
 	if inQuery(r.URL.RawQuery) {
-		return "", badRequest("An access token belongs into the Authorization header, never into a URI: this one may have been logged.")
+		return "", false, badRequest("An access token belongs into the Authorization header, never into a URI: this one may have been logged.")
 	}
 	sent := r.Header.Values("Authorization")
 	if len(sent) == 0 {
-		return v.fromCookie(r)
+		token, err = v.fromCookie(r)
+		return token, false, err
 	}
 	if len(sent) > 1 {
-		return "", badRequest("There is more than one Authorization header.")
+		return "", false, badRequest("There is more than one Authorization header.")
 	}
 	scheme, token, _ := strings.Cut(sent[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", noToken
+	proved = strings.EqualFold(scheme, "DPoP")
+	if !proved && !strings.EqualFold(scheme, "Bearer") {
+		return "", false, noToken
 	}
 	if token = strings.TrimLeft(token, " "); !isToken68(token) {
-		return "", badRequest("The Authorization header is not Bearer and one token.")
+		return "", false, badRequest("The Authorization header is not Bearer and one token.")
 	}
-	return token, nil
+	return token, proved, nil
 }
 
 // inQuery reports whether a query has the parameter access_token, also one

@@ -118,7 +118,7 @@ func TestD15_Metadata(t *testing.T) {
 			path, h := v.Metadata("read", "write")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-			body := `{"resource":"` + resource + `","authorization_servers":["` + auth + `"],"scopes_supported":["read","write"],"bearer_methods_supported":["header"]}`
+			body := `{"resource":"` + resource + `","authorization_servers":["` + auth + `"],"scopes_supported":["read","write"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["RS256","PS256","ES256","EdDSA"]}`
 			if path != want || w.Body.String() != body || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Access-Control-Allow-Origin") != "*" {
 				t.Errorf("%s: %s %s %v", resource, path, w.Body, w.Header())
 			}

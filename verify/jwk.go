@@ -97,18 +97,29 @@ func parseKeySet(text []byte) (map[string]key, error) {
 
 var errKey = errors.New("not a key to verify signatures with")
 
+// jwk is a public key as it is written.
+type jwk struct {
+	Kty, Kid, Use, Alg, Crv, N, E, X, Y string
+	D, K                                json.RawMessage
+	Ops                                 []string `json:"key_ops"`
+}
+
 func parseKey(text []byte) (kid string, k key, err error) {
-	var in struct {
-		Kty, Kid, Use, Alg, Crv, N, E, X, Y string
-		D, K                                json.RawMessage
-		Ops                                 []string `json:"key_ops"`
-	}
+	var in jwk
 	if err := json.Unmarshal(text, &in); err != nil {
 		return "", key{}, err
 	}
-	// A private key that is published is anybody's.
-	if in.Kid == "" || in.Use != "" && in.Use != "sig" || len(in.Ops) > 0 && !slices.Contains(in.Ops, "verify") || in.D != nil || in.K != nil {
+	if in.Kid == "" {
 		return "", key{}, errKey
+	}
+	k, err = in.key()
+	return in.Kid, k, err
+}
+
+func (in jwk) key() (k key, err error) {
+	// A private key that is published is anybody's.
+	if in.Use != "" && in.Use != "sig" || len(in.Ops) > 0 && !slices.Contains(in.Ops, "verify") || in.D != nil || in.K != nil {
+		return key{}, errKey
 	}
 	switch in.Kty + in.Crv {
 	case "RSA":
@@ -129,7 +140,7 @@ func parseKey(text []byte) (kid string, k key, err error) {
 	if err == nil && in.Alg != "" && !sameAlg(in.Alg, k.alg) {
 		err = errKey
 	}
-	return in.Kid, k, err
+	return k, err
 }
 
 func rsaKey(n, e string) (crypto.PublicKey, error) {

@@ -14,6 +14,7 @@ type resource struct {
 	Servers  []string `json:"authorization_servers"`
 	Scopes   []string `json:"scopes_supported,omitempty"`
 	Methods  []string `json:"bearer_methods_supported"`
+	Proofs   []string `json:"dpop_signing_alg_values_supported"`
 }
 
 // Metadata is where the metadata of this API are (RFC 9728), and what answers
@@ -26,7 +27,7 @@ func (v *Verifier) Metadata(scopes ...string) (path string, h http.Handler) {
 	if err != nil || v.metadataURL == "" {
 		panic("verify: Metadata needs Options.Resource")
 	}
-	body, err := json.Marshal(resource{v.o.Resource, []string{v.o.Issuer}, scopes, []string{"header"}})
+	body, err := json.Marshal(resource{v.o.Resource, []string{v.o.Issuer}, scopes, []string{"header"}, v.o.Algorithms})
 	if err != nil {
 		panic("verify: " + err.Error()) // strings always encode
 	}

@@ -23,6 +23,10 @@ type Token struct {
 	AuthTime time.Time // when the user logged in; zero for a client's own token
 	AMR      []string  // how (RFC 8176)
 
+	// Thumbprint is that of the key (RFC 7638) that the token is bound to and the
+	// client has proved to have (RFC 9449); empty for a bearer token.
+	Thumbprint string
+
 	// Stale is how old the knowledge was by which [Options.WhenStale] let the
 	// token pass; usually 0.
 	Stale time.Duration
@@ -66,6 +70,19 @@ type claims struct {
 	} `json:"status"`
 }
 
+// thumbprint is that of the key that a token is bound to. A token that is bound
+// by other means, which are not known here, is worth nothing here.
+func (c *claims) thumbprint() (string, error) {
+	if c.Binding == nil {
+		return "", nil
+	}
+	var by map[string]string
+	if err := json.Unmarshal(c.Binding, &by); err != nil || len(by) != 1 || by["jkt"] == "" {
+		return "", ErrClaims.because("it is bound by something (cnf) that is not checked here")
+	}
+	return by["jkt"], nil
+}
+
 // audience is one string or an array of them (RFC 7519 §4.1.3).
 type audience []string
 
@@ -89,9 +106,6 @@ func (v *Verifier) check(c *claims, now time.Time) error {
 		if value == "" {
 			return ErrClaims.because("%s is missing", name)
 		}
-	}
-	if c.Binding != nil {
-		return ErrClaims.because("it is bound to a key (cnf), which is not checked here")
 	}
 	return v.checkTimes(c.Issued, c.Expires, c.Before, now)
 }

@@ -104,7 +104,11 @@ func TestJ9_J11_J17_J18_J20_J25_RefusedTokens(t *testing.T) {
 			{"scope an array", access(t, 7, map[string]any{"scope": []string{"read"}}), ErrClaims},
 			{"roles a string", access(t, 7, map[string]any{"roles": "ROLE_ADMIN"}), ErrClaims},
 			{"aud a number", access(t, 7, map[string]any{"aud": 1}), ErrClaims},
-			{"bound to a key", access(t, 7, map[string]any{"cnf": map[string]string{"jkt": "x"}}), ErrClaims},
+			{"bound to a key, without a proof", access(t, 7, map[string]any{"cnf": map[string]string{"jkt": "x"}}), ErrProof},
+			{"bound to a certificate", access(t, 7, map[string]any{"cnf": map[string]string{"x5t#S256": "x"}}), ErrClaims},
+			{"bound twice", access(t, 7, map[string]any{"cnf": map[string]string{"jkt": "x", "x5t#S256": "x"}}), ErrClaims},
+			{"bound to nothing", access(t, 7, map[string]any{"cnf": map[string]string{}}), ErrClaims},
+			{"bound to no object", access(t, 7, map[string]any{"cnf": "x"}), ErrClaims},
 		} {
 			v.refuse(t, c.what, c.token, c.want)
 		}

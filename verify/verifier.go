@@ -63,6 +63,10 @@ type Options struct {
 	Resource string
 	// Realm stands in challenges: "api" by default.
 	Realm string
+	// URL is the address that a client has called, as it knows it: proofs of
+	// possession name it. By default that is the path of the request below the
+	// origin of Resource, or without one of the request's own host.
+	URL func(r *http.Request) string
 	// Cookie, when set, takes the token from a cookie where a request has no
 	// Authorization header.
 	Cookie *Cookie
@@ -89,6 +93,9 @@ type Verifier struct {
 	keys  keySet
 	lists lists
 	csrf  csrf
+	// origin is that of Options.Resource.
+	origin string
+	proofs usedProofs
 	// metadataURL is that of Options.Resource (RFC 9728 §3.1).
 	metadataURL string
 	passed      atomic.Uint64
@@ -192,8 +199,14 @@ func (v *Verifier) Close() {
 // Verify checks an access token. Errors wrap a [Reason]. It asks the issuer
 // only for a key or a list that it has not seen before, and then waits for no
 // longer than ctx allows, and some seconds.
+//
+// A token that is bound to a key is refused: whether the client has that key is
+// seen only by its request, see [Verifier.Authenticate].
 func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
-	t, err := v.verify(ctx, token)
+	return v.counted(v.verify(ctx, token, nil))
+}
+
+func (v *Verifier) counted(t *Token, err error) (*Token, error) {
 	if err != nil {
 		v.refuses[reasonOf(err)].Add(1)
 		return nil, err
@@ -206,8 +219,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 }
 
 // verify goes from what is cheap to what is dear, and believes nothing in a
-// token before its signature has held.
-func (v *Verifier) verify(ctx context.Context, token string) (*Token, error) {
+// token before its signature has held. proving is the request that came with a
+// proof, nil for a bearer token.
+func (v *Verifier) verify(ctx context.Context, token string, proving *http.Request) (*Token, error) {
 	c, err := parseCompact(token, mostToken)
 	if err != nil {
 		return nil, err
@@ -225,6 +239,9 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, error) {
 		return nil, err
 	}
 	t := claims.token(text)
+	if t.Thumbprint, err = v.checkBinding(&claims, token, proving); err != nil {
+		return nil, err
+	}
 	var listAge time.Duration
 	if !v.o.NoStatus {
 		if claims.Status == nil || claims.Status.List == nil {
@@ -235,6 +252,24 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Token, error) {
 		}
 	}
 	return t, v.judge(t, max(keysAge, listAge))
+}
+
+// checkBinding holds a token and the way it came against each other: to take a
+// bound one as a bearer token would be to give up what it is bound for (RFC 9449
+// §7.2).
+func (v *Verifier) checkBinding(c *claims, token string, proving *http.Request) (string, error) {
+	thumbprint, err := c.thumbprint()
+	switch {
+	case err != nil:
+		return "", err
+	case thumbprint == "" && proving == nil:
+		return "", nil
+	case thumbprint == "":
+		return "", ErrClaims.because("it came by the scheme DPoP and is not bound to a key")
+	case proving == nil:
+		return "", ErrProof.because("it is bound to a key and came without a proof")
+	}
+	return thumbprint, v.checkProof(proving, token, thumbprint, time.Now())
 }
 
 // judge decides on a token by the age of what is known.

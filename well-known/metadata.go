@@ -48,6 +48,11 @@ type Config struct {
 	Grants []string
 	// AssertionAlgs are the algorithms of private_key_jwt assertions.
 	AssertionAlgs []string
+	// SignedIntrospection says that /introspect answers with a JWT to whoever asks
+	// for one.
+	SignedIntrospection bool
+	// DPoPAlgs are those of proofs of possession.
+	DPoPAlgs []string
 	// Scopes may be empty: then nothing is said of them.
 	Scopes []string
 	// ServiceDocumentation is a URL for developers, if there is one.
@@ -91,6 +96,11 @@ type Metadata struct {
 	RequirePush                         bool     `json:"require_pushed_authorization_requests,omitempty"`
 	GlobalRevocationEndpoint            string   `json:"global_token_revocation_endpoint,omitempty"`
 	GlobalRevocationEndpointAuthMethods []string `json:"global_token_revocation_endpoint_auth_methods_supported,omitempty"`
+
+	// IntrospectionSigningAlgs is of RFC 9701 §7.
+	IntrospectionSigningAlgs []string `json:"introspection_signing_alg_values_supported,omitempty"`
+
+	DPoPAlgs []string `json:"dpop_signing_alg_values_supported,omitempty"` // RFC 9449 §5.1
 
 	// StatusListAggregation is of Token Status List §9.
 	StatusListAggregation string `json:"status_list_aggregation_endpoint,omitempty"`
@@ -145,6 +155,8 @@ func (c Config) metadata() Metadata {
 		GlobalRevocationEndpoint:            c.url(c.GlobalRevocation.Path),
 		GlobalRevocationEndpointAuthMethods: c.GlobalRevocation.AuthMethods,
 
+		DPoPAlgs: c.DPoPAlgs,
+
 		StatusListAggregation: c.url(c.StatusLists),
 		ServiceDocumentation:  c.ServiceDocumentation,
 		RequirePush:           c.RequirePush,
@@ -157,7 +169,7 @@ func (c Config) metadata() Metadata {
 
 func (c Config) discovery(algs []string) Discovery {
 	d := Discovery{
-		Metadata:                 c.metadata(),
+		Metadata:                 c.signed(c.metadata(), algs),
 		UserinfoEndpoint:         c.url(c.Userinfo),
 		EndSessionEndpoint:       c.url(c.EndSession),
 		SubjectTypesSupported:    []string{"public"},
@@ -171,6 +183,14 @@ func (c Config) discovery(algs []string) Discovery {
 		d.ClaimTypes = []string{"normal"}
 	}
 	return d
+}
+
+// signed adds what follows from the keys.
+func (c Config) signed(m Metadata, algs []string) Metadata {
+	if c.SignedIntrospection {
+		m.IntrospectionSigningAlgs = algs
+	}
+	return m
 }
 
 // url is where a path of this issuer is.

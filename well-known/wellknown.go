@@ -36,7 +36,7 @@ func Routes(c Config, ring *keys.Ring) ([]Route, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	metadata := &document{ring: ring, build: func(*keys.KeySet) []byte { return storage.Encode(c.metadata()) }}
+	metadata := &document{ring: ring, build: func(set *keys.KeySet) []byte { return storage.Encode(c.signed(c.metadata(), set.Algs)) }}
 	discovery := &document{ring: ring, build: func(set *keys.KeySet) []byte { return storage.Encode(c.discovery(set.Algs)) }}
 	keySet := &document{ring: ring, build: func(set *keys.KeySet) []byte { return set.JSON }, keySet: true}
 	routes := []Route{

@@ -49,6 +49,7 @@ func facts(issuer string) Config {
 		Introspection: Endpoint{"/introspect", all[:2]},
 		Grants:        []string{storage.GrantRefreshToken, storage.GrantClientCredentials},
 		AssertionAlgs: []string{keys.RS256, keys.ES256},
+		DPoPAlgs:      []string{keys.ES256}, SignedIntrospection: true,
 	}
 }
 
@@ -152,6 +153,8 @@ func TestD4_D5_D6_D8_D9_D13_Metadata(t *testing.T) {
 		"revocation_endpoint_auth_methods_supported":            `["client_secret_basic","client_secret_post","private_key_jwt","none"]`,
 		"revocation_endpoint_auth_signing_alg_values_supported": `["RS256","ES256"]`,
 		"introspection_endpoint_auth_methods_supported":         `["client_secret_basic","client_secret_post"]`,
+		"introspection_signing_alg_values_supported":            `["ES256"]`,
+		"dpop_signing_alg_values_supported":                     `["ES256"]`,
 	}
 	check := func(t *testing.T, path string) {
 		t.Helper()

@@ -17,6 +17,9 @@ type clientFlags struct {
 	grants, scopes, audience, redirects, origins  list
 	postLogout                                    list
 	consent, backchannel                          string
+	delivery, cookieName, sameSite                string
+	cookiePath, refreshPath, cookieDomain         string
+	bindAgent, bindAddress                        string
 	public, introspect, admin, secretStdin        bool
 	requirePush                                   bool
 	accessTTL, refreshTTL, sessionTTL, retryAfter string
@@ -24,6 +27,7 @@ type clientFlags struct {
 	passwordNetworks, passwordScopes              list
 	passwordSunset                                string
 	exchangeAudience                              list
+	dpopBound                                     bool
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
@@ -32,6 +36,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.Var(&f.grants, "grant", "a grant type: authorization_code, refresh_token, client_credentials, token-exchange, password; repeat or separate by commas")
 	flags.Var(&f.scopes, "scope", "a scope the client may ask for; repeat or separate by commas")
 	flags.Var(&f.audience, "audience", "an API its tokens are for (default: the issuer); repeat or separate by commas")
+	flags.BoolVar(&f.dpopBound, "dpop-bound", false, "it must send a DPoP proof with each token request")
 	flags.Var(&f.exchangeAudience, "exchange-audience", "a name under which tokens reach it as an API: it may exchange those; repeat or separate by commas")
 	flags.BoolVar(&f.public, "public", false, "the client has nothing to prove itself with (browser, phone)")
 	flags.StringVar(&f.authMethod, "auth-method", "", "client_secret_basic, client_secret_post, private_key_jwt or none (default: basic or post)")
@@ -41,6 +46,14 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.Var(&f.postLogout, "post-logout-redirect-uri", "an address to send browsers to after signing out; repeat or separate by commas")
 	flags.StringVar(&f.backchannel, "backchannel-logout-uri", "", "an https address that is told when a session of its users ends")
 	flags.Var(&f.origins, "cors-origin", "a web origin that may call from a browser; repeat or separate by commas")
+	flags.StringVar(&f.delivery, "delivery", "", "how it gets its tokens: body, or cookie, by way of /session/token (default: body)")
+	flags.StringVar(&f.cookieName, "cookie-name", "", "its cookies are called NAME-access and NAME-refresh (default: access and refresh)")
+	flags.StringVar(&f.sameSite, "cookie-same-site", "", "strict or lax (default: strict)")
+	flags.StringVar(&f.cookiePath, "cookie-path", "", "the path of the cookie with the access token (default: /)")
+	flags.StringVar(&f.refreshPath, "cookie-refresh-path", "", "the path of the cookie with the refresh token (default: /session of this server)")
+	flags.StringVar(&f.cookieDomain, "cookie-domain", "", "let all hosts of this domain have its cookies (default: this host alone)")
+	flags.StringVar(&f.bindAgent, "bind-agent", "", "off, or family or exact, then what follows from a refresh by another browser: :observe, :step_up, :enforce or :end (default: family:observe if it is public, else off)")
+	flags.StringVar(&f.bindAddress, "bind-address", "", "off, or prefix or exact, then likewise for another address (default: prefix:observe if it is public, else off)")
 	flags.StringVar(&f.consent, "consent", "", "when users are asked for consent: remembered, always, or never (the client is your own) (default: remembered)")
 	flags.BoolVar(&f.requirePush, "require-par", false, "its authorization requests must be pushed (RFC 9126)")
 	flags.BoolVar(&f.introspect, "introspect", false, "the client may introspect tokens that are not its own")
@@ -83,8 +96,12 @@ var clientMembers = map[string]string{
 	"public": "public", "introspect": "introspect", "admin": "admin", "jwks": "jwks", "max-sessions": "max_sessions",
 	"access-token-ttl": "access_token_ttl", "refresh-token-ttl": "refresh_token_ttl", "session-ttl": "session_ttl",
 	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "backchannel-logout-uri": "backchannel_logout_uri", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "password-networks": "password_grant_networks",
+	"bind-agent": "bind_agent", "bind-address": "bind_address",
+	"delivery": "delivery", "cookie-name": "cookie_name", "cookie-same-site": "cookie_same_site", "cookie-path": "cookie_path",
+	"cookie-refresh-path": "cookie_refresh_path", "cookie-domain": "cookie_domain",
 	"password-scope": "password_grant_scope", "password-sunset": "password_grant_sunset",
 	"exchange-audience": "exchange_audience",
+	"dpop-bound":        "dpop_bound_access_tokens",
 }
 
 // member puts one flag into the body.
@@ -107,7 +124,7 @@ func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
 		body[name] = grantTypes(f.grants)
 	case "audience", "redirect-uri", "post-logout-redirect-uri", "cors-origin", "password-networks", "exchange-audience":
 		body[name] = []string(*flag.Value.(*list))
-	case "public", "introspect", "admin", "require-par":
+	case "public", "introspect", "admin", "require-par", "dpop-bound":
 		body[name] = value == "true"
 	case "jwks":
 		set, err := readJWKS(value)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,7 +84,8 @@ func populate(ctx context.Context, n *node, adminPassword string) error {
 		body map[string]any
 	}{
 		{"/clients", map[string]any{"client_id": "demo-web", "client_name": "Demonstration in a browser", "public": true,
-			"grant_types": []string{storage.GrantPassword, storage.GrantRefreshToken}, "scope": "read write"}},
+			"grant_types": []string{storage.GrantPassword, storage.GrantRefreshToken}, "scope": "read write",
+			"delivery": storage.DeliveryCookie, "cors_origins": append([]string{demoOrigin(n.grants.Settings.Issuer)}, exampleOrigins...)}},
 		{"/users", map[string]any{"username": demoUser, "roles": []string{"ROLE_USER"}, "password": demoPassword}},
 		{"/users", map[string]any{"username": "admin", "roles": []string{"ROLE_USER", "ROLE_ADMIN"}, "password": adminPassword}},
 	} {
@@ -92,6 +94,19 @@ func populate(ctx context.Context, n *node, adminPassword string) error {
 		}
 	}
 	return nil
+}
+
+// exampleOrigins are where examples/browser is looked at.
+var exampleOrigins = []string{"http://127.0.0.1:8080", "http://localhost:8080"}
+
+// demoOrigin is the origin that the printed lines say they come from: the
+// server's own, where a page can have that.
+func demoOrigin(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		return "http://127.0.0.1"
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // put writes a client as it is.
@@ -114,10 +129,10 @@ func demoLines(w io.Writer, issuer, store, adminPassword string, selfSigned bool
 	if selfSigned {
 		curl = "curl -sk"
 	}
-	lines := strings.NewReplacer("{curl}", curl, "{url}", issuer, "{store}", quote(store), "{admin}", adminPassword, "{jeton}", self(), "{cd}", there(),
+	lines := strings.NewReplacer("{curl}", curl, "{url}", issuer, "{origin}", demoOrigin(issuer), "{store}", quote(store), "{admin}", adminPassword, "{jeton}", self(), "{cd}", there(),
 		"{secret}", demoSecret, "{alice}", demoUser, "{password}", demoPassword).Replace(`
 # A demonstration: all of it is gone when the server ends.
-#   clients  demo and demo-login (secret {secret}), demo-web (public)
+#   clients  demo and demo-login (secret {secret}), demo-web (public, its tokens travel in cookies)
 #   users    {alice} (password {password}), admin (password {admin})
 # Paste these lines into another shell.
 
@@ -134,6 +149,16 @@ REFRESH=$(echo "$T" | sed -n 's/.*"refresh_token": *"\([^"]*\)".*/\1/p')
 {curl} -u demo:{secret} -d "token=$ACCESS" {url}/introspect; echo
 {curl} -u demo:{secret} -d "token=$REFRESH" {url}/revoke
 {curl} -u demo:{secret} -d "token=$ACCESS" {url}/introspect; echo
+
+# A page never sees its tokens: demo-web gets them in cookies. Log in, refresh, log out:
+JAR=$(mktemp)
+page() { {curl} -b "$JAR" -c "$JAR" -H Origin:{origin} -H X-CSRF:1 -d client_id=demo-web "$@"; echo; }
+page -d grant_type=password -d username={alice} -d password={password} {url}/session/token
+grep -c HttpOnly "$JAR"
+page -d grant_type=refresh_token {url}/session/token
+page {url}/session/revoke
+page -d grant_type=refresh_token {url}/session/token
+rm "$JAR"
 
 # A token for the client itself, the keys that verify it, and the metadata:
 {curl} -u demo:{secret} -d grant_type=client_credentials -d scope=read {url}/token; echo

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,21 +17,26 @@ const (
 	drainTime = 10 * time.Second
 	// freshTime is how long one who was let in may take to begin a request then.
 	freshTime = 2 * time.Second
+	// idleGrace is how long a connection that is kept alive may be silent then.
+	idleGrace = time.Second
 )
 
 // door is an HTTP server on one listener that loses nobody it has let in.
 // [http.Server.Shutdown] alone drops whoever was accepted and whose request it
 // reads a moment later: without an answer, and for a refresh that is a session
 // in doubt. So a door first closes the listener, waits for those, and only then
-// shuts down. Connections whose requests wait are out of its hands, in the
-// lobby.
+// shuts down. It closes no connection that is kept alive before it has said so in
+// an answer, or has heard nothing on it for a while: the next request may be on
+// its way. Connections whose requests wait are out of its hands, in the lobby.
 type door struct {
 	http.Server
 	listener net.Listener
 	lobby    *lobby
 
+	leaving  atomic.Bool // answers say Connection: close
 	mu       sync.Mutex
-	fresh    map[net.Conn]bool // let in, and no handler has begun
+	open     int               // connections
+	fresh    map[net.Conn]bool // those let in for which no handler has begun
 	shutting bool
 	// none is made once nobody is let in any more, and closed when nobody is
 	// fresh.
@@ -44,6 +50,9 @@ func newDoor(handler http.Handler, l net.Listener, most int, log *slog.Logger) *
 	publicServer(&d.Server, log)
 	d.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.begun(r.Context().Value(connKey{}).(net.Conn))
+		if d.leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
 		d.lobby.during(func() { handler.ServeHTTP(w, r) })
 	})
 	rules := d.lobby.rules()
@@ -54,13 +63,16 @@ func newDoor(handler http.Handler, l net.Listener, most int, log *slog.Logger) *
 		switch state {
 		case http.StateNew:
 			d.mu.Lock()
+			d.open++
 			d.fresh[c] = true
 			d.mu.Unlock()
 		case http.StateHijacked:
 			d.lobby.take(c)
 			d.begun(c)
+			d.closed()
 		case http.StateClosed:
 			d.begun(c)
+			d.closed()
 		}
 	}
 	return d
@@ -80,6 +92,24 @@ func (d *door) begun(c net.Conn) {
 	delete(d.fresh, c)
 	if d.none != nil && len(d.fresh) == 0 {
 		close(d.none)
+	}
+}
+
+func (d *door) closed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open--
+}
+
+// quiet waits until no connection is open, for idleGrace at most.
+func (d *door) quiet() {
+	for end := time.Now().Add(idleGrace); time.Now().Before(end); time.Sleep(idleGrace / 100) {
+		d.mu.Lock()
+		open := d.open
+		d.mu.Unlock()
+		if open == 0 {
+			return
+		}
 	}
 }
 
@@ -112,7 +142,7 @@ func (d *door) serve(cert *certificate) error {
 func (d *door) shut() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	d.SetKeepAlivesEnabled(false) // answers say so: Connection: close
+	d.leaving.Store(true)
 	d.mu.Lock()
 	d.shutting = true
 	d.mu.Unlock()
@@ -130,6 +160,8 @@ func (d *door) shut() {
 	case <-none:
 	case <-time.After(freshTime):
 	}
+	d.quiet()
+	d.SetKeepAlivesEnabled(false)
 	if err := d.Shutdown(ctx); err != nil {
 		d.Close()
 	}

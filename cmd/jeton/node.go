@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"jeton/accounts"
+	"jeton/dpop"
 	"jeton/events/backchannel"
 	"jeton/events/lists"
 	"jeton/events/status"
@@ -111,7 +112,8 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			RequirePush:        bool(s.RequirePAR),
 			On:                 s.reactions(),
 		},
-		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle, Log: n.log, Now: time.Now,
+		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle,
+		Proofs: &dpop.Checker{Store: n.store, Master: master, RequireNonce: bool(s.DPoPNonce)}, Log: n.log, Now: time.Now,
 	}
 	n.webhooks = webhooks.NewDispatcher(webhooks.Config{
 		Queues: webhooks.Queues{Store: n.store, Hooks: s.webhooks()},

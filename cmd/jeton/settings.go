@@ -46,6 +46,7 @@ type Settings struct {
 	SessionTTL         storage.Duration
 	RefreshRetryWindow storage.Duration
 	MaxSessions        number
+	DPoPNonce          yesno
 
 	// Signing in at the pages.
 	SignInIdleTTL storage.Duration
@@ -182,6 +183,8 @@ func tokens() []setting {
 			value: func(s *Settings) pflag.Value { return &s.RefreshRetryWindow }},
 		{name: "max-sessions", def: "100", help: "live sessions of one user at one client",
 			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
+		{name: "dpop-nonce", def: "false", help: "take only DPoP proofs with a nonce of this server, so that none can be made in advance",
+			value: func(s *Settings) pflag.Value { return &s.DPoPNonce }},
 	}
 }
 

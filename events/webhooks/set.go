@@ -109,7 +109,7 @@ func reasonOf(e storage.Event) string {
 // initiatorOf says what kind of actor it was, in the four words of CAEP §2.
 func initiatorOf(e storage.Event) string {
 	switch {
-	case e.Reason == storage.ReasonReuse || e.Reason == storage.ReasonSessionLimit:
+	case e.Reason == storage.ReasonReuse || e.Reason == storage.ReasonSessionLimit || e.Reason == storage.ReasonBinding:
 		return "policy"
 	case e.Actor == "server" || e.Actor == "" || e.Reason == storage.ReasonLostWrite:
 		return "system"

@@ -69,3 +69,28 @@ test('a wrong password is invalid_grant', async () => {
     { username, password: 'not this one, surely' }, insecure)
   await assert.rejects(oauth.processGenericTokenEndpointResponse(as, client, response), { error: 'invalid_grant', status: 400 })
 })
+
+test('DPoP: tokens are bound to a key, and refreshed with it', async () => {
+  const as = await discover()
+  const keyPair = await oauth.generateKeyPair('ES256')
+  const DPoP = oauth.DPoP(client, keyPair)
+  const bound = { DPoP, ...insecure }
+  const own = await oauth.processClientCredentialsResponse(as, client,
+    await oauth.clientCredentialsGrantRequest(as, client, auth, { scope: 'read' }, bound))
+  assert.equal(own.token_type, 'dpop')
+
+  const login = await oauth.processGenericTokenEndpointResponse(as, client,
+    await oauth.genericTokenEndpointRequest(as, client, auth, 'password', { username, password }, bound))
+  const next = await oauth.processRefreshTokenResponse(as, client,
+    await oauth.refreshTokenGrantRequest(as, client, auth, login.refresh_token, bound))
+  assert.equal(next.token_type, 'dpop')
+  const thumbprint = await DPoP.calculateThumbprint()
+  for (const { access_token } of [own, login, next]) {
+    const seen = await oauth.processIntrospectionResponse(as, client,
+      await oauth.introspectionRequest(as, client, auth, access_token, insecure))
+    assert.equal(seen.token_type, 'DPoP')
+    assert.deepEqual(seen.cnf, { jkt: thumbprint })
+    // Its own check of a request refuses the token without the proof.
+    await assert.rejects(atAPI(as, access_token))
+  }
+})

@@ -103,3 +103,22 @@ test('discovery by openid-configuration', async () => {
   const config = await discover(clientID, client.ClientSecretBasic(clientSecret), 'oidc')
   assert.equal(config.serverMetadata().token_endpoint, `${issuer}/token`)
 })
+
+// The server wants a nonce in each proof, which openid-client learns by being
+// refused.
+test('DPoP with nonces', async () => {
+  const confidential = await discover(clientID, client.ClientSecretBasic(clientSecret))
+  const bound = async (config) => ({ DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) })
+  const own = await client.clientCredentialsGrant(confidential, {}, await bound(confidential))
+  assert.equal(own.token_type, 'dpop')
+
+  const config = await discover(publicID, client.None())
+  const key = await bound(config)
+  const first = await client.genericGrantRequest(config, 'password', { username, password }, key)
+  assert.equal(first.token_type, 'dpop')
+  const second = await client.refreshTokenGrant(config, first.refresh_token, {}, key)
+  // The refresh token of a public client is worth nothing without its key.
+  await assert.rejects(client.refreshTokenGrant(config, second.refresh_token), refusedWith('invalid_grant', 400))
+  await assert.rejects(client.refreshTokenGrant(config, second.refresh_token, {}, await bound(config)), refusedWith('invalid_grant', 400))
+  assert.equal((await client.refreshTokenGrant(config, second.refresh_token, {}, key)).token_type, 'dpop')
+})
