@@ -42,9 +42,9 @@ func (a *app) reload(ctx context.Context, v *service, g *generation) *generation
 			"config", v.settings.Config.String(), "cause", err)
 		return g
 	}
-	next.log.Info("the configuration was read again", "config", v.settings.Config.String(), "changed", strings.Join(changed, ","))
 	v.log = next.log
-	g.end()
+	g.end() // until then both answer
+	next.log.Info("the configuration was read again", "config", v.settings.Config.String(), "changed", strings.Join(changed, ","))
 	return next
 }
 
