@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"jeton/clients/documents"
 	"jeton/dpop"
 	"jeton/events/status"
 	"jeton/keys"
@@ -60,6 +61,9 @@ type Settings struct {
 // API that is shown such a token by mistake cannot be one it is meant for.
 func (s Settings) AdminAudience() string { return s.Issuer + "/admin/v1" }
 
+// Userinfo is the endpoint of OpenID Connect, as a resource (RFC 8707).
+func (s Settings) Userinfo() string { return s.Issuer + "/userinfo" }
+
 // Host is the host of the issuer, without a port.
 func (s Settings) Host() string {
 	u, err := url.Parse(s.Issuer)
@@ -79,6 +83,9 @@ type Service struct {
 	Passwords *passwords.Passwords
 	// Throttle slows who guesses passwords. Without one nothing does.
 	Throttle *throttle.Throttle
+	// Documents reads those by which clients describe themselves. Without one
+	// there are no such clients.
+	Documents *documents.Reader
 	// Proofs remembers which proofs of possession were used.
 	Proofs *dpop.Checker
 	Log    *slog.Logger

@@ -57,7 +57,7 @@ func (a *Admin) BearerDoor() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		actor, err := a.bearer(r)
 		if err != nil {
-			writeAdminProblem(w, r, err)
+			writeAdminProblem(w, r, withMetadata(err, a.Grants.Settings.AdminAudience()))
 			return
 		}
 		routes.ServeHTTP(w, withActor(r, actor))

@@ -50,9 +50,24 @@ type clientObject struct {
 	Networks       []string          `json:"password_grant_networks,omitempty"`
 	PasswordMost   string            `json:"password_grant_scope,omitempty"`
 	Sunset         time.Time         `json:"password_grant_sunset,omitzero"`
+	Document       *documentObject   `json:"document,omitempty"`
 	Disabled       bool              `json:"disabled"`
 	Created        time.Time         `json:"created_at"`
 	Updated        time.Time         `json:"updated_at"`
+}
+
+// documentObject says when the document behind a client's id was read, and until
+// when it counts.
+type documentObject struct {
+	Read  time.Time `json:"read_at"`
+	Fresh time.Time `json:"fresh_until"`
+}
+
+func showDocument(d *storage.Document) *documentObject {
+	if d == nil {
+		return nil
+	}
+	return &documentObject{d.Read.UTC(), d.Fresh.UTC()}
 }
 
 func showClient(c storage.Client, secret string) clientObject {
@@ -68,6 +83,7 @@ func showClient(c storage.Client, secret string) clientObject {
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
 		DPoPBound: c.DPoPBound, Exchange: c.ExchangeAudience,
 		Networks: c.PasswordNetworks, PasswordMost: strings.Join(c.PasswordScopes, " "), Sunset: c.PasswordSunset,
+		Document: showDocument(c.Document),
 		Disabled: c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
 	}
 }

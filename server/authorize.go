@@ -131,6 +131,14 @@ func (s *Server) consentPage(v *visit) {
 		Token: formToken(v.cookie, "consent "+v.req.ID), Username: v.in.User.Value.Username,
 		Lifetime: lifetimeInWords(idle, most, v.req.Scope),
 	}
+	if client.Document != nil {
+		page.Calls, page.Unknown, page.OnDevice = client.Name, true, onDeviceAlone(client)
+	}
+	for _, r := range v.req.Resource {
+		if r != s.cfg.Issuer {
+			page.Resources = append(page.Resources, r)
+		}
+	}
 	for _, scope := range v.req.Scope {
 		page.Scopes = append(page.Scopes, pages.Scope{Name: scope, Words: s.scopeInWords(scope)})
 	}

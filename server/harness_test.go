@@ -18,6 +18,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/clients"
+	"jeton/clients/documents"
 	"jeton/dpop"
 	"jeton/events/lists"
 	"jeton/events/status"
@@ -72,7 +73,12 @@ type options struct {
 	scopes   []string
 	webhooks []webhooks.Webhook
 	traces   *traces.Tracer // default one of all tests
+	// documents are the hosts whose clients come by a document.
+	documents []string
 }
+
+// openResources are what such clients may ask for.
+var openResources = []string{"https://mcp.example", "https://mcp.example/two"}
 
 // node is a whole server on a real store, reached over HTTP.
 type node struct {
@@ -176,13 +182,21 @@ func bare(t testing.TB, o options) *node {
 		must(t, err)
 		t.Cleanup(func() { n.grants.Throttle.Close() })
 	}
+	if o.documents != nil {
+		n.grants.Documents = documents.New(documents.Config{
+			HTTP: o.outbound, Hosts: o.documents, Scopes: []string{"openid", "offline_access", "mcp"}, Audience: append(openResources, o.issuer),
+			Log: logger, Now: n.clock.Now,
+		})
+	}
 	if o.settings != nil {
 		o.settings(&n.grants.Settings)
 	}
-	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now})
+	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now, Unstored: n.grants.Documents.Client})
 	must(t, err)
 	n.lists = lists.New(lists.Config{Store: n.store, Keys: ring, Issuer: o.issuer, Log: logger})
-	docs, err := wellknown.Routes(server.Published(o.issuer, o.scopes, n.grants.Settings.RequirePush), ring)
+	published := server.Published(o.issuer, o.scopes, n.grants.Settings.RequirePush)
+	published.DocumentClients = n.grants.Documents.On()
+	docs, err := wellknown.Routes(published, ring)
 	must(t, err)
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}

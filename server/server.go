@@ -74,6 +74,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	if cfg.Webhooks != nil {
 		s.metrics.registry.MustRegister(newWebhookMetrics(cfg.Webhooks))
 	}
+	if g.Documents.On() {
+		s.metrics.registry.MustRegister(newDocumentMetrics(g.Documents))
+	}
 	s.library = newLibrary(g)
 	admin.Source, admin.metrics = s.sourceOf, s.metrics
 	return s, nil

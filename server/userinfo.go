@@ -8,6 +8,7 @@ import (
 
 	"jeton/grants"
 	"jeton/storage"
+	wellknown "jeton/well-known"
 )
 
 // userinfo is /userinfo (OpenID Connect Core §5.3): what the scope of the access
@@ -23,7 +24,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
 	if err != nil {
 		s.count(r, "userinfo", outcomeOf(err))
-		writeProblem(w, r, err)
+		writeProblem(w, r, withMetadata(err, s.grants.Settings.Userinfo()))
 		return
 	}
 	s.count(r, "userinfo", "ok")
@@ -76,6 +77,35 @@ func challenge(status int, code, description string) error {
 		code = "invalid_token"
 	}
 	return refusal{problem{status: status, code: code, description: description, header: http.Header{"Www-Authenticate": {value}}}}
+}
+
+// withMetadata adds to a challenge where the metadata of the resource are (RFC
+// 9728 §5.1).
+func withMetadata(err error, resource string) error {
+	refused := new(refusal)
+	if !errors.As(err, refused) || refused.header.Get("WWW-Authenticate") == "" {
+		return err
+	}
+	p := refused.problem
+	p.header = p.header.Clone()
+	p.header.Set("WWW-Authenticate", p.header.Get("WWW-Authenticate")+`, resource_metadata="`+wellknown.ResourceURL(resource)+`"`)
+	return answered{err, refusal{p}}
+}
+
+// answered is an error with another answer than its own.
+type answered struct {
+	error
+	with refusal
+}
+
+func (a answered) Unwrap() error { return a.error }
+
+func (a answered) As(target any) bool {
+	to, ok := target.(*refusal)
+	if ok {
+		*to = a.with
+	}
+	return ok
 }
 
 // userinfoPreflight lets pages send the token.

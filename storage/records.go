@@ -144,6 +144,10 @@ type Client struct {
 	// MaxSessions is the most live sessions per user; zero takes the server's.
 	MaxSessions int `json:"max_sessions,omitempty"`
 
+	// Document is there for a client that no operator added: its id is the address
+	// of a document that describes it.
+	Document *Document `json:"document,omitempty"`
+
 	Disabled bool      `json:"disabled,omitempty"`
 	Created  time.Time `json:"created"`
 	Updated  time.Time `json:"updated"`

@@ -54,6 +54,12 @@ type Settings struct {
 	ServiceName   text
 	ScopeWords    wording
 	RequirePAR    yesno
+
+	// Clients that no operator added.
+	ClientDocumentHosts list
+	OpenClientScopes    list
+	OpenClientResources list
+
 	// What follows from what happens.
 	OnPasswordChange     choice
 	OnPasswordReset      choice
@@ -118,7 +124,7 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
-	return slices.Concat(places(), tokens(), signIn(), reactions(), others())
+	return slices.Concat(places(), tokens(), signIn(), openClients(), reactions(), others())
 }
 
 // places are the settings of what is served, where, and how commands find it.
