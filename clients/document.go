@@ -1,7 +1,6 @@
 package clients
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"jeton/keys"
 	"jeton/storage"
 )
 
@@ -51,117 +49,66 @@ func CheckDocumentID(id string) error {
 // behind each.
 var documentGrants = []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken}
 
-// document is what is read of one, in the names of RFC 7591 §2.
-type document struct {
-	ClientID      string          `json:"client_id"`
-	Name          string          `json:"client_name"`
-	RedirectURIs  []string        `json:"redirect_uris"`
-	AuthMethod    string          `json:"token_endpoint_auth_method"`
-	GrantTypes    []string        `json:"grant_types"`
-	ResponseTypes []string        `json:"response_types"`
-	JWKS          json.RawMessage `json:"jwks"`
-	JWKSURI       string          `json:"jwks_uri"`
-	DPoPBound     bool            `json:"dpop_bound_access_tokens"`
-	RequirePush   bool            `json:"require_pushed_authorization_requests"`
-}
-
-// ReadDocument makes a client of a document that was found at its address. What
-// is wrong is a [*MetadataError], in words for whoever wrote it. Members that
-// mean nothing here are passed over, scope among them: what the client may ask
-// for is not for it to say.
+// ReadDocument makes a client of a document that was found at its address. A
+// document is written for all servers at once, so grants and response types that
+// are not for such clients are passed over, and so is its scope: what it may ask
+// for is not for it to say. The error is in words for whoever wrote it.
 func ReadDocument(id string, text []byte) (storage.Client, error) {
 	if len(text) > MostDocument {
-		return storage.Client{}, &MetadataError{[]string{fmt.Sprintf("it is larger than %d KiB", MostDocument>>10)}}
+		return storage.Client{}, fmt.Errorf("it is larger than %d KiB", MostDocument>>10)
 	}
-	doc, err := parseDocument(text)
+	m, err := ParseMetadata(text)
 	if err != nil {
-		return storage.Client{}, &MetadataError{[]string{err.Error()}}
+		return storage.Client{}, inWords(err)
 	}
-	var wrong faults
-	doc.check(id, &wrong)
+	if err := m.checkDocument(id); err != nil {
+		return storage.Client{}, err
+	}
+	if m.AuthMethod == "" { // what it cannot have is a secret
+		m.AuthMethod = storage.AuthNone
+	}
+	if m.AuthMethod == storage.AuthNone {
+		m.JWKS, m.JWKSURI = "", "" // published for something else
+	}
+	m.Grants = slices.DeleteFunc(m.Grants, func(g string) bool { return !slices.Contains(documentGrants, g) })
+	m.ResponseTypes, m.Scope = nil, ""
+	m.PostLogoutURIs, m.BackchannelURI = nil, "" // it is not told, and sends nobody anywhere
 	c := storage.Client{
-		ID: id, Name: doc.Name, RedirectURIs: doc.RedirectURIs, AuthMethod: doc.AuthMethod, JWKSURI: doc.JWKSURI,
-		DPoPBound: doc.DPoPBound, RequirePush: doc.RequirePush,
 		// Nobody here knows the client, so it is never let in without a question.
-		Consent: storage.ConsentAlways, CORSOrigins: pageOrigins(doc.RedirectURIs), Document: &storage.Document{},
+		ID: id, Consent: storage.ConsentAlways, Document: &storage.Document{},
 	}
-	for _, g := range documentGrants {
-		if slices.Contains(doc.GrantTypes, g) {
-			c.Grants = append(c.Grants, g)
-		}
-	}
-	if doc.AuthMethod == storage.AuthNone {
-		c.JWKSURI = "" // published for something else
-	} else if len(doc.JWKS) > 0 {
-		var b bytes.Buffer
-		json.Compact(&b, doc.JWKS) // it is part of what was parsed
-		c.JWKS = b.String()
-	}
-	var bad *MetadataError
-	if errors.As(Validate(c), &bad) {
-		wrong = append(wrong, bad.Faults...)
-	}
-	if len(wrong) > 0 {
-		return storage.Client{}, &MetadataError{wrong}
-	}
-	return c, nil
+	err = m.Describe(&c, Rules{Grants: documentGrants, AuthMethods: []string{storage.AuthNone, storage.AuthPrivateKeyJWT}})
+	return c, inWords(err)
 }
 
-// parseDocument reads the text, and gives what is not said the value that it
-// has by RFC 7591 §2. There is one exception: to prove itself by a secret is
-// what such a client cannot, so by default it does not prove itself.
-func parseDocument(text []byte) (document, error) {
-	doc := document{AuthMethod: storage.AuthNone, GrantTypes: []string{storage.GrantAuthorizationCode}, ResponseTypes: []string{"code"}}
-	// A map first: encoding/json would read "CLIENT_ID" into client_id.
-	var all map[string]json.RawMessage
-	if err := keys.CheckObject(text); err != nil {
-		return doc, fmt.Errorf("it is not one JSON object: %w", err)
+// inWords leaves out the code of RFC 7591, which is for registration.
+func inWords(err error) error {
+	if refused, ok := errors.AsType[*RegistrationError](err); ok {
+		return errors.New(refused.Description)
 	}
-	if err := json.Unmarshal(text, &all); err != nil {
-		return doc, errors.New("it is not one JSON object")
+	return err
+}
+
+// checkDocument holds the metadata to what is true of documents alone.
+func (m Metadata) checkDocument(id string) error {
+	var itself string
+	if sent := m.Sent["client_id"]; json.Unmarshal(sent, &itself) != nil || itself != id { // §4 of the draft: simple string comparison
+		return errors.New("client_id: it is not the address that the document was read from")
 	}
 	for _, secret := range []string{"client_secret", "client_secret_expires_at"} { // §4.1 of the draft
-		if _, ok := all[secret]; ok {
-			return doc, fmt.Errorf("%s: what everybody can read is no secret", secret)
+		if m.Sent[secret] != nil {
+			return fmt.Errorf("%s: what everybody can read is no secret", secret)
 		}
 	}
-	known := map[string]json.RawMessage{}
-	for _, name := range []string{
-		"client_id", "client_name", "redirect_uris", "token_endpoint_auth_method", "grant_types", "response_types", "jwks", "jwks_uri",
-		"dpop_bound_access_tokens", "require_pushed_authorization_requests",
-	} {
-		if value, ok := all[name]; ok && !bytes.Equal(value, []byte("null")) {
-			known[name] = value
-		}
+	code := len(m.Grants) == 0 || slices.Contains(m.Grants, storage.GrantAuthorizationCode)
+	if !code || len(m.ResponseTypes) > 0 && !slices.Contains(m.ResponseTypes, responseCode) {
+		return fmt.Errorf("grant_types: without %s and the response type code there is nothing for it here", storage.GrantAuthorizationCode)
 	}
-	b, err := json.Marshal(known)
-	if err == nil {
-		err = json.Unmarshal(b, &doc)
+	// Anybody can write a document: none shall make this server call others.
+	if m.JWKSURI != "" && m.AuthMethod == storage.AuthPrivateKeyJWT && originOf(m.JWKSURI) != originOf(id) {
+		return errors.New("jwks_uri: it is not at the origin of the client_id")
 	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return doc, fmt.Errorf("%s: it is not of the type that RFC 7591 gives it", wrong.Field)
-	}
-	return doc, err
-}
-
-// check holds the document to what [Validate] does not ask of all clients.
-func (d document) check(id string, wrong *faults) {
-	if d.ClientID != id { // §4 of the draft: simple string comparison
-		wrong.add("client_id: it is not the address that the document was read from")
-	}
-	if !slices.Contains(d.GrantTypes, storage.GrantAuthorizationCode) || !slices.Contains(d.ResponseTypes, "code") {
-		wrong.add("grant_types: without %s and the response type code there is nothing for it here", storage.GrantAuthorizationCode)
-	}
-	switch d.AuthMethod {
-	case storage.AuthNone:
-	case storage.AuthPrivateKeyJWT:
-		// Anybody can write a document: none shall make this server call others.
-		if d.JWKSURI != "" && originOf(d.JWKSURI) != originOf(id) {
-			wrong.add("jwks_uri: it is not at the origin of the client_id")
-		}
-	default: // §4.1 of the draft: no shared secret
-		wrong.add("token_endpoint_auth_method: %q is not one of %s, %s", d.AuthMethod, storage.AuthNone, storage.AuthPrivateKeyJWT)
-	}
+	return nil
 }
 
 // originOf is scheme, host and port of an address.
@@ -171,20 +118,4 @@ func originOf(s string) string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host
-}
-
-// pageOrigins are the origins of the pages that a client takes its codes on:
-// those pages redeem them. Nothing is answered to them that a cookie opened.
-func pageOrigins(redirectURIs []string) (origins []string) {
-	for _, uri := range redirectURIs {
-		u, err := url.Parse(uri)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" {
-			continue
-		}
-		origin := strings.TrimSuffix(u.Scheme+"://"+strings.ToLower(u.Host), map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
-		if badOrigin(origin) == "" && !slices.Contains(origins, origin) {
-			origins = append(origins, origin)
-		}
-	}
-	return origins
 }

@@ -108,14 +108,14 @@ func (s *Service) renewed(ctx context.Context, rec storage.Record[storage.Client
 	return s.rewrite(ctx, rec, will)
 }
 
-// described is a client with what its document says now. What operators set
-// stays.
+// described is a client as its document describes it now. What operators set
+// stays, and so does what became of it.
 func described(c, says storage.Client) storage.Client {
-	c.Name, c.RedirectURIs, c.CORSOrigins, c.Grants = says.Name, says.RedirectURIs, says.CORSOrigins, says.Grants
-	c.AuthMethod, c.JWKS, c.JWKSURI = says.AuthMethod, says.JWKS, says.JWKSURI
-	c.DPoPBound, c.RequirePush, c.Consent = says.DPoPBound, says.RequirePush, says.Consent
-	c.Scopes, c.Audience = says.Scopes, says.Audience
-	return c
+	says.AccessTokenTTL, says.RefreshTokenTTL, says.SessionTTL, says.RefreshRetryWindow, says.MaxSessions = c.AccessTokenTTL, c.RefreshTokenTTL, c.SessionTTL, c.RefreshRetryWindow, c.MaxSessions
+	says.BindAgent, says.BindAddress = c.BindAgent, c.BindAddress
+	says.Disabled, says.Created, says.Updated, says.Epoch, says.AccessEpoch = c.Disabled, c.Created, c.Updated, c.Epoch, c.AccessEpoch
+	says.Document = c.Document
+	return says
 }
 
 // date notes when a document was read.

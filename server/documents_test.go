@@ -224,7 +224,7 @@ func TestC8_C10_DocumentsThatAreRefused(t *testing.T) {
 		}},
 		{what: "no JSON", word: "JSON object", serve: asJSON("{")},
 		{what: "an array", word: "JSON object", serve: asJSON("[]")},
-		{what: "a member twice", word: "JSON object", serve: asJSON(`{"client_id":"` + s.id + `","client_id":"x"}`)},
+		{what: "a member twice", word: "twice", serve: asJSON(`{"client_id":"` + s.id + `","client_id":"x"}`)},
 		{what: "a private key", word: "private member", serve: asJSON(`{"client_id":"` + s.id + `","redirect_uris":["` + mcpCallback + `"],"token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[` + private + `]}}`)},
 		{what: "keys elsewhere", word: "jwks_uri", serve: asJSON(`{"client_id":"` + s.id + `","redirect_uris":["` + mcpCallback + `"],"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://other.example/keys"}`)},
 	} {

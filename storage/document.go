@@ -14,12 +14,15 @@ type Document struct {
 	Forget time.Time `json:"forget"`
 }
 
-// ClientPut is the row of a client. One that came by its document is forgotten
-// some time after its last use; one that is disabled stays, since that is what
-// keeps it out.
+// ClientPut is the row of a client. One that registered itself expires until
+// somebody has used it; one that came by its document is forgotten some time
+// after its last use, unless it is disabled: the record is what keeps it out.
 func ClientPut(c Client) Put {
 	put := Put{Key: ClientKey(c.ID), Value: Encode(c), Index: ClientIndex(c)}
-	if c.Document != nil && !c.Disabled {
+	switch {
+	case c.Registration != nil:
+		put.Expires = c.Registration.UnusedUntil
+	case c.Document != nil && !c.Disabled:
 		put.Expires = c.Document.Forget
 	}
 	return put

@@ -75,6 +75,9 @@ const (
 	IndexKeyReaders = "keyreaders" // who fetches the key set
 	IndexOrigins    = "origins"    // clients by "origin id" of each CORS origin
 	IndexWebhooks   = "webhooks"   // the states of webhooks by name
+
+	IndexInitialTokens = "initial" // initial access tokens by name
+	IndexUnused        = "unused"  // the places of registered clients that nobody has used
 )
 
 // ClientIndex are the index entries of a client's row.
