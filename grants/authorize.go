@@ -167,9 +167,7 @@ func (s *Service) checkWish(a AuthorizeRequest, sent url.Values) (AuthorizeReque
 	if a.Scope, err = grantScope(client, sent.Get("scope")); err != nil {
 		return a, err
 	}
-	if a.Resource, err = s.Settings.resourceOf(client, sent["resource"]); err != nil {
-		return a, err
-	}
+	a.Resource = s.Settings.resourceOf(client, sent["resource"])
 	named, err := s.Settings.resources(client, a.Scope, nil, a.Resource)
 	if err != nil {
 		return a, err

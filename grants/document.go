@@ -87,7 +87,7 @@ func (s *Service) renewed(ctx context.Context, rec storage.Record[storage.Client
 	if err != nil {
 		return rec, err
 	}
-	same := slices.Equal(will.Scopes, c.Scopes) && slices.Equal(will.Audience, c.Audience)
+	same := slices.Equal(will.Scopes, c.Scopes)
 	if now.Before(c.Document.Fresh) {
 		if same {
 			return rec, nil
@@ -131,7 +131,7 @@ func (s *Service) date(c *storage.Client, now time.Time, fresh time.Duration) {
 func (s *Service) rewrite(ctx context.Context, rec storage.Record[storage.Client], will storage.Client) (storage.Record[storage.Client], error) {
 	was := rec.Value
 	ctx = context.WithoutCancel(ctx) // begun, it is finished
-	end := s.Settings.On.ToClient(s.Settings, was, will).Ending(Ending{Reason: storage.ReasonClientChanged, By: "server", Note: "its document, or what such clients may have"})
+	end := s.Settings.On.ToClient(s.Settings, was, will).Ending(Ending{Reason: storage.ReasonClientChanged, By: "server", Note: "the scopes of such clients"})
 	if !continues(was, will) {
 		end = &Ending{Reason: storage.ReasonClientChanged, By: "server", Note: "its document is another one"}
 	}

@@ -53,6 +53,9 @@ type Settings struct {
 	SignInTTL  time.Duration
 	// RequirePush refuses authorization requests that were not pushed.
 	RequirePush bool
+	// OpenResources are the APIs that clients may ask for which described
+	// themselves.
+	OpenResources []string
 	// Registration says who may register clients.
 	Registration Registration
 	// On says what follows from what happens.

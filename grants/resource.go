@@ -24,8 +24,13 @@ func (s Settings) resources(client storage.Client, scope, granted, asked []strin
 	if len(usual) == 0 {
 		return nil, fail(InvalidTarget, "the client has lost every resource of this grant", nil)
 	}
-	if len(asked) == 0 {
+	switch {
+	case len(asked) == 0 && len(granted) == 0 && openClient(client):
+		return []string{s.Issuer}, nil
+	case len(asked) == 0:
 		return usual, nil
+	case len(asked) > 1 && openClient(client):
+		return nil, fail(InvalidTarget, "such a client asks for one resource at a time", nil)
 	}
 	var out []string
 	for _, a := range asked {
@@ -51,17 +56,12 @@ func sameResource(known, asked string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && (u.Path == "" && known+"/" == asked || u.Path == "/" && known == asked+"/")
 }
 
-// resourceOf are the APIs that a session shall be for. A client that no operator
-// added gets tokens for one API at a time, so that none of those APIs can use
-// them at another; without a wish it is this server itself.
-func (s Settings) resourceOf(client storage.Client, asked []string) ([]string, error) {
-	switch {
-	case client.Document == nil:
-		return asked, nil
-	case len(asked) == 0:
-		return []string{s.Issuer}, nil
-	case len(asked) > 1:
-		return nil, fail(InvalidTarget, "such a client asks for one resource at a time", nil)
+// resourceOf are the APIs that a session shall be for. A client that described
+// itself gets tokens for one API at a time, so that none of those APIs can use
+// them at another; without a wish, and then for good, it is this server itself.
+func (s Settings) resourceOf(client storage.Client, asked []string) []string {
+	if len(asked) == 0 && openClient(client) {
+		return []string{s.Issuer}
 	}
-	return asked, nil
+	return asked
 }

@@ -173,7 +173,7 @@ func bare(t testing.TB, o options) *node {
 	logger := slog.New(server.WithRequestID(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	n.grants = &grants.Service{
 		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100,
-			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour},
+			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour, OpenResources: openResources},
 		Store: n.store, Keys: ring, Master: master, Places: places, Passwords: pw,
 		Proofs: &dpop.Checker{Store: n.store, Master: master, RequireNonce: o.nonces}, Log: logger, Now: n.clock.Now,
 	}
@@ -184,8 +184,7 @@ func bare(t testing.TB, o options) *node {
 	}
 	if o.documents != nil {
 		n.grants.Documents = documents.New(documents.Config{
-			HTTP: o.outbound, Hosts: o.documents, Scopes: []string{"openid", "offline_access", "mcp"}, Audience: append(openResources, o.issuer),
-			Log: logger, Now: n.clock.Now,
+			HTTP: o.outbound, Hosts: o.documents, Scopes: []string{"openid", "offline_access", "mcp"}, Log: logger, Now: n.clock.Now,
 		})
 	}
 	if o.settings != nil {

@@ -40,9 +40,9 @@ type Config struct {
 	HTTP *http.Client
 	// Hosts says whose documents are read; see [CheckHost].
 	Hosts []string
-	// Scopes and Audience are the most that such a client may ask for.
-	Scopes, Audience []string
-	Log              *slog.Logger
+	// Scopes are the most that such a client may ask for.
+	Scopes []string
+	Log    *slog.Logger
 	// Now is this machine's clock. It runs cache and bounds.
 	Now func() time.Time
 }
@@ -187,7 +187,7 @@ func (r *Reader) Permit(c storage.Client) (permitted storage.Client, ok bool) {
 	if r.mayAsk(c.ID) != nil {
 		return c, false
 	}
-	c.Scopes, c.Audience = slices.Clone(r.cfg.Scopes), slices.Clone(r.cfg.Audience)
+	c.Scopes = slices.Clone(r.cfg.Scopes)
 	return c, true
 }
 

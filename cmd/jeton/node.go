@@ -110,10 +110,11 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			SignInIdle:         time.Duration(s.SignInIdleTTL),
 			SignInTTL:          time.Duration(s.SignInTTL),
 			RequirePush:        bool(s.RequirePAR),
+			OpenResources:      s.OpenClientResources,
 			On:                 s.reactions(),
 		},
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle,
-		Documents: s.documents(n, issuer),
+		Documents: s.documents(n),
 		Proofs:    &dpop.Checker{Store: n.store, Master: master, RequireNonce: bool(s.DPoPNonce)}, Log: n.log, Now: time.Now,
 	}
 	n.webhooks = webhooks.NewDispatcher(webhooks.Config{

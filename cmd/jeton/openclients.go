@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -18,9 +17,9 @@ func openClients() []setting {
 	return []setting{
 		{name: "client-document-hosts", help: "hosts whose applications come unregistered, with the address of a document as client_id: app.example, *.example below it, * for all; !bad.example keeps out (default: none)",
 			value: func(s *Settings) pflag.Value { return &s.ClientDocumentHosts }},
-		{name: "open-client-scopes", def: strings.Join(grants.OpenIDScopes(), ","), help: "the scopes that applications may ask for which no operator added",
-			value: func(s *Settings) pflag.Value { return &s.OpenClientScopes }},
-		{name: "open-client-resources", help: "the APIs (audiences) that they may ask for, one in a token, by the parameter resource",
+		{name: "client-document-scopes", def: strings.Join(grants.OpenIDScopes(), ","), help: "the scopes that such applications may ask for",
+			value: func(s *Settings) pflag.Value { return &s.ClientDocumentScopes }},
+		{name: "open-client-resources", help: "the APIs that applications may ask tokens for which no operator added, one in a token, by the parameter resource",
 			value: func(s *Settings) pflag.Value { return &s.OpenClientResources }},
 	}
 }
@@ -34,9 +33,9 @@ func (s *Settings) checkOpenClients(wrong *faults) {
 			add("client-document-hosts", "%v", err)
 		}
 	}
-	for _, scope := range s.OpenClientScopes {
+	for _, scope := range s.ClientDocumentScopes {
 		if scope == grants.AdminScope || scope == grants.EventsScope {
-			add("open-client-scopes", "%s is never for clients that no operator added", scope)
+			add("client-document-scopes", "%s is never for clients that no operator added", scope)
 		}
 	}
 	for _, resource := range s.OpenClientResources {
@@ -45,11 +44,11 @@ func (s *Settings) checkOpenClients(wrong *faults) {
 		}
 	}
 	err := clients.Validate(storage.Client{
-		ID: "x", AuthMethod: storage.AuthNone, Grants: []string{storage.GrantRefreshToken}, Scopes: s.OpenClientScopes, Audience: s.OpenClientResources,
+		ID: "x", AuthMethod: storage.AuthNone, Grants: []string{storage.GrantRefreshToken}, Scopes: s.ClientDocumentScopes, Audience: s.OpenClientResources,
 	})
 	if bad, ok := err.(*clients.MetadataError); ok {
 		for _, fault := range bad.Faults {
-			name := "open-client-scopes"
+			name := "client-document-scopes"
 			if strings.HasPrefix(fault, "audience") {
 				name = "open-client-resources"
 			}
@@ -59,13 +58,9 @@ func (s *Settings) checkOpenClients(wrong *faults) {
 }
 
 // documents reads the documents of clients.
-func (s *Settings) documents(n *node, issuer string) *documents.Reader {
-	audience := append([]string{}, s.OpenClientResources...)
-	if !slices.Contains(audience, issuer) {
-		audience = append(audience, issuer)
-	}
+func (s *Settings) documents(n *node) *documents.Reader {
 	return documents.New(documents.Config{
 		HTTP:  outbound.NewClient(outbound.Config{Allow: s.OutboundAllow}),
-		Hosts: s.ClientDocumentHosts, Scopes: s.OpenClientScopes, Audience: audience, Log: n.log,
+		Hosts: s.ClientDocumentHosts, Scopes: s.ClientDocumentScopes, Log: n.log,
 	})
 }

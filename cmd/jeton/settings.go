@@ -56,9 +56,9 @@ type Settings struct {
 	RequirePAR    yesno
 
 	// Clients that no operator added.
-	ClientDocumentHosts list
-	OpenClientScopes    list
-	OpenClientResources list
+	ClientDocumentHosts  list
+	ClientDocumentScopes list
+	OpenClientResources  list
 
 	// What follows from what happens.
 	OnPasswordChange     choice
