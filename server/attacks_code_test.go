@@ -46,7 +46,7 @@ func TestA3_RedirectTricks(t *testing.T) {
 		page("authorize, form_post", what, b.open(ask("redirect_uri", uri, "response_mode", "form_post")))
 		page("authorize, posted", what, b.follow(b.load("POST", n.url+"/authorize", f)))
 		page("authorize, an error", what, b.open(ask("redirect_uri", uri, "scope", "nope", "prompt", "none")))
-		for _, path := range []string{"/login", "/consent", "/account"} {
+		for _, path := range []string{"/login", "/consent", "/choose"} {
 			page(path, what, b.follow(b.load("POST", n.url+path+"?"+f.Encode(), form("decision", "deny"))))
 		}
 		push(n, app, f).want(t, 400, "invalid_request")

@@ -33,7 +33,7 @@ func TestBadFormsAtEveryPage(t *testing.T) {
 	b := n.browser()
 	b.code(ask())
 	for what, bad := range badBodies {
-		for _, path := range []string{"/authorize", "/login?" + ask().Encode(), "/consent?" + ask().Encode(), "/account?" + ask().Encode(), "/end_session"} {
+		for _, path := range []string{"/authorize", "/login?" + ask().Encode(), "/consent?" + ask().Encode(), "/choose?" + ask().Encode(), "/end_session"} {
 			a := b.raw("POST", n.url+path, bad.kind, bad.body)
 			a.onPage(t, what+" at "+path)
 			if len(a.Cookies()) != 0 {
@@ -54,7 +54,7 @@ func TestBadFormsAtEveryPage(t *testing.T) {
 	for what, query := range map[string]string{
 		"percent": "%zz", "not UTF-8": "client_id=%ff", "NUL": "client_id=app&redirect_uri=%00", "too many": strings.Repeat("a=1&", 300), "too long": "x=" + strings.Repeat("y", 9000), "nothing": "", "semicolon": "client_id=app;x",
 	} {
-		for _, path := range []string{"/authorize", "/login", "/consent", "/account", "/end_session"} {
+		for _, path := range []string{"/authorize", "/login", "/consent", "/choose", "/end_session"} {
 			if path == "/end_session" && what == "nothing" {
 				continue // it is complete
 			}

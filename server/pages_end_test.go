@@ -32,8 +32,8 @@ func (n *node) nothing(t *testing.T) {
 	}
 }
 
-// press sends the form of a page as the browser would, and stays where it is.
-func (b *browser) press(page answer, decision string) answer {
+// send sends the form of a page as the browser would, and stays where it is.
+func (b *browser) send(page answer, decision string) answer {
 	b.t.Helper()
 	action, f := page.form(b.t)
 	for name, value := range form("decision", decision, "username", "alice", "password", password) {
@@ -66,17 +66,17 @@ func TestA20_EachWayThroughThePagesEndsWell(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			for what, try := range map[string]func(*testing.T, *browser, url.Values){
 				"denied at the login": func(t *testing.T, b *browser, f url.Values) {
-					b.denied(t, b.press(b.open(f), "deny"))
+					b.denied(t, b.send(b.open(f), "deny"))
 					b.nothing(t)
 				},
 				"denied, and allowed after all": func(t *testing.T, b *browser, f url.Values) {
 					page := b.login(b.open(f))
-					b.denied(t, b.press(page, "deny"))
+					b.denied(t, b.send(page, "deny"))
 					b.nothing(t)
 					if page = b.open(f); page.title() != "Allow access" { // still signed in, asked again
 						t.Fatalf("%d %s", page.StatusCode, page.body)
 					}
-					b.works(t, b.press(page, "allow"))
+					b.works(t, b.send(page, "allow"))
 				},
 				"closed after the login": func(t *testing.T, b *browser, f url.Values) {
 					b.login(b.open(f))
@@ -86,32 +86,32 @@ func TestA20_EachWayThroughThePagesEndsWell(t *testing.T) {
 					}
 					b.nothing(t)
 					b.again()
-					b.works(t, b.press(b.login(b.open(f)), "allow"))
+					b.works(t, b.send(b.login(b.open(f)), "allow"))
 				},
 				"the browser was closed under the login page": func(t *testing.T, b *browser, f url.Values) {
 					page := b.open(f)
 					b.again()
-					if page = b.press(page, "login"); page.StatusCode != 400 || page.title() != "Sign in" || strings.Contains(string(page.body), password) {
+					if page = b.send(page, "login"); page.StatusCode != 400 || page.title() != "Sign in" || strings.Contains(string(page.body), password) {
 						t.Fatalf("%d %s", page.StatusCode, page.body)
 					}
-					b.works(t, b.press(b.login(page), "allow"))
+					b.works(t, b.send(b.login(page), "allow"))
 				},
 				"the browser was closed under the consent page": func(t *testing.T, b *browser, f url.Values) {
 					page := b.login(b.open(f))
 					b.again()
-					if page = b.follow(b.press(page, "allow")); page.title() != "Sign in" {
+					if page = b.follow(b.send(page, "allow")); page.title() != "Sign in" {
 						t.Fatalf("%d %s", page.StatusCode, page.body)
 					}
 					b.nothing(t)
-					b.works(t, b.press(b.login(page), "allow"))
+					b.works(t, b.send(b.login(page), "allow"))
 				},
 				"back from the client, and on again": func(t *testing.T, b *browser, f url.Values) {
 					login := b.open(f)
 					consent := b.login(login)
-					first := b.press(consent, "allow")
-					b.works(t, b.press(consent, "allow"))
+					first := b.send(consent, "allow")
+					b.works(t, b.send(consent, "allow"))
 					b.works(t, first)
-					b.works(t, b.follow(b.press(login, "login"))) // consent is remembered
+					b.works(t, b.follow(b.send(login, "login"))) // consent is remembered
 				},
 				"two clicks at once": func(t *testing.T, b *browser, f url.Values) {
 					login := b.open(f)
@@ -129,8 +129,8 @@ func TestA20_EachWayThroughThePagesEndsWell(t *testing.T) {
 				"the same address in two tabs": func(t *testing.T, b *browser, f url.Values) {
 					one, two := b.open(f), b.open(f)
 					one = b.login(one)
-					b.works(t, b.press(one, "allow"))
-					b.works(t, b.follow(b.press(two, "login")))
+					b.works(t, b.send(one, "allow"))
+					b.works(t, b.follow(b.send(two, "login")))
 				},
 			} {
 				t.Run(what, func(t *testing.T) {
@@ -163,7 +163,7 @@ func (b *browser) twice(each func(answer), page answer, decision string) {
 	answers := make(chan answer, 2)
 	for range 2 {
 		tab := *b
-		go func() { answers <- tab.press(page, decision) }()
+		go func() { answers <- tab.send(page, decision) }()
 	}
 	for range 2 {
 		each(<-answers)
@@ -199,7 +199,7 @@ func TestA20_WhatChangesUnderThePages(t *testing.T) {
 			b := n.browser()
 			page := b.login(b.open(ask()))
 			c.change(n, b)
-			a := b.follow(b.press(page, "allow"))
+			a := b.follow(b.send(page, "allow"))
 			if c.code != "" {
 				if q := a.back(t, callback); q.Get("error") != c.code || q.Has("code") {
 					t.Errorf("%v", q)
@@ -241,7 +241,7 @@ func TestA20_TwoTabsAtOnce(t *testing.T) {
 	answers := make(chan answer, len(pages))
 	for _, page := range pages {
 		tab := *b
-		go func() { answers <- tab.press(page, "allow") }()
+		go func() { answers <- tab.send(page, "allow") }()
 	}
 	var came []string
 	for range pages {
