@@ -26,6 +26,7 @@ type site struct {
 	mu    sync.Mutex
 	doc   map[string]any
 	serve http.HandlerFunc // instead of the document
+	cache string           // Cache-Control
 }
 
 const mcpCallback = "https://client.example/cb"
@@ -36,13 +37,16 @@ func newSite(t *testing.T) *site {
 	s.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.calls.Add(1)
 		s.mu.Lock()
-		doc, serve := maps.Clone(s.doc), s.serve
+		doc, serve, cache := maps.Clone(s.doc), s.serve, s.cache
 		s.mu.Unlock()
 		if serve != nil {
 			serve(w, r)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
+		if cache != "" {
+			w.Header().Set("Cache-Control", cache)
+		}
 		json.NewEncoder(w).Encode(doc)
 	}))
 	t.Cleanup(s.Close)
