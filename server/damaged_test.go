@@ -98,7 +98,8 @@ func TestWhatCannotBeAskedForIsNamed(t *testing.T) {
 		if a.want(t, 400, "invalid_request"); a.str("error_description") != "after: the cursor is not one that this listing returned: begin without it" {
 			t.Errorf("%s: %s", path, a.str("error_description"))
 		}
-	}	for _, path := range []string{"/clients/a%00b", "/sessions?client_id=%00"} {
+	}
+	for _, path := range []string{"/clients/a%00b", "/sessions?client_id=%00"} {
 		a := n.operator("GET", path, "")
 		if a.want(t, 400, "invalid_request"); a.str("error_description") != "a value is empty or has a NUL character" {
 			t.Errorf("%s: %s", path, a.str("error_description"))
