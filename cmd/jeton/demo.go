@@ -120,10 +120,7 @@ func put(ctx context.Context, store *storage.Store, c storage.Client, now time.T
 	_, err := store.Commit(ctx, storage.Change{
 		Partition: storage.ClientPartition(c.ID),
 		Checks:    []storage.Check{{Key: storage.ClientKey(c.ID)}},
-		Puts: []storage.Put{{
-			Key: storage.ClientKey(c.ID), Value: storage.Encode(c),
-			Index: storage.ClientIndex(c),
-		}, events.Put(created)},
+		Puts:      []storage.Put{storage.ClientPut(c), events.Put(created)},
 	})
 	return err
 }
