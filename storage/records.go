@@ -130,6 +130,10 @@ type Client struct {
 	// §6).
 	RequirePush bool `json:"require_pushed_authorization_requests,omitempty"`
 
+	// RefreshWithoutID answers the client's refreshes without an ID token, which
+	// costs a signature each (OpenID Connect Core §12.2).
+	RefreshWithoutID bool `json:"refresh_without_id_token,omitempty"`
+
 	// Introspect lets the client introspect tokens that are not its own.
 	Introspect bool `json:"introspect,omitempty"`
 	// Admin lets the client ask for the scope jeton:admin.
@@ -329,6 +333,7 @@ const (
 	ReasonLostWrite       = "lost_write"       // the store had forgotten a rotation
 	ReasonCodeReplay      = "code_replay"      // its authorization code came back
 	ReasonSignedOut       = "signed_out"       // in the browser it began in
+	ReasonConsentRevoked  = "consent_revoked"  // the application was disconnected from the user
 	ReasonUserDeleted     = "user_deleted"
 	ReasonClientDeleted   = "client_deleted"
 	ReasonStoreRestored   = "store_restored" // a backup was put back that does not know what became of it
