@@ -3,6 +3,7 @@ package grants_test
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -71,5 +72,52 @@ func TestDisconnectionThatWasCutOffIsFinished(t *testing.T) {
 	}
 	if _, err := w.Disconnect(t.Context(), "u-bob", "app", grants.Ending{}); !errors.Is(err, grants.ErrNotFound) {
 		t.Errorf("nothing was there: %v", err)
+	}
+}
+
+// Even where a consent is taken back after the last look at it there is no code.
+func TestNoCodeIsCommittedOnAConsentThatIsGone(t *testing.T) {
+	b := new(between)
+	w := newWorldOn(t, b.around,
+		func(s *grants.Settings) { s.SignInIdle, s.SignInTTL = time.Hour, time.Hour })
+	w.addClient(storage.Client{ID: "web", Grants: grants.Types(), Scopes: []string{"read"}, RedirectURIs: []string{"https://app.example/cb"}})
+	ctx := t.Context()
+	request, err := w.CheckAuthorize(ctx, url.Values{"client_id": {"web"}, "redirect_uri": {"https://app.example/cb"}, "response_type": {"code"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie, err := w.SignIn(ctx, grants.Login{Username: "alice", Password: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func() grants.SignedIn {
+		in, ok, err := w.CurrentSignIn(ctx, cookie)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		return in
+	}
+	if _, err := w.Agree(ctx, request, in(), grants.Source{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Code(ctx, request, in(), grants.Source{}); err != nil {
+		t.Fatal(err)
+	}
+	once := func(c storage.Change) {
+		if !slices.ContainsFunc(c.Puts, func(p storage.Put) bool { return p.Key.Kind == storage.KindCode }) {
+			return
+		}
+		b.commit.Store(nil)
+		if done, err := w.Disconnect(ctx, "u-alice", "web", grants.Ending{By: "u-alice"}); err != nil || !done.Consent {
+			t.Errorf("%+v %v", done, err)
+		}
+	}
+	b.commit.Store(&once)
+	if _, err := w.Code(ctx, request, in(), grants.Source{}); code(err) != grants.ConsentRequired {
+		t.Errorf("got a code: %v", err)
+	}
+	if left := w.index(storage.IndexCodes); len(left) != 0 {
+		t.Errorf("%d codes are left", len(left))
 	}
 }
