@@ -351,6 +351,7 @@ const (
 	ReasonCodeReplay      = "code_replay"      // its authorization code came back
 	ReasonSignedOut       = "signed_out"       // in the browser it began in
 	ReasonConsentRevoked  = "consent_revoked"  // the application was disconnected from the user
+	ReasonUser            = "user"             // by hand, at the pages of the account
 	ReasonUserDeleted     = "user_deleted"
 	ReasonClientDeleted   = "client_deleted"
 	ReasonStoreRestored   = "store_restored" // a backup was put back that does not know what became of it
