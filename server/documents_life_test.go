@@ -34,11 +34,11 @@ func TestC8_ADocumentIsReadAgainWhenItIsDue(t *testing.T) {
 	}
 	read(1)
 	n.clock.Add(59 * time.Minute) // nothing is said of caching: an hour
-	a = n.again(s, a.str("refresh_token")).ok(t, 200)
+	a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 	read(1)
 	s.says("client_name", "Another name")
 	n.clock.Add(2 * time.Minute)
-	a = n.again(s, a.str("refresh_token")).ok(t, 200)
+	a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 	read(2)
 	if w := n.operatorCall("GET", "/clients/"+url.PathEscape(s.id), ""); !strings.Contains(w.Body.String(), "Another name") {
 		t.Errorf("%s", w.Body)
@@ -47,23 +47,23 @@ func TestC8_ADocumentIsReadAgainWhenItIsDue(t *testing.T) {
 	t.Run("it cannot be read", func(t *testing.T) {
 		s.answers(http.NotFound)
 		n.clock.Add(61 * time.Minute)
-		a = n.again(s, a.str("refresh_token")).ok(t, 200)
+		a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 		read(3)
-		a = n.again(s, a.str("refresh_token")).ok(t, 200)
+		a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 		read(3) // at most once a minute
 		if page := n.browser().open(s.wish()); page.StatusCode != 400 || !strings.Contains(string(page.body), "invalid_client") {
 			t.Errorf("a new authorization: %d %s", page.StatusCode, page.body)
 		}
 		n.clock.Add(22 * time.Hour)
-		a = n.again(s, a.str("refresh_token")).ok(t, 200)
+		a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 		n.clock.Add(2 * time.Hour) // more than a day since it was read
-		n.again(s, a.str("refresh_token")).want(t, 401, "invalid_client")
+		n.refreshed(s, a.str("refresh_token")).want(t, 401, "invalid_client")
 		n.post("/revoke", form("token", "x", "client_id", s.id)).ok(t, 200) // to give back needs no document
 	})
 	t.Run("it is back", func(t *testing.T) {
 		s.answers(nil)
 		n.clock.Add(time.Minute)
-		a = n.again(s, a.str("refresh_token")).ok(t, 200)
+		a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 	})
 	t.Run("headers say how long", func(t *testing.T) {
 		for header, fresh := range map[string]time.Duration{
@@ -74,13 +74,13 @@ func TestC8_ADocumentIsReadAgainWhenItIsDue(t *testing.T) {
 				asJSON(fmt.Sprintf(`{"client_id":%q,"redirect_uris":[%q],"grant_types":["authorization_code","refresh_token"]}`, s.id, mcpCallback))(w, r)
 			})
 			n.clock.Add(25 * time.Hour)
-			a = n.again(s, a.str("refresh_token")).ok(t, 200)
+			a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 			before := s.calls.Load()
 			n.clock.Add(fresh - time.Second)
-			a = n.again(s, a.str("refresh_token")).ok(t, 200)
+			a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 			read(before)
 			n.clock.Add(2 * time.Second)
-			a = n.again(s, a.str("refresh_token")).ok(t, 200)
+			a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 			read(before + 1)
 		}
 	})
@@ -102,7 +102,7 @@ func TestC11_AnotherDocumentEndsTheSessions(t *testing.T) {
 		a := n.letIn(s)
 		s.says(c.name, c.value)
 		n.clock.Add(6 * time.Minute)
-		b := n.again(s, a.str("refresh_token"))
+		b := n.refreshed(s, a.str("refresh_token"))
 		if got := b.StatusCode == 200; got != c.lives || !got && b.str("error") != "invalid_grant" {
 			t.Errorf("%s: %d %s", c.what, b.StatusCode, b.body)
 		}
@@ -141,22 +141,22 @@ func TestC10_KeysThatADocumentDeclaresAreAskedFor(t *testing.T) {
 	n.trade(s, code).want(t, 401, "invalid_client")
 	n.trade(s, code, proof(two)...).want(t, 401, "invalid_client")
 	a := n.trade(s, code, proof(one)...).ok(t, 200)
-	n.again(s, a.str("refresh_token")).want(t, 401, "invalid_client")
-	a = n.again(s, a.str("refresh_token"), proof(one)...).ok(t, 200)
+	n.refreshed(s, a.str("refresh_token")).want(t, 401, "invalid_client")
+	a = n.refreshed(s, a.str("refresh_token"), proof(one)...).ok(t, 200)
 
 	t.Run("C11 a key is exchanged for another, in two steps", func(t *testing.T) {
 		s.says("jwks", jsonSet(t, one, two))
 		n.clock.Add(6 * time.Minute)
-		a = n.again(s, a.str("refresh_token"), proof(two)...).ok(t, 200)
+		a = n.refreshed(s, a.str("refresh_token"), proof(two)...).ok(t, 200)
 		s.says("jwks", jsonSet(t, two))
 		n.clock.Add(6 * time.Minute)
-		n.again(s, a.str("refresh_token"), proof(one)...).want(t, 401, "invalid_client")
-		a = n.again(s, a.str("refresh_token"), proof(two)...).ok(t, 200)
+		n.refreshed(s, a.str("refresh_token"), proof(one)...).want(t, 401, "invalid_client")
+		a = n.refreshed(s, a.str("refresh_token"), proof(two)...).ok(t, 200)
 	})
 	t.Run("C11 other keys are another client", func(t *testing.T) {
 		s.says("jwks", jsonSet(t, one))
 		n.clock.Add(6 * time.Minute)
-		n.again(s, a.str("refresh_token"), proof(one)...).want(t, 400, "invalid_grant")
+		n.refreshed(s, a.str("refresh_token"), proof(one)...).want(t, 400, "invalid_grant")
 		n.dead(t, "a session under the old keys", a.str("access_token"))
 	})
 	t.Run("C11 so is one without", func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestC10_KeysThatADocumentDeclaresAreAskedFor(t *testing.T) {
 		s.says("token_endpoint_auth_method", "none")
 		s.says("jwks", nil)
 		n.clock.Add(6 * time.Minute)
-		n.again(s, a.str("refresh_token")).want(t, 400, "invalid_grant")
+		n.refreshed(s, a.str("refresh_token")).want(t, 400, "invalid_grant")
 	})
 }
 
@@ -206,7 +206,7 @@ func TestA20_C10_WhatAClientThatNobodyRegisteredMayAskFor(t *testing.T) {
 	if aud := fmt.Sprint(n.verified(t, a.str("access_token"))["aud"]); aud != "["+n.url+"]" {
 		t.Errorf("without a wish the audience is %s", aud)
 	}
-	n.again(s, a.str("refresh_token"), "resource", openResources[0]).want(t, 400, "invalid_target")
+	n.refreshed(s, a.str("refresh_token"), "resource", openResources[0]).want(t, 400, "invalid_target")
 	for _, f := range []url.Values{
 		form("grant_type", "client_credentials", "client_id", s.id), form("grant_type", "password", "client_id", s.id, "username", "alice", "password", password),
 		form("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "client_id", s.id, "subject_token", a.str("access_token"), "subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
@@ -224,7 +224,7 @@ func TestA20_C10_WhatAClientThatNobodyRegisteredMayAskFor(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	n.clock.Add(2 * time.Hour)
-	if a = n.again(s, a.str("refresh_token")).ok(t, 200); a.json["expires_in"] != float64(300) {
+	if a = n.refreshed(s, a.str("refresh_token")).ok(t, 200); a.json["expires_in"] != float64(300) {
 		t.Errorf("what the operator set is lost with the document: %s", a.body)
 	}
 }
@@ -272,7 +272,7 @@ func TestABlockedClientStaysOut(t *testing.T) {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	n.dead(t, "its token", a.str("access_token"))
-	n.again(s, a.str("refresh_token")).want(t, 401, "invalid_client")
+	n.refreshed(s, a.str("refresh_token")).want(t, 401, "invalid_client")
 	n.clock.Add(400 * storage.Day) // its record is not forgotten
 	if page := n.browser().open(s.wish()); page.StatusCode != 400 {
 		t.Errorf("%d %s", page.StatusCode, page.body)
@@ -289,7 +289,7 @@ func TestABlockedClientStaysOut(t *testing.T) {
 	if n.clientExists(s.id) {
 		t.Error("a client that nobody uses is not forgotten")
 	}
-	n.again(s, a.str("refresh_token")).want(t, 401, "invalid_client")
+	n.refreshed(s, a.str("refresh_token")).want(t, 401, "invalid_client")
 }
 
 func TestHostsThatAreKeptOut(t *testing.T) {

@@ -107,7 +107,7 @@ func (n *node) trade(s *site, code string, more ...string) answer {
 	return n.redeem(code, as(s.id), append([]string{"client_id", s.id, "redirect_uri", mcpCallback}, more...)...)
 }
 
-func (n *node) again(s *site, refresh string, more ...string) answer {
+func (n *node) refreshed(s *site, refresh string, more ...string) answer {
 	n.t.Helper()
 	return n.post("/token", form(append([]string{"grant_type", "refresh_token", "refresh_token", refresh, "client_id", s.id}, more...)...))
 }
@@ -134,12 +134,12 @@ func TestC7_C8_AClientThatNobodyRegisteredGetsATokenByItsDocument(t *testing.T) 
 	if s.calls.Load() != 1 {
 		t.Errorf("C8 the document was fetched %d times", s.calls.Load())
 	}
-	a = n.again(s, a.str("refresh_token")).ok(t, 200)
+	a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 	if claims := n.verified(t, a.str("access_token")); fmt.Sprint(claims["aud"]) != "[https://mcp.example]" {
 		t.Errorf("after a refresh %v", claims)
 	}
-	n.again(s, a.str("refresh_token"), "resource", "https://mcp.example/two").want(t, 400, "invalid_target")
-	a = n.again(s, a.str("refresh_token")).ok(t, 200)
+	n.refreshed(s, a.str("refresh_token"), "resource", "https://mcp.example/two").want(t, 400, "invalid_target")
+	a = n.refreshed(s, a.str("refresh_token")).ok(t, 200)
 
 	t.Run("C11 it is asked each time", func(t *testing.T) {
 		if page := b.open(s.wish()); page.title() != "Allow access" {
@@ -161,7 +161,7 @@ func TestC7_C8_AClientThatNobodyRegisteredGetsATokenByItsDocument(t *testing.T) 
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 		n.dead(t, "the access token", a.str("access_token"))
-		n.again(s, a.str("refresh_token")).want(t, 400, "invalid_grant")
+		n.refreshed(s, a.str("refresh_token")).want(t, 400, "invalid_grant")
 	})
 	if m := n.metrics(); strings.Contains(m, s.id) || !strings.Contains(m, `client_id="(documents)"`) || !strings.Contains(m, `jeton_client_documents_total{outcome="ok"} 1`) {
 		t.Errorf("metrics name the client, or lack the figures: %s", m)
