@@ -16,7 +16,8 @@ import (
 // What such a client may ask for beyond that is a setting, which package
 // documents adds.
 
-// MostDocument is the most bytes of such a document (§6.6 of the draft).
+// MostDocument is the most bytes of such a document (§6.6 of the draft), which
+// whoever fetches one holds it to.
 const MostDocument = 5 << 10
 
 // CheckDocumentID says what is wrong with a client_id that shall be the address
@@ -54,9 +55,6 @@ var documentGrants = []string{storage.GrantAuthorizationCode, storage.GrantRefre
 // are not for such clients are passed over, and so is its scope: what it may ask
 // for is not for it to say. The error is in words for whoever wrote it.
 func ReadDocument(id string, text []byte) (storage.Client, error) {
-	if len(text) > MostDocument {
-		return storage.Client{}, fmt.Errorf("it is larger than %d KiB", MostDocument>>10)
-	}
 	m, err := ParseMetadata(text)
 	if err != nil {
 		return storage.Client{}, inWords(err)
