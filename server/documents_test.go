@@ -221,7 +221,7 @@ func TestC8_C10_DocumentsThatAreRefused(t *testing.T) {
 		{what: "too large", word: "larger than 5 KiB", name: "x", value: strings.Repeat("x", 5<<10)},
 		{what: "404", word: "status 404", serve: http.NotFound},
 		{what: "201", word: "status 201", serve: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201) }},
-		{what: "a redirect", word: "status 302", serve: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", 302) }},
+		{what: "a redirect", word: "status 302", serve: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }},
 		{what: "HTML", word: "not JSON", serve: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprint(w, "{}")
