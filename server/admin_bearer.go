@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,34 +14,20 @@ import (
 // roleAdmin is what a user needs to administer, beside a client that may.
 const roleAdmin = "ROLE_ADMIN"
 
-// The answers of RFC 6750 §3.1. One who sends nothing is told only how to
-// authenticate.
+// adminResource is the administration as access tokens open it.
+var adminResource = resource{
+	realm: "jeton admin", scope: grants.AdminScope,
+	invalid: "the access token is invalid, expired, revoked or for another audience: ask for one with the scope " + grants.AdminScope,
+}
+
+// The answers of RFC 6750 §3.1.
 var (
-	noCredentials = bearerRefusal(http.StatusUnauthorized, "", "this needs an access token with the scope "+grants.AdminScope)
-	invalidToken  = bearerRefusal(http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired, revoked or for another audience: ask for one with the scope "+grants.AdminScope)
-	lacksScope    = bearerRefusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+grants.AdminScope)
+	noCredentials = adminResource.missing()
+	invalidToken  = adminResource.refusal(http.StatusUnauthorized, "invalid_token", adminResource.invalid)
+	lacksScope    = adminResource.refusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+grants.AdminScope)
 	lacksEvents   = adminRefusal(http.StatusForbidden, "access_denied", "the client may not report events any more: it needs the scope "+grants.EventsScope)
 	lacksRight    = adminRefusal(http.StatusForbidden, "access_denied", "the client or the user may not administer any more: the client needs the admin flag, the user the role "+roleAdmin)
 )
-
-// bearerRefusal is an answer with a challenge (RFC 6750 §3).
-func bearerRefusal(status int, code, description string) error {
-	challenge := `Bearer realm="jeton admin"`
-	if code != "" {
-		challenge += `, error="` + code + `", error_description="` + described(description) + `"`
-	}
-	if code == "insufficient_scope" {
-		challenge += `, scope="` + grants.AdminScope + `"`
-	}
-	if code == "" {
-		code = "invalid_token" // of the body, where each error has a code
-	}
-	return refusal{problem{status: status, code: code, description: description, header: http.Header{"Www-Authenticate": {challenge}}}}
-}
-
-func badBearer(description string) error {
-	return bearerRefusal(http.StatusBadRequest, "invalid_request", description)
-}
 
 // BearerDoor lets in who shows an access token with the scope jeton:admin, from
 // a client that may administer and, where a user stands behind it, a user with
@@ -55,7 +40,7 @@ func (a *Admin) BearerDoor() http.Handler {
 	}
 	routes := a.router(base)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		actor, err := a.bearer(r)
+		actor, err := a.bearer(w, r)
 		if err != nil {
 			writeAdminProblem(w, r, err)
 			return
@@ -65,19 +50,12 @@ func (a *Admin) BearerDoor() http.Handler {
 }
 
 // bearer finds who sends a request.
-func (a *Admin) bearer(r *http.Request) (Actor, error) {
-	token, err := bearerToken(r)
+func (a *Admin) bearer(w http.ResponseWriter, r *http.Request) (Actor, error) {
+	access, err := adminResource.admit(a.Grants, w, r)
 	if err != nil {
 		return Actor{}, err
 	}
-	access, err := a.Grants.VerifyAccess(r.Context(), token)
-	if refused := new(grants.Error); errors.As(err, &refused) {
-		return Actor{}, errors.Join(invalidToken, err)
-	} else if err != nil {
-		return Actor{}, err
-	}
-	// A token that is bound to a key is worth nothing by itself (RFC 9449 §7.2).
-	if access.Thumbprint != "" || !slices.Contains(access.Audience, a.Grants.Settings.AdminAudience()) {
+	if !slices.Contains(access.Audience, a.Grants.Settings.AdminAudience()) {
 		return Actor{}, invalidToken
 	}
 	client, _, err := a.Grants.Store.Client(r.Context(), access.ClientID)
@@ -112,47 +90,4 @@ func reporter(access grants.Access, client storage.Client) (Actor, error) {
 
 func administers(u storage.User, sub string) bool {
 	return u.Subject == sub && !u.Disabled && !accounts.Deleted(u) && slices.Contains(u.Roles, roleAdmin)
-}
-
-// bearerToken reads the token from the one place where it is taken (RFC 6750
-// §2.1). In a URI it would end up in logs.
-func bearerToken(r *http.Request) (string, error) {
-	if tokenInQuery(r.URL.RawQuery) {
-		return "", badBearer("an access token is taken only in the Authorization header, never in a URI; this one may have been logged: revoke it")
-	}
-	sent := r.Header.Values("Authorization")
-	if len(sent) == 0 {
-		return "", noCredentials
-	}
-	if len(sent) > 1 {
-		return "", badBearer("there is more than one Authorization header")
-	}
-	scheme, token, _ := strings.Cut(sent[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", noCredentials
-	}
-	if token = strings.TrimLeft(token, " "); !b64token(token) {
-		return "", badBearer("the Authorization header is not Bearer and one token")
-	}
-	return token, nil
-}
-
-// tokenInQuery reports whether a query has the parameter access_token, however
-// it is written, and also where the query could not be parsed as a whole.
-func tokenInQuery(query string) bool {
-	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		name, _, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && plain == "access_token" {
-			return true
-		}
-	}
-	return false
-}
-
-// b64token is the syntax of RFC 6750 §2.1.
-func b64token(s string) bool {
-	body := strings.TrimRight(s, "=")
-	return body != "" && !strings.ContainsFunc(body, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/", r))
-	})
 }

@@ -112,7 +112,7 @@ func TestO9_J24_Userinfo(t *testing.T) {
 	n.revoke(full)
 	n.post("/revoke", form("token", full), rpClient)
 	n.do("GET", "/userinfo", "", "", bearer(full)).want(t, 401, "invalid_token")
-	if a := n.do("OPTIONS", "/userinfo", "", "", header("Origin", "https://any.example")); a.StatusCode != 204 || a.Header.Get("Access-Control-Allow-Headers") != "Authorization" {
+	if a := n.do("OPTIONS", "/userinfo", "", "", header("Origin", "https://any.example")); a.StatusCode != 204 || a.Header.Get("Access-Control-Allow-Headers") != "Authorization, DPoP" {
 		t.Errorf("%d %v", a.StatusCode, a.Header)
 	}
 }
