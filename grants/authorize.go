@@ -178,7 +178,7 @@ func (s *Service) checkWish(a AuthorizeRequest, sent url.Values) (AuthorizeReque
 		return a, fail(InvalidRequest, "the nonce is too long", nil)
 	}
 	// It is a SHA-256 in base64url, as the challenge is.
-	if a.Thumbprint = sent.Get("dpop_jkt"); false {
+	if a.Thumbprint = sent.Get("dpop_jkt"); a.Thumbprint != "" && !validChallenge(a.Thumbprint) {
 		return a, fail(InvalidRequest, "dpop_jkt is not the thumbprint of a key (RFC 9449 section 10)", nil)
 	}
 	a.Prompt = strings.Fields(sent.Get("prompt"))

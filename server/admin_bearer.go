@@ -14,25 +14,35 @@ import (
 // roleAdmin is what a user needs to administer, beside a client that may.
 const roleAdmin = "ROLE_ADMIN"
 
-// adminResource is the administration as access tokens open it.
-var adminResource = resource{
-	realm: "jeton admin", scope: grants.AdminScope,
-	invalid: "the access token is invalid, expired, revoked or for another audience: ask for one with the scope " + grants.AdminScope,
+// What a client or user may not do any more, whatever its token says.
+var (
+	lacksEvents = adminRefusal(http.StatusForbidden, "access_denied", "the client may not report events any more: it needs the scope "+grants.EventsScope)
+	lacksRight  = adminRefusal(http.StatusForbidden, "access_denied", "the client or the user may not administer any more: the client needs the admin flag, the user the role "+roleAdmin)
+)
+
+// adminResource is the administration as access tokens open it, at an address
+// that needs a scope.
+func adminResource(scope string) resource {
+	return resource{
+		realm: "jeton admin", scope: scope,
+		invalid: "the access token is invalid, expired, revoked or for another audience: ask for one with the scope " + scope,
+	}
 }
 
-// The answers of RFC 6750 §3.1.
-var (
-	noCredentials = adminResource.missing()
-	invalidToken  = adminResource.refusal(http.StatusUnauthorized, "invalid_token", adminResource.invalid)
-	lacksScope    = adminResource.refusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+grants.AdminScope)
-	lacksEvents   = adminRefusal(http.StatusForbidden, "access_denied", "the client may not report events any more: it needs the scope "+grants.EventsScope)
-	lacksRight    = adminRefusal(http.StatusForbidden, "access_denied", "the client or the user may not administer any more: the client needs the admin flag, the user the role "+roleAdmin)
-)
+// scopeOf is the scope that opens an address. That of the administration opens
+// all, and is named where no other does.
+func scopeOf(path string) string {
+	if strings.HasSuffix(path, adminPath+eventsPath) || strings.HasSuffix(path, globalRevocationPath) {
+		return grants.EventsScope
+	}
+	return grants.AdminScope
+}
 
 // BearerDoor lets in who shows an access token with the scope jeton:admin, from
 // a client that may administer and, where a user stands behind it, a user with
-// the role; and, to tell of events, a client with the scope jeton:events. All of it is looked up in the store at each call. Its routes lie
-// below the path of the issuer.
+// the role; and, to tell of events, a client with the scope jeton:events. All of
+// it is looked up in the store at each call. Its routes lie below the path of the
+// issuer.
 func (a *Admin) BearerDoor() http.Handler {
 	base := ""
 	if u, err := url.Parse(a.Grants.Settings.Issuer); err == nil {
@@ -51,12 +61,13 @@ func (a *Admin) BearerDoor() http.Handler {
 
 // bearer finds who sends a request.
 func (a *Admin) bearer(w http.ResponseWriter, r *http.Request) (Actor, error) {
-	access, err := adminResource.admit(a.Grants, w, r)
+	door := adminResource(scopeOf(r.URL.EscapedPath()))
+	access, err := door.admit(a.Grants, w, r)
 	if err != nil {
 		return Actor{}, err
 	}
 	if !slices.Contains(access.Audience, a.Grants.Settings.AdminAudience()) {
-		return Actor{}, invalidToken
+		return Actor{}, door.worthless()
 	}
 	client, _, err := a.Grants.Store.Client(r.Context(), access.ClientID)
 	if err != nil {
@@ -66,7 +77,7 @@ func (a *Admin) bearer(w http.ResponseWriter, r *http.Request) (Actor, error) {
 	case slices.Contains(scope, grants.EventsScope):
 		return reporter(access, client.Value)
 	case !slices.Contains(scope, grants.AdminScope):
-		return Actor{}, lacksScope
+		return Actor{}, door.lacking()
 	}
 	if !client.Value.Admin || client.Value.Disabled {
 		return Actor{}, lacksRight

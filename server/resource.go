@@ -37,7 +37,7 @@ func (o resource) admit(g *grants.Service, w http.ResponseWriter, r *http.Reques
 	}
 	access, err := g.VerifyAccess(r.Context(), token)
 	if refused := new(grants.Error); errors.As(err, &refused) {
-		return grants.Access{}, errors.Join(o.refusal(http.StatusUnauthorized, "invalid_token", o.invalid), err)
+		return grants.Access{}, errors.Join(o.worthless(), err)
 	} else if err != nil {
 		return grants.Access{}, err
 	}
@@ -116,8 +116,18 @@ func schemeOf(r *http.Request) string {
 // missing is told to who sends no token: only how to come in (RFC 6750 §3.1).
 func (o resource) missing() error {
 	p := problem{status: http.StatusUnauthorized, code: "invalid_token", description: "this needs an access token with the scope " + o.scope}
-	p.challenge = &challenge{realm: o.realm}
+	p.challenge = &challenge{realm: o.realm, scope: o.scope}
 	return refusal{p}
+}
+
+// worthless is told of a token that is not one for here, whatever the reason.
+func (o resource) worthless() error {
+	return o.refusal(http.StatusUnauthorized, "invalid_token", o.invalid)
+}
+
+// lacking is told of a good token without the scope.
+func (o resource) lacking() error {
+	return o.refusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+o.scope)
 }
 
 func (o resource) malformed(description string) error {
@@ -127,7 +137,7 @@ func (o resource) malformed(description string) error {
 // refusal is an answer with a challenge.
 func (o resource) refusal(status int, code, description string) error {
 	c := &challenge{realm: o.realm, code: code, description: description}
-	if code == "insufficient_scope" {
+	if code == "invalid_token" || code == "insufficient_scope" { // another token would do
 		c.scope = o.scope
 	}
 	return refusal{problem{status: status, code: code, description: description, challenge: c}}

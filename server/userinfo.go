@@ -40,7 +40,7 @@ var userResource = resource{realm: "jeton", scope: grants.ScopeOpenID, invalid: 
 func (s *Server) userinfoToken(w http.ResponseWriter, r *http.Request) (grants.Access, error) {
 	access, err := userResource.admit(s.grants, w, r)
 	if err == nil && (access.SessionID == "" || !slices.Contains(strings.Fields(access.Scope), grants.ScopeOpenID)) {
-		err = userResource.refusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+grants.ScopeOpenID)
+		err = userResource.lacking()
 	}
 	return access, err
 }
