@@ -34,8 +34,8 @@ func Published(issuer string, scopes []string, requirePush bool) wellknown.Confi
 			{Path: "/userinfo", Name: "Who the user is (OpenID Connect)", Scopes: grants.OpenIDScopes()},
 			{Path: adminPath, Name: "Administration", Scopes: []string{grants.AdminScope, grants.EventsScope}},
 		},
-		// By a bearer token of the scope that [grants.EventsScope] is.
-		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{"Bearer"}},
+		// By an access token of the scope that [grants.EventsScope] is.
+		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{schemeBearer, schemeDPoP}},
 		Grants:           grants.Types(),
 		AssertionAlgs:    keys.AssertionAlgs(),
 		DPoPAlgs:         dpop.Algs(),

@@ -34,7 +34,7 @@ func TestD15_D16_F3_TheServersOwnAPIsAreDescribed(t *testing.T) {
 				}
 				d := n.at("").do("GET", mustURL(t, m[1]).Path, "", "").ok(t, 200)
 				if d.str("resource") != issuer+api || fmt.Sprint(d.json["authorization_servers"]) != "["+issuer+"]" || fmt.Sprint(d.json["bearer_methods_supported"]) != "[header]" ||
-					d.str("resource_name") == "" || d.json["scopes_supported"] == nil || d.Header.Get("Access-Control-Allow-Origin") != "*" || d.Header.Get("Content-Type") != "application/json" {
+					d.str("resource_name") == "" || d.json["dpop_signing_alg_values_supported"] == nil || d.json["scopes_supported"] == nil || d.Header.Get("Access-Control-Allow-Origin") != "*" || d.Header.Get("Content-Type") != "application/json" {
 					t.Errorf("D15 %s: %s %v", api, d.body, d.Header)
 				}
 			}

@@ -18,13 +18,14 @@ type resourceMetadata struct {
 	AuthorizationServers []string `json:"authorization_servers"`
 	ScopesSupported      []string `json:"scopes_supported,omitempty"`
 	BearerMethods        []string `json:"bearer_methods_supported"`
+	DPoPAlgs             []string `json:"dpop_signing_alg_values_supported,omitempty"`
 	ResourceName         string   `json:"resource_name,omitempty"`
 }
 
 func (c Config) resource(r Resource) resourceMetadata {
 	return resourceMetadata{
 		Resource: c.url(r.Path), AuthorizationServers: []string{c.Issuer}, ScopesSupported: r.Scopes,
-		BearerMethods: []string{"header"}, ResourceName: r.Name,
+		BearerMethods: []string{"header"}, DPoPAlgs: c.DPoPAlgs, ResourceName: r.Name,
 	}
 }
 
