@@ -236,14 +236,8 @@ func (s *Service) Finish(ctx context.Context) {
 // sweepSessions ends each selected session that has not ended and that the
 // ending reaches: who logs in while it goes on begins something new.
 func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, reaches func(storage.Session) bool) (int, error) {
-	q := storage.Query{Index: storage.IndexSessions}
-	if sel.Subject != "" {
-		q.Partition = storage.UserPartition(sel.Subject)
-	} else if sel.ClientID != "" {
-		q.Index = storage.IndexClientSessions(sel.ClientID)
-	}
 	n := 0
-	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
+	err := s.Store.AllByIndex(ctx, selected(sel), func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
 		if err != nil || ses.Value.Ended != nil || !reaches(ses.Value) || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
 			return err

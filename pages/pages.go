@@ -24,7 +24,8 @@ var files embed.FS
 var templates = parse()
 
 func parse() map[string]*template.Template {
-	layout := strings.Replace(text("layout.html"), "/*style*/", text("style.css"), 1)
+	blocks := strings.Replace(text("blocks.html"), "/*style*/", text("style.css"), 1)
+	layout := text("layout.html") + blocks
 	out := make(map[string]*template.Template)
 	for _, name := range []string{"login", "account", "consent", "answer", "notice", "signout"} {
 		out[name] = template.Must(template.Must(template.New("layout").Parse(layout)).Parse(text(name + ".html")))

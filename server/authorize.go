@@ -1,14 +1,11 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"jeton/grants"
 	"jeton/pages"
-	"jeton/throttle"
 )
 
 // authorize is /authorize (RFC 6749 §3.1): it shows the page that comes next,
@@ -103,8 +100,7 @@ func (s *Server) loginPost(v *visit) {
 	v.move(v.to(s, "/authorize"))
 }
 
-// loginRefused shows the page again with what was wrong. Nothing in it depends
-// on whether the user exists.
+// loginRefused shows the page again with what was wrong.
 func (s *Server) loginRefused(v *visit, username string, err error) {
 	p := problemOf(err)
 	noteError(v.r.Context(), p, err)
@@ -112,14 +108,8 @@ func (s *Server) loginRefused(v *visit, username string, err error) {
 	for name, value := range p.header {
 		v.w.Header()[name] = value
 	}
-	switch slow := new(throttle.Throttled); {
-	case errors.As(err, &slow):
-		s.loginPage(v, p.status, username, "Too many failed attempts. Please try again in "+strconv.Itoa(int(slow.RetryAfter.Seconds()))+" seconds.")
-	case p.code == string(grants.InvalidGrant):
-		s.loginPage(v, http.StatusBadRequest, username, "The user name or password is wrong.")
-	default:
-		s.loginPage(v, p.status, username, sentence(p.description))
-	}
+	status, words := loginFault(p, err)
+	s.loginPage(v, status, username, words)
 }
 
 // consentPage asks the user.
@@ -194,19 +184,7 @@ func (s *Server) accountPost(v *visit) {
 // again answers a GET of an address that only takes forms, as after "reload".
 func (s *Server) again(v *visit) { v.move(v.to(s, "/authorize")) }
 
-// pageForm reads a form that a page of ours has sent.
-func (s *Server) pageForm(v *visit) (form, bool) {
-	if !s.fromOurPage(v.r) {
-		s.refusePage(v.w, problem{status: http.StatusForbidden, code: string(grants.AccessDenied), description: "this form was sent by another site"})
-		return nil, false
-	}
-	f, err := parseForm(v.w, v.r)
-	if err != nil {
-		s.refusePage(v.w, problemOf(err))
-		return nil, false
-	}
-	return f, true
-}
+func (s *Server) pageForm(v *visit) (form, bool) { return s.ownForm(v.w, v.r) }
 
 // deny is the user's no.
 func (s *Server) deny(v *visit) {

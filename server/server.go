@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -41,6 +42,9 @@ type Config struct {
 	// of scopes.
 	ServiceName string
 	ScopeWords  map[string]string
+	// ConsoleMaxAge is how long after a sign-in the console still does what ends
+	// or changes something; then it asks for the password again.
+	ConsoleMaxAge time.Duration
 	// Webhooks delivers events, nil where nothing is delivered.
 	Webhooks *webhooks.Dispatcher
 }
@@ -96,7 +100,10 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/introspect", only(http.HandlerFunc(s.introspect), http.MethodPost))
 	at.Handle("/par", s.browser(http.HandlerFunc(s.par)))
 	at.Handle("/authorize", byMethod{http.MethodGet: s.visited(s.authorize), http.MethodPost: http.HandlerFunc(s.authorizePost)})
-	at.Handle("/login", byMethod{http.MethodGet: s.visited(s.loginGet), http.MethodPost: s.visited(s.loginPost)})
+	at.Handle("/login", byMethod{
+		http.MethodGet:  s.ownLogin(s.ownLoginGet, s.visited(s.loginGet)),
+		http.MethodPost: s.ownLogin(s.ownLoginPost, s.visited(s.loginPost)),
+	})
 	at.Handle("/account", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.accountPost)})
 	at.Handle("/consent", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.consentPost)})
 	at.Handle("/userinfo", byMethod{http.MethodGet: http.HandlerFunc(s.userinfo), http.MethodPost: http.HandlerFunc(s.userinfo), http.MethodOptions: http.HandlerFunc(userinfoPreflight)})
@@ -105,6 +112,7 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
 	at.Handle(statusPath, s.anyPage(http.HandlerFunc(s.statusLists)))
 	at.Handle(statusPath+"/{list}", s.anyPage(http.HandlerFunc(s.statusList)))
+	s.consoleRoutes(at)
 	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
 	r.Use(nameRoute)

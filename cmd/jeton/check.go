@@ -38,6 +38,7 @@ var maxLife = map[string]storage.Duration{
 	"session-ttl":       storage.Duration(400 * storage.Day),
 	"signin-idle-ttl":   storage.Duration(400 * storage.Day),
 	"signin-ttl":        storage.Duration(400 * storage.Day),
+	"console-max-age":   storage.Duration(storage.Day),
 }
 
 // check reports what is wrong between settings that are fine one by one.
@@ -88,7 +89,7 @@ func (s *Settings) checkLifetimes(wrong *faults) {
 			add(name, "%s is too long: signing keys are kept until their last token is dead, so stay at %s or below", d, most)
 		}
 	}
-	for _, name := range []string{"signin-idle-ttl", "signin-ttl"} {
+	for _, name := range []string{"signin-idle-ttl", "signin-ttl", "console-max-age"} {
 		if d := *s.duration(name); d < storage.Duration(time.Minute) || d > maxLife[name] {
 			add(name, "%s is not between 1m and %s", d, maxLife[name])
 		}

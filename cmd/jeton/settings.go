@@ -51,6 +51,7 @@ type Settings struct {
 	// Signing in at the pages.
 	SignInIdleTTL storage.Duration
 	SignInTTL     storage.Duration
+	ConsoleMaxAge storage.Duration
 	ServiceName   text
 	ScopeWords    wording
 	RequirePAR    yesno
@@ -195,6 +196,8 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.SignInIdleTTL }},
 		{name: "signin-ttl", def: "12h", help: "how long a browser stays signed in at the pages at most",
 			value: func(s *Settings) pflag.Value { return &s.SignInTTL }},
+		{name: "console-max-age", def: "15m", help: "how long after a sign-in the console changes things without asking for the password again",
+			value: func(s *Settings) pflag.Value { return &s.ConsoleMaxAge }},
 		{name: "service-name", def: "Jeton", help: "what the pages call this server",
 			value: func(s *Settings) pflag.Value { return &s.ServiceName }},
 		{name: "scope-words", help: "what scopes mean, for people: read=Read your notes; write=Change them",
