@@ -40,6 +40,8 @@ var deeds = map[string]func(*operation) (deed, error){
 	"roles":          (*operation).rolesDeed,
 	"disable-client": (*operation).disableClientDeed,
 	"enable-client":  (*operation).enableClientDeed,
+	"secret":         (*operation).secretDeed,
+	"end-former":     (*operation).endFormerDeed,
 }
 
 // deed finds what the address is about.

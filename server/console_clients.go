@@ -59,9 +59,12 @@ func (s *Server) consoleClient(o *operation) error {
 	if err != nil {
 		return err
 	}
+	cards := []pages.Card{o.clientFacts(c), sessions}
+	if c.SecretHash != "" {
+		cards = append(cards, o.secretsCard(c))
+	}
 	return o.show(200, pages.Sheet{
-		Frame: o.frame("/clients"), Title: clientName(c), Badges: clientBadges(c),
-		Cards: []pages.Card{o.clientFacts(c), sessions, o.clientActs(c)},
+		Frame: o.frame("/clients"), Title: clientName(c), Badges: clientBadges(c), Cards: append(cards, o.clientActs(c)),
 	})
 }
 

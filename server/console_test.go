@@ -497,3 +497,80 @@ func (n *node) fill(t testing.TB, from, to int) {
 	}
 	must(t, g.Wait())
 }
+
+// While a secret is changed two work, and the first ends by itself.
+func TestTwoSecretsDuringAChange(t *testing.T) {
+	b := console(t, options{})
+	works := func(secret string) bool {
+		return b.node.post("/token", form("grant_type", "client_credentials"), basic("app", secret)).StatusCode == 200
+	}
+	renew := func(keep string) string {
+		a := b.page("/console/act?act=secret&id=app")
+		a = b.submitTo(a, "/console/act", "reason", "yearly", "keep", keep)
+		m := regexp.MustCompile(`<dt>client_secret</dt><dd><code>([^<]+)</code>`).FindSubmatch(a.body)
+		if m == nil || a.StatusCode != 200 || a.Header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("no secret: %d %s", a.StatusCode, a.body)
+		}
+		return string(m[1])
+	}
+	second := renew("7d")
+	if !works(appSecret) || !works(second) || works("x"+second) {
+		t.Fatal("not both work")
+	}
+	if !strings.Contains(b.metrics(), `jeton_former_client_secrets_total{client_id="app"} 1`) {
+		t.Error("who still shows the old one is not counted")
+	}
+	if page := b.page("/console/client?id=app"); !strings.Contains(string(page.body), "Two work.") || strings.Contains(string(page.body), "sha256") || strings.Contains(string(page.body), second) {
+		t.Errorf("%s", page.body)
+	}
+	b.clock.Add(7*storage.Day - time.Minute)
+	if !works(appSecret) {
+		t.Error("ended too early")
+	}
+	b.clock.Add(2 * time.Minute)
+	if works(appSecret) || !works(second) {
+		t.Error("the old one works after its time")
+	}
+	b.relogin(t)
+	third := renew("30d")
+	fourth := renew("1d")
+	if works(second) || !works(third) || !works(fourth) {
+		t.Error("of three, other than the latest two work")
+	}
+	b.deed("/console/act?act=end-former&id=app", "leaked")
+	if works(third) || !works(fourth) {
+		t.Error("the former was to end")
+	}
+	if fifth := renew("0s"); works(fourth) || !works(fifth) {
+		t.Error("at once")
+	}
+	t.Run("a form that comes again", func(t *testing.T) {
+		asked := b.page("/console/act?act=secret&id=app")
+		b.submitTo(asked, "/console/act", "reason", "x", "keep", "1d")
+		if again := b.submitTo(asked, "/console/act", "reason", "x", "keep", "1d"); again.StatusCode != 409 || !strings.Contains(string(again.body), "Nothing was done") {
+			t.Errorf("%d %s", again.StatusCode, again.body)
+		}
+	})
+	t.Run("by the API", func(t *testing.T) {
+		w := b.operatorCall("POST", "/clients/app/secret", `{"client_secret":"`+appSecret+`","keep_former_for":"1h"}`)
+		if w.Code != 200 || !strings.Contains(w.Body.String(), `"former_secret_until":"`) || !works(appSecret) {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		if w := b.operatorCall("DELETE", "/clients/app/former-secret", ""); w.Code != 200 || strings.Contains(w.Body.String(), "former") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		for _, keep := range []string{"91d", "-1s", "soon"} {
+			if w := b.operatorCall("POST", "/clients/app/secret", `{"keep_former_for":"`+keep+`"}`); w.Code != 400 || !works(appSecret) {
+				t.Errorf("%s: %d %s", keep, w.Code, w.Body)
+			}
+		}
+	})
+}
+
+// relogin signs root in again, whose sign-in is over.
+func (b *browser) relogin(t testing.TB) {
+	t.Helper()
+	if a := b.submit(b.page("/console"), "login", "username", "root", "password", password); a.title() != "Users" {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"jeton/accounts"
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
@@ -93,6 +94,9 @@ func (s *Settings) checkLifetimes(wrong *faults) {
 		if d := *s.duration(name); d < storage.Duration(time.Minute) || d > maxLife[name] {
 			add(name, "%s is not between 1m and %s", d, maxLife[name])
 		}
+	}
+	if d := s.ClientSecretOverlap; d < 0 || d > storage.Duration(accounts.MostSecretOverlap) {
+		add("client-secret-overlap", "%s is not from 0s to %s", d, storage.Duration(accounts.MostSecretOverlap))
 	}
 	if s.RefreshRetryWindow > maxRetryWindow {
 		add("refresh-retry-window", "%s is too long: what helps a client that lost an answer helps a thief too, so stay at 1m or below (10s is usual)", s.RefreshRetryWindow)

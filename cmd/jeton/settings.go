@@ -48,6 +48,8 @@ type Settings struct {
 	MaxSessions        number
 	DPoPNonce          yesno
 
+	ClientSecretOverlap storage.Duration
+
 	// Signing in at the pages.
 	SignInIdleTTL storage.Duration
 	SignInTTL     storage.Duration
@@ -186,6 +188,8 @@ func tokens() []setting {
 			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
 		{name: "dpop-nonce", def: "false", help: "take only DPoP proofs with a nonce of this server, so that none can be made in advance",
 			value: func(s *Settings) pflag.Value { return &s.DPoPNonce }},
+		{name: "client-secret-overlap", def: "0s", help: "how long the old secret of a client works beside a new one, up to 90d",
+			value: func(s *Settings) pflag.Value { return &s.ClientSecretOverlap }},
 	}
 }
 
