@@ -58,9 +58,9 @@ func HashSecret(secret string) string {
 	return secretPrefix + hex.EncodeToString(sum[:])
 }
 
-// secretMatches compares in constant time, and in the same time when there is
-// nothing to compare with.
-func secretMatches(stored, secret string) bool {
+// SecretMatches compares a secret with what is stored of one, in constant time,
+// and in the same time when there is nothing to compare with.
+func SecretMatches(stored, secret string) bool {
 	want, ok := decodeSecretHash(stored)
 	sum := sha256.Sum256([]byte(secret))
 	return subtle.ConstantTimeCompare(sum[:], want[:]) == 1 && ok
@@ -69,7 +69,7 @@ func secretMatches(stored, secret string) bool {
 // IsFormer reports whether a secret is the one of before: whoever shows it should
 // be given the new one.
 func IsFormer(client storage.Client, secret string) bool {
-	return client.FormerSecretHash != "" && !secretMatches(client.SecretHash, secret) && secretMatches(client.FormerSecretHash, secret)
+	return client.FormerSecretHash != "" && !SecretMatches(client.SecretHash, secret) && SecretMatches(client.FormerSecretHash, secret)
 }
 
 func decodeSecretHash(stored string) (sum [sha256.Size]byte, ok bool) {

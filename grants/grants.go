@@ -55,6 +55,8 @@ type Settings struct {
 	// SecretOverlap is how long the old secret of a client works beside a new one,
 	// where nothing else is asked for.
 	SecretOverlap time.Duration
+	// Registration says who may register clients.
+	Registration Registration
 	// On says what follows from what happens.
 	On Reactions
 }

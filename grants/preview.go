@@ -21,9 +21,6 @@ type Preview struct {
 // is far more than was meant.
 const mostPreviewed = 2000
 
-// errEnough ends a walk.
-var errEnough = errors.New("grants: seen enough")
-
 // Preview counts what ending a selection would end. It changes nothing, and what
 // begins or ends in the meantime is not in it.
 func (s *Service) Preview(ctx context.Context, sel Selection) (Preview, error) {

@@ -1,11 +1,5 @@
 package pages
 
-import (
-	"bytes"
-	"html/template"
-	"strings"
-)
-
 // Sheet is a page of the console: a title, perhaps a search, and cards.
 type Sheet struct {
 	Frame
@@ -65,25 +59,4 @@ type Option struct {
 }
 
 // HTML is the page.
-func (p Sheet) HTML() []byte {
-	var b bytes.Buffer
-	if err := sheet.ExecuteTemplate(&b, "sheet", p); err != nil {
-		panic(err) // as in draw
-	}
-	return b.Bytes()
-}
-
-var sheet = parseSheet()
-
-func parseSheet() *template.Template {
-	t := template.New("sheet")
-	for _, file := range []string{"wide.html", "blocks.html", "sheet.html"} {
-		source := strings.Replace(text(file), "/*style*/", text("style.css"), 1)
-		t = template.Must(t.Parse(source))
-	}
-	return t
-}
-
-// ConsolePolicy is the Content-Security-Policy of the console, whose forms lead
-// nowhere else.
-var ConsolePolicy = policy(Sheet{}.HTML()) + "; form-action 'self'"
+func (p Sheet) HTML() []byte { return draw("sheet", p) }

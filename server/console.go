@@ -54,7 +54,6 @@ type operation struct {
 // says at this moment. A form is taken from a page of this sign-in only.
 func (s *Server) consoled(handle func(*operation) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 		cookie, in, err := s.whoIs(r)
 		switch {
 		case err != nil:
@@ -131,7 +130,10 @@ func (o *operation) at(path string, sent url.Values) string {
 // backTo is the page to come back to after signing in: for a form the one that it
 // stood on, which is at the same address.
 func (s *Server) backTo(r *http.Request) string {
-	return (&url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}).String()
+	if query := r.URL.Query().Encode(); query != "" {
+		return s.below(r) + "?" + query
+	}
+	return s.below(r)
 }
 
 // fresh reports whether the user has shown the password lately. If not, the
@@ -163,7 +165,7 @@ func (o *operation) frame(here string) pages.Frame {
 
 // show answers with a page that no cache keeps.
 func (o *operation) show(status int, p pages.Sheet) error {
-	o.s.write(o.w, status, p.HTML(), pages.ConsolePolicy)
+	o.s.writeOwn(o.w, status, p.HTML())
 	return nil
 }
 
@@ -205,11 +207,11 @@ func (s *Server) notForYou(w http.ResponseWriter, r *http.Request, in grants.Sig
 	p := problem{status: http.StatusForbidden, code: string(grants.AccessDenied)}
 	noteError(r.Context(), p, lacksRight)
 	s.count(r, "console", p.code)
-	s.write(w, p.status, pages.Notice{
-		Service: s.cfg.ServiceName, Title: "This is for operators", Code: p.code,
+	s.writeOwn(w, p.status, pages.Notice{
+		Service: s.cfg.ServiceName, Title: "This is for operators", Code: p.code, Link: &pages.Link{Href: s.base + "/account", Words: "Your account"},
 		Words: []string{"You are signed in as " + in.User.Value.Username + ", who does not have the role " + roleAdmin + ".",
 			"Ask an operator to give you the role, or sign out and sign in as somebody who has it."},
-	}.HTML(), pages.Policy)
+	}.HTML())
 }
 
 // refuseConsole tells an operator what is wrong, and what to do.
@@ -225,9 +227,10 @@ func (s *Server) refuseConsole(w http.ResponseWriter, r *http.Request, err error
 	if p.status == http.StatusUnauthorized {
 		p.status = http.StatusBadRequest
 	}
-	s.write(w, p.status, pages.Notice{
-		Service: s.cfg.ServiceName, Title: "That did not work", Words: []string{sentence(p.description), "Go back and try again."}, Code: p.code,
-	}.HTML(), pages.Policy)
+	s.writeOwn(w, p.status, pages.Notice{
+		Service: s.cfg.ServiceName, Title: "That did not work", Words: []string{sentence(p.description)}, Code: p.code,
+		Link: &pages.Link{Href: s.base + consolePath, Words: "To the console"},
+	}.HTML())
 }
 
 // named addresses a user for the functions of accounts.

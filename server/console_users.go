@@ -125,6 +125,7 @@ func (s *Server) cacheable(o *operation, html []byte) {
 	sum := sha256.Sum256(html)
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 	h := o.w.Header()
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Vary", "Cookie")
 	h.Set("ETag", tag)
 	if slices.ContainsFunc(entityTags(o.r), func(sent string) bool { return strings.TrimPrefix(sent, "W/") == tag }) {
@@ -132,7 +133,7 @@ func (s *Server) cacheable(o *operation, html []byte) {
 		o.w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	s.writeCached(o.w, http.StatusOK, html, pages.ConsolePolicy, usersCache)
+	s.writeCached(o.w, http.StatusOK, html, pages.OwnPolicy, usersCache)
 }
 
 const usersCache = "private, max-age=600"
