@@ -460,13 +460,19 @@ func TestUsersPageAtAHundredThousandUsers(t *testing.T) {
 	b := console(t, options{})
 	c := &counted{Backend: b.store.Backend}
 	b.store.Backend = c
+	// The least of some: what is cached for a second is read now and then.
 	cost := func(path string) (calls, rows int64) {
-		b.page(path) // what is cached for a second is, now
-		calls, rows = c.calls.Load(), c.rows.Load()
-		if a := b.page(path); a.StatusCode != 200 || strings.Count(string(a.body), "<tr>") < 50 {
-			t.Fatalf("%s: %d %s", path, a.StatusCode, a.body)
+		calls = 1 << 30
+		for range 5 {
+			was, had := c.calls.Load(), c.rows.Load()
+			if a := b.page(path); a.StatusCode != 200 || strings.Count(string(a.body), "<tr>") < 50 {
+				t.Fatalf("%s: %d %s", path, a.StatusCode, a.body)
+			}
+			if n := c.calls.Load() - was; n < calls {
+				calls, rows = n, c.rows.Load()-had
+			}
 		}
-		return c.calls.Load() - calls, c.rows.Load() - rows
+		return calls, rows
 	}
 	paths := []string{"/console/users", "/console/users?q=person0"}
 	b.fill(t, 0, 100)
