@@ -33,6 +33,7 @@ func (s *Server) consoleRoutes(at *mux.Router) {
 	show("/clients", s.consoleClients)
 	show("/client", s.consoleClient)
 	show("/keys", s.consoleKeys)
+	show("/events", s.consoleEvents)
 	at.Handle(consolePath+"/act", byMethod{http.MethodGet: s.consoled(s.consoleAsk), http.MethodPost: s.consoled(s.consoleAct)})
 	at.Handle(consolePath+"/token", byMethod{http.MethodGet: s.consoled(s.consoleTokenForm), http.MethodPost: s.consoled(s.consoleToken)})
 }
@@ -147,7 +148,7 @@ func (o *operation) fresh() bool {
 }
 
 var consoleNav = []struct{ path, words string }{
-	{"/users", "Users"}, {"/clients", "Clients"}, {"/keys", "Keys"}, {"/token", "Token"},
+	{"/users", "Users"}, {"/clients", "Clients"}, {"/keys", "Keys"}, {"/events", "Events"}, {"/token", "Token"},
 }
 
 // frame is what stands around every page.

@@ -2,9 +2,12 @@ package server
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"jeton/events"
 	"jeton/grants"
 	"jeton/pages"
 	"jeton/storage"
@@ -54,22 +57,55 @@ func (o *operation) sessionCards(ses storage.Session) ([]pages.Card, sessionObje
 	return []pages.Card{{Title: "What happened", Steps: steps}, facts}, view, err
 }
 
-// timeline is the story of a session, as far as its record tells it.
+// timeline is the story of a session: what its record tells, and the events of it
+// that are still kept.
 func (o *operation) timeline(ses storage.Session, view sessionObject) ([]pages.Step, error) {
-	steps := []pages.Step{{Time: pages.At(ses.AuthTime), Title: "The user signed in", Words: "Shown: " + orUnknown(strings.Join(ses.AMR, ", "))}}
-	steps = append(steps, pages.Step{Time: pages.At(ses.Created), Title: "The session began", Words: "Through " + ses.ClientID + "."})
+	type step struct {
+		at time.Time
+		pages.Step
+	}
+	all := []step{
+		{ses.AuthTime, pages.Step{Title: "The user signed in", Words: "Shown: " + orUnknown(strings.Join(ses.AMR, ", ")) + "."}},
+		{ses.Created, pages.Step{Title: "The session began", Words: "Through " + ses.ClientID + "."}},
+	}
 	if n := refreshes(ses.Generation); n > 0 {
-		steps = append(steps, pages.Step{Time: pages.At(ses.Rotated), Title: "It was refreshed for the " + ordinal(n) + " time",
-			Words: "From " + orUnknown(ses.Device.Agent) + ", network " + orUnknown(ses.Device.Network) + "."})
+		all = append(all, step{ses.Rotated, pages.Step{Title: "It was refreshed for the " + ordinal(n) + " time",
+			Words: "From " + orUnknown(ses.Device.Agent) + ", network " + orUnknown(ses.Device.Network) + "."}})
 	}
 	if ses.RetryStreak > 0 {
-		steps = append(steps, pages.Step{Title: "An answer was asked for again from elsewhere", Words: "In a row: " + strconv.Itoa(ses.RetryStreak) + ". The third ends the session."})
+		all = append(all, step{ses.Rotated, pages.Step{Title: "An answer was asked for again from elsewhere", Words: "In a row: " + strconv.Itoa(ses.RetryStreak) + ". The third ends the session."}})
 	}
-	if !ses.UnconfirmedUntil.IsZero() {
-		steps = append(steps, pages.Step{Title: "The answer to that refresh was lost", Words: "The server knew that nobody got it, and took the token before once more until " + pages.At(ses.UnconfirmedUntil).Words + "."})
+	own, err := o.eventsOf(ses)
+	if err != nil {
+		return nil, err
+	}
+	lost := false
+	for _, e := range own {
+		if words, ok := sessionEvents[e.Type]; ok {
+			lost = lost || e.Type == events.ResponseLost
+			all = append(all, step{e.Time, pages.Step{Title: words[0], Words: strings.TrimSpace(words[1] + " " + sentence(e.Note))}})
+		}
+	}
+	if !lost && !ses.UnconfirmedUntil.IsZero() {
+		words := sessionEvents[events.ResponseLost]
+		all = append(all, step{ses.Rotated, pages.Step{Title: words[0], Words: words[1]}})
+	}
+	slices.SortStableFunc(all, func(a, b step) int { return a.at.Compare(b.at) })
+	steps := make([]pages.Step, 0, len(all)+1)
+	for _, one := range all {
+		one.Time = pages.At(one.at)
+		steps = append(steps, one.Step)
 	}
 	last, err := o.lastStep(ses, view)
 	return append(steps, last), err
+}
+
+// sessionEvents are those that the record of a session does not tell.
+var sessionEvents = map[string][2]string{
+	events.ResponseLost:    {"The answer to a refresh was lost", "The server knew that nobody got it, and took the token before once more."},
+	events.BindingMismatch: {"It was refreshed from another browser or address", ""},
+	events.LostWrite:       {"The store had forgotten a refresh", "The session went on from the token that the client had."},
+	events.TokenRevoked:    {"One access token was revoked", "The session went on."},
 }
 
 // lastStep is how it stands, or why it does not any more.

@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"jeton/clients"
+	"jeton/events"
 	"jeton/events/lists"
 	"jeton/events/webhooks"
 	"jeton/grants"
@@ -45,6 +46,8 @@ type Config struct {
 	// ConsoleMaxAge is how long after a sign-in the console still does what ends
 	// or changes something; then it asks for the password again.
 	ConsoleMaxAge time.Duration
+	// History has the events of late; its zero value has none.
+	History events.History
 	// Webhooks delivers events, nil where nothing is delivered.
 	Webhooks *webhooks.Dispatcher
 }

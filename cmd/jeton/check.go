@@ -31,6 +31,9 @@ const maxShutdownDelay = storage.Duration(5 * time.Minute)
 // maxPromotionWait is well below the age at which keys are rotated.
 const maxPromotionWait = storage.Duration(7 * storage.Day)
 
+// maxHistory bounds what looking back costs the store.
+const maxHistory = storage.Duration(90 * storage.Day)
+
 // maxLife bounds how long a retired key has to stay in the ring, see
 // [keys.Config].
 var maxLife = map[string]storage.Duration{
@@ -94,6 +97,9 @@ func (s *Settings) checkLifetimes(wrong *faults) {
 		if d := *s.duration(name); d < storage.Duration(time.Minute) || d > maxLife[name] {
 			add(name, "%s is not between 1m and %s", d, maxLife[name])
 		}
+	}
+	if d := s.EventHistory; d < 0 || d > maxHistory {
+		add("event-history", "%s is not from 0s to %s: keep the audit log for longer than that", d, maxHistory)
 	}
 	if d := s.ClientSecretOverlap; d < 0 || d > storage.Duration(accounts.MostSecretOverlap) {
 		add("client-secret-overlap", "%s is not from 0s to %s", d, storage.Duration(accounts.MostSecretOverlap))

@@ -84,6 +84,7 @@ type Settings struct {
 
 	// Calls to others, and logs.
 	OutboundAllow networks
+	EventHistory  storage.Duration
 	LogFormat     choice
 	LogLevel      choice
 	LogRequests   choice
@@ -237,6 +238,8 @@ func others() []setting {
 
 		{name: "outbound-allow", help: "private address ranges that may be called: a client's jwks_uri, a webhook",
 			value: func(s *Settings) pflag.Value { return &s.OutboundAllow }},
+		{name: "event-history", def: "7d", help: "how long events can be looked at in the console; 0s keeps none",
+			value: func(s *Settings) pflag.Value { return &s.EventHistory }},
 		{name: "log-format", def: "text", help: "how logs are written",
 			value: func(s *Settings) pflag.Value { s.LogFormat.of = []string{"text", "json"}; return &s.LogFormat }},
 		{name: "log-level", def: "info", help: "the least level that is logged",
