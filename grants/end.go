@@ -212,6 +212,9 @@ func (s *Service) noteClients(ctx context.Context) error {
 func (s *Service) ResumeEndings(ctx context.Context) error {
 	return s.Store.AllByIndex(ctx, storage.Query{Index: indexPending}, func(row storage.Row) error {
 		task, err := storage.Decode[pending](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -242,6 +245,9 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 	n := 0
 	err := s.Store.AllByIndex(ctx, selected(sel), func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil // dead by the epoch, as all of them
+		}
 		if err != nil || ses.Value.Ended != nil || !reaches(ses.Value) || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
 			return err
 		}
@@ -253,6 +259,9 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 		}
 		if ended {
 			n++
+		}
+		if s.Store.Skip(ctx, row, err) { // its user cannot be read
+			return nil
 		}
 		return err
 	})

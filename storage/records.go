@@ -403,6 +403,7 @@ const (
 	KindUsedJTI = "jti"
 	KindReport  = "report"
 	KindSystem  = "system"
+	KindIssuer  = "issuer" // under which the store was last served
 	KindLease   = "lease"
 
 	KindDelivery     = "delivery"
