@@ -42,6 +42,9 @@ func (s *Service) Preview(ctx context.Context, sel Selection) (Preview, error) {
 			return errEnough
 		}
 		ses, err := storage.Decode[storage.Session](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil
+		}
 		if err != nil || sel.ClientID != "" && ses.Value.ClientID != sel.ClientID {
 			return err
 		}

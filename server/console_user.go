@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"jeton/accounts"
 	"jeton/pages"
 	"jeton/storage"
 )
@@ -86,7 +85,7 @@ func (o *operation) link(words, act string, about ...string) pages.Link {
 // likewise.
 func (o *operation) sessionsCard(q storage.Query, path, of string) (pages.Card, error) {
 	q.After, q.Limit = o.sent.Get("after"), consolePage
-	page, err := accounts.Page(o.ctx, o.s.grants.Store, q)
+	page, err := o.s.grants.Store.List(o.ctx, q)
 	if err != nil {
 		return pages.Card{}, err
 	}
@@ -96,6 +95,9 @@ func (o *operation) sessionsCard(q storage.Query, path, of string) (pages.Card, 
 	t := &pages.Table{Caption: "Sessions", Columns: []string{"Session", "State", "User", "Client", "Device", "Network", "Began", "Last used", "Refreshes", "Live tokens", ""}}
 	for _, row := range page.Rows {
 		rec, err := storage.Decode[storage.Session](row)
+		if o.s.grants.Store.Skip(o.ctx, row, err) {
+			continue
+		}
 		if err != nil {
 			return card, err
 		}

@@ -37,6 +37,9 @@ type Config struct {
 	Requests RequestLog
 	// Traces sends spans of requests; nil sends none.
 	Traces *traces.Tracer
+	// TraceCallers are the networks whose traceparent counts. Of others it is as
+	// good as none: who decides what is traced fills the collector.
+	TraceCallers []netip.Prefix
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 	// ServiceName is what the pages call this server, ScopeWords what they say
@@ -44,7 +47,7 @@ type Config struct {
 	ServiceName string
 	ScopeWords  map[string]string
 	// ConsoleMaxAge is how long after a sign-in the console still does what ends
-	// or changes something; then it asks for the password again.
+	// or changes something; then it asks for the password again. Zero takes 15 min.
 	ConsoleMaxAge time.Duration
 	// History has the events of late; its zero value has none.
 	History events.History
@@ -73,6 +76,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	u, err := url.Parse(cfg.Issuer)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.ConsoleMaxAge == 0 {
+		cfg.ConsoleMaxAge = 15 * time.Minute
 	}
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), origin: u.Scheme + "://" + u.Host, https: u.Scheme == "https", grants: g, clients: auth,

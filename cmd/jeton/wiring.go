@@ -36,11 +36,11 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 		}
 	}
 	srv, err := server.New(server.Config{
-		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks, History: n.history,
-		Traces:      n.traces,
+		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
+		Traces: n.traces, TraceCallers: s.TracesCallers,
 		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
-		ConsoleMaxAge: time.Duration(s.ConsoleMaxAge),
+		ConsoleMaxAge: time.Duration(s.ConsoleMaxAge), History: n.history,
 	}, n.grants, auth, docs, n.accounts())
 	if err != nil {
 		return nil, err
