@@ -53,6 +53,9 @@ type Settings struct {
 	SignInTTL  time.Duration
 	// RequirePush refuses authorization requests that were not pushed.
 	RequirePush bool
+	// SecretOverlap is how long the old secret of a client works beside a new one,
+	// where nothing else is asked for.
+	SecretOverlap time.Duration
 	// OpenResources are the APIs that clients may ask for which described
 	// themselves.
 	OpenResources []string
