@@ -40,6 +40,8 @@ const (
 	SignedIn       = "signed_in" // at the pages, in a browser
 	SignedOut      = "signed_out"
 	ConsentGranted = "consent_granted"
+	DeviceAllowed  = "device_allowed" // by a user who typed its code
+	DeviceDenied   = "device_denied"
 
 	UserCreated  = "user_created"
 	UserDisabled = "user_disabled"

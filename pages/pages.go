@@ -26,7 +26,7 @@ var templates = parse()
 func parse() map[string]*template.Template {
 	layout := strings.Replace(text("layout.html"), "/*style*/", text("style.css"), 1)
 	out := make(map[string]*template.Template)
-	for _, name := range []string{"login", "account", "consent", "answer", "notice", "signout"} {
+	for _, name := range []string{"login", "account", "consent", "answer", "notice", "signout", "devicecode", "device"} {
 		out[name] = template.Must(template.Must(template.New("layout").Parse(layout)).Parse(text(name + ".html")))
 	}
 	return out

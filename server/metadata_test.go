@@ -77,9 +77,9 @@ func TestD4_D5_D6_D8_D9_WhatTheDocumentsSay(t *testing.T) {
 	const metadata = `{"issuer":"https://login.example/tenant","token_endpoint":"https://login.example/tenant/token","revocation_endpoint":"https://login.example/tenant/revoke",
 		"introspection_endpoint":"https://login.example/tenant/introspect","jwks_uri":"https://login.example/tenant/.well-known/jwks.json","status_list_aggregation_endpoint":"https://login.example/tenant/status","dpop_signing_alg_values_supported":` + algs + `,
 		"global_token_revocation_endpoint":"https://login.example/tenant/admin/v1/global-token-revocation","global_token_revocation_endpoint_auth_methods_supported":["Bearer"],"scopes_supported":["read","write"],
-		"authorization_endpoint":"https://login.example/tenant/authorize","pushed_authorization_request_endpoint":"https://login.example/tenant/par",
+		"authorization_endpoint":"https://login.example/tenant/authorize","pushed_authorization_request_endpoint":"https://login.example/tenant/par","device_authorization_endpoint":"https://login.example/tenant/device_authorization",
 		"response_types_supported":["code"],"response_modes_supported":["query","form_post"],"code_challenge_methods_supported":["S256"],"authorization_response_iss_parameter_supported":true,
-		"grant_types_supported":["authorization_code","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange","password"],
+		"grant_types_supported":["authorization_code","urn:ietf:params:oauth:grant-type:device_code","refresh_token","client_credentials","urn:ietf:params:oauth:grant-type:token-exchange","password"],
 		"token_endpoint_auth_methods_supported":` + all + `,"token_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"revocation_endpoint_auth_methods_supported":` + all + `,"revocation_endpoint_auth_signing_alg_values_supported":` + algs + `,
 		"introspection_endpoint_auth_methods_supported":` + confidential + `,"introspection_endpoint_auth_signing_alg_values_supported":` + algs + `,"introspection_signing_alg_values_supported":["ES256"]`
@@ -265,6 +265,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 		"authorization_code": d.redeem(d.browser().code(ask()), app),
 		storage.GrantTokenExchange: d.send("token_endpoint", form("grant_type", storage.GrantTokenExchange,
 			"subject_token", a.str("access_token"), "subject_token_type", accessType), app),
+		storage.GrantDeviceCode: d.device(),
 	}
 	for _, grant := range d.list("grant_types_supported") {
 		if b, ok := tried[grant]; !ok || b.StatusCode != 200 {
@@ -272,7 +273,7 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 		}
 	}
 	for _, grant := range []string{
-		"implicit", "Password", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
+		"implicit", "Password", "device_code", "urn:ietf:params:oauth:grant-type:Device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
 		"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:saml2-bearer", "urn:openid:params:grant-type:ciba", "__implicit", "\u00e9",
 	} {
 		d.send("token_endpoint", form("grant_type", grant, "code", "x", "device_code", "x", "assertion", "x", "subject_token", "x", "redirect_uri", "https://x.example"), app).want(t, 400, "unsupported_grant_type")
@@ -294,14 +295,21 @@ func TestD10_EveryGrantScopeAndEndpointIsTrue(t *testing.T) {
 	}
 	// No endpoint but those there are, and no address for one.
 	for name := range d.metadata {
-		if strings.HasSuffix(name, "_endpoint") && !slices.Contains([]string{"token_endpoint", "revocation_endpoint", "introspection_endpoint", "status_list_aggregation_endpoint", "global_token_revocation_endpoint", "authorization_endpoint", "pushed_authorization_request_endpoint"}, name) {
+		if strings.HasSuffix(name, "_endpoint") && !slices.Contains([]string{"token_endpoint", "revocation_endpoint", "introspection_endpoint", "status_list_aggregation_endpoint", "global_token_revocation_endpoint", "authorization_endpoint", "pushed_authorization_request_endpoint", "device_authorization_endpoint"}, name) {
 			t.Errorf("%s is published and not tried", name)
 		}
 	}
-	for _, path := range []string{"/device_authorization", "/device", "/register", "/status/", "/session"} {
+	for _, path := range []string{"/register", "/status/", "/session"} {
 		d.do("GET", path, "", "").want(t, 404, "not_found")
 		d.post(path, form(), app).want(t, 404, "not_found")
 	}
+}
+
+// device walks the device authorization grant by its published address.
+func (d *truth) device() answer {
+	asked := d.send("device_authorization_endpoint", form(), app).ok(d.t, 200)
+	d.browser().allow(asked)
+	return d.send("token_endpoint", form("grant_type", storage.GrantDeviceCode, "device_code", asked.str("device_code")), app)
 }
 
 // The algorithms of the discovery document are those of the published keys.

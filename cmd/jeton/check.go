@@ -93,6 +93,14 @@ func (s *Settings) checkLifetimes(wrong *faults) {
 			add(name, "%s is not between 1m and %s", d, maxLife[name])
 		}
 	}
+	for _, w := range []struct {
+		name        string
+		least, most storage.Duration
+	}{{"device-code-ttl", storage.Duration(time.Minute), storage.Duration(time.Hour)}, {"device-interval", storage.Duration(time.Second), storage.Duration(time.Minute)}} {
+		if d := *s.duration(w.name); d < w.least || d > w.most || time.Duration(d)%time.Second != 0 {
+			add(w.name, "%s is not whole seconds from %s to %s", d, w.least, w.most)
+		}
+	}
 	if s.RefreshRetryWindow > maxRetryWindow {
 		add("refresh-retry-window", "%s is too long: what helps a client that lost an answer helps a thief too, so stay at 1m or below (10s is usual)", s.RefreshRetryWindow)
 	}

@@ -49,11 +49,13 @@ type Settings struct {
 	DPoPNonce          yesno
 
 	// Signing in at the pages.
-	SignInIdleTTL storage.Duration
-	SignInTTL     storage.Duration
-	ServiceName   text
-	ScopeWords    wording
-	RequirePAR    yesno
+	SignInIdleTTL  storage.Duration
+	SignInTTL      storage.Duration
+	DeviceCodeTTL  storage.Duration
+	DeviceInterval storage.Duration
+	ServiceName    text
+	ScopeWords     wording
+	RequirePAR     yesno
 	// What follows from what happens.
 	OnPasswordChange     choice
 	OnPasswordReset      choice
@@ -195,6 +197,10 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.SignInIdleTTL }},
 		{name: "signin-ttl", def: "12h", help: "how long a browser stays signed in at the pages at most",
 			value: func(s *Settings) pflag.Value { return &s.SignInTTL }},
+		{name: "device-code-ttl", def: "10m", help: "how long a device without a browser waits for its user to type its code",
+			value: func(s *Settings) pflag.Value { return &s.DeviceCodeTTL }},
+		{name: "device-interval", def: "5s", help: "how long such a device waits before it asks again",
+			value: func(s *Settings) pflag.Value { return &s.DeviceInterval }},
 		{name: "service-name", def: "Jeton", help: "what the pages call this server",
 			value: func(s *Settings) pflag.Value { return &s.ServiceName }},
 		{name: "scope-words", help: "what scopes mean, for people: read=Read your notes; write=Change them",
