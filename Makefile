@@ -45,8 +45,9 @@ vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file://
 		echo "govulncheck: NOT RUN, its database is out of reach; GOVULNDB may name a copy"; \
 	else echo "$$said"; exit $$status; fi
 
+# Four at once, the longest first: tests wait for disks and clocks more than they work.
 race: ## All tests of this module, under the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /proof$$)
+	CGO_ENABLED=1 go test -race -p 4 -timeout 15m ./server ./cmd/jeton $$(go list ./... | grep -v -e /proof$$ -e /server$$ -e /cmd/jeton$$)
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./proof # runs the command, which go test does not know to compare
 	CGO_ENABLED=0 go test -trimpath -count=1 -run '^TestPromises4And6$$' ./server # in full: the detector's run is a short one
 

@@ -80,7 +80,7 @@ func (c *Clients) BringBack(ctx context.Context, from *storage.Store, act Act) (
 			Partition: storage.ClientPartition(client.ID),
 			Checks:    []storage.Check{{Key: storage.ClientKey(client.ID)}, {Key: storage.UserKey(client.ID)}},
 			Puts: []storage.Put{
-				{Key: storage.ClientKey(client.ID), Value: storage.Encode(client), Index: storage.ClientIndex(client)},
+				storage.ClientPut(client),
 				events.Put(clientEvent(events.ClientCreated, client.ID, now, act)),
 			},
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"jeton/events"
 	"jeton/grants"
@@ -82,28 +83,33 @@ func (c *Clients) add(ctx context.Context, n ImportedClient, act Act) (client st
 	if err != nil {
 		return storage.Client{}, "", err
 	}
+	client, err = c.insert(ctx, client, now, act)
+	if err != nil {
+		return storage.Client{}, "", err
+	}
+	return client, secret, nil
+}
+
+// insert writes a client that has been judged, if its id is free.
+func (c *Clients) insert(ctx context.Context, client storage.Client, now time.Time, act Act) (storage.Client, error) {
 	client.Created, client.Updated = now, now
 	// The epoch of a client that is added anew after it was deleted must be one
 	// that no token of the first has seen. Endings add one to it each, and no
 	// store commits a million of them a second.
 	client.Epoch = uint64(now.UnixMicro())
-	event := clientEvent(events.ClientCreated, client.ID, now, act)
-	_, err = c.Store.Commit(ctx, storage.Change{
+	_, err := c.Store.Commit(ctx, storage.Change{
 		Partition: storage.ClientPartition(client.ID),
 		// The second check is the reservation of [Users.Add] for a given sub.
 		Checks: []storage.Check{{Key: storage.ClientKey(client.ID)}, {Key: storage.UserKey(client.ID)}},
 		Puts: []storage.Put{
-			{Key: storage.ClientKey(client.ID), Value: storage.Encode(client), Index: storage.ClientIndex(client)},
-			events.Put(event),
+			storage.ClientPut(client),
+			events.Put(clientEvent(events.ClientCreated, client.ID, now, act)),
 		},
 	})
 	if errors.Is(err, storage.ErrConflict) {
-		return storage.Client{}, "", exists("the client_id", client.ID, "a client or a user's sub has it; choose another, or change that client")
+		return storage.Client{}, exists("the client_id", client.ID, "a client or a user's sub has it; choose another, or change that client")
 	}
-	if err != nil {
-		return storage.Client{}, "", err
-	}
-	return client, secret, nil
+	return client, err
 }
 
 // freeID refuses an id that a user has as `sub`: the tokens of the two could
@@ -127,7 +133,15 @@ func (c *Clients) Set(ctx context.Context, id string, s ClientSettings, act Act)
 		if err != nil {
 			return storage.Client{}, "", err
 		}
-		client, secret, err = c.set(ctx, was, s, act)
+		client, secret, err = c.alter(ctx, was, act, func(client *storage.Client) error {
+			s.apply(client)
+			if r := client.Registration; r != nil && !r.TakenOver {
+				taken := *r
+				taken.TakenOver = true
+				client.Registration = &taken
+			}
+			return nil
+		}, s)
 		if !errors.Is(err, errMoved) {
 			return client, secret, err
 		}
@@ -135,11 +149,13 @@ func (c *Clients) Set(ctx context.Context, id string, s ClientSettings, act Act)
 	return storage.Client{}, "", errContended
 }
 
-// set is Set for a client that is still as it was: what follows hangs on what
-// it loses.
-func (c *Clients) set(ctx context.Context, was storage.Client, s ClientSettings, act Act) (client storage.Client, secret string, err error) {
+// alter applies a change to a client that is still as it was: what follows hangs
+// on what it loses. s is what the change came from, if it was settings.
+func (c *Clients) alter(ctx context.Context, was storage.Client, act Act, apply func(*storage.Client) error, s ClientSettings) (client storage.Client, secret string, err error) {
 	will := was
-	s.apply(&will)
+	if err := apply(&will); err != nil {
+		return storage.Client{}, "", err
+	}
 	settings := c.Grants.Settings
 	end := settings.On.ToClient(settings, was, will).Ending(act.endingOf(storage.ReasonClientChanged))
 	if was.Delivery != will.Delivery {
@@ -151,7 +167,9 @@ func (c *Clients) set(ctx context.Context, was storage.Client, s ClientSettings,
 			return errMoved
 		}
 		before := protected(*client)
-		s.apply(client)
+		if err := apply(client); err != nil {
+			return err
+		}
 		secret = ""
 		if usesSecret(*client) && client.SecretHash == "" {
 			secret, _ = giveSecret(client, "")
@@ -233,6 +251,9 @@ func (c *Clients) Delete(ctx context.Context, id string, act Act) error {
 			Checks:    []storage.Check{rec.Check(storage.ClientKey(id))},
 			Deletes:   []storage.Key{storage.ClientKey(id)},
 		})
+		if err == nil && rec.Value.Unused() {
+			c.Grants.FreePlace(ctx, id)
+		}
 		if !errors.Is(err, storage.ErrConflict) {
 			return err
 		}

@@ -122,7 +122,7 @@ func (a *Authenticator) identify(ctx context.Context, c Credentials, as assertio
 // prove decides whether the credentials are the client's. The zero client is
 // one that does not exist: it fails after the same work as a wrong secret.
 func (a *Authenticator) prove(ctx context.Context, client storage.Client, c Credentials, as assertion) error {
-	matches := secretMatches(client.SecretHash, c.Secret)
+	matches := SecretMatches(client.SecretHash, c.Secret)
 	switch {
 	case client.ID == "":
 		return refuse("there is no such client")

@@ -53,7 +53,7 @@ func TestSecretHash(t *testing.T) {
 		vector[:len(vector)-2]: false, vector + "00": false, vector[len(secretPrefix):]: false,
 		"": false, "sha256:": false, "sha512:" + vector[7:]: false, vector[:70] + "x": false,
 	} {
-		if got := secretMatches(stored, "abc"); got != want {
+		if got := SecretMatches(stored, "abc"); got != want {
 			t.Errorf("%q: %v, want %v", stored, got, want)
 		}
 	}
@@ -63,10 +63,10 @@ func TestSecretHash(t *testing.T) {
 	for !strings.HasSuffix(HashSecret(secret), "00") {
 		secret += "0"
 	}
-	if whole := HashSecret(secret); secretMatches(whole[:len(whole)-2]+"zz", secret) {
+	if whole := HashSecret(secret); SecretMatches(whole[:len(whole)-2]+"zz", secret) {
 		t.Error("a damaged hash matches")
 	}
-	if secretMatches("", "") || secretMatches(strings.Repeat("0", 64), "") {
+	if SecretMatches("", "") || SecretMatches(strings.Repeat("0", 64), "") {
 		t.Error("an empty secret matches")
 	}
 }

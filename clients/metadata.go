@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"jeton/keys"
 	"jeton/storage"
@@ -45,7 +43,7 @@ func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(f
 func Validate(c storage.Client) error {
 	var wrong faults
 	checkID(c.ID, &wrong)
-	if len(c.Name) > 255 || !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if !shortText(c.Name) {
 		wrong.add("client_name: not up to 255 bytes of printable text")
 	}
 	checkGrants(c, &wrong)
@@ -58,6 +56,7 @@ func Validate(c storage.Client) error {
 	checkBinding(c, &wrong)
 	checkLifetimes(c, &wrong)
 	checkFences(c, &wrong)
+	checkAbout(c, &wrong)
 	if len(wrong) > 0 {
 		return &MetadataError{wrong}
 	}

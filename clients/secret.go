@@ -56,9 +56,9 @@ func HashSecret(secret string) string {
 	return secretPrefix + hex.EncodeToString(sum[:])
 }
 
-// secretMatches compares in constant time, and in the same time when there is
-// nothing to compare with.
-func secretMatches(stored, secret string) bool {
+// SecretMatches compares a secret with what is stored of one, in constant time,
+// and in the same time when there is nothing to compare with.
+func SecretMatches(stored, secret string) bool {
 	want, ok := decodeSecretHash(stored)
 	sum := sha256.Sum256([]byte(secret))
 	return subtle.ConstantTimeCompare(sum[:], want[:]) == 1 && ok

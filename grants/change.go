@@ -93,7 +93,7 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 			task.Epoch = bump(&c.Epoch, &c.AccessEpoch, *end)
 		}
 		commit := storage.Change{Partition: p, Checks: []storage.Check{rec.Check(storage.ClientKey(clientID))}}
-		follow(&commit, storage.Put{Key: storage.ClientKey(clientID), Value: storage.Encode(c), Index: storage.ClientIndex(c)}, task, facts, now)
+		follow(&commit, storage.ClientPut(c), task, facts, now)
 		if end != nil || c.Disabled != was.Disabled {
 			commit.Puts = append(commit.Puts, status.ClientPut(clientID, now))
 		}

@@ -133,6 +133,11 @@ func (s *Service) makeCode(ctx context.Context, a AuthorizeRequest, in SignedIn,
 	if err := s.usePush(ctx, a); err != nil {
 		return "", err
 	}
+	if a.Client.Value.Unused() {
+		if err := s.used(ctx, a.Client.Value.ID); err != nil {
+			return "", err
+		}
+	}
 	h := newHandle(in.User.Value.Subject)
 	err = retryConflicts(func() error {
 		change, err := s.codeChange(ctx, a, in, h, system.Value.Epoch)

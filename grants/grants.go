@@ -56,6 +56,8 @@ type Settings struct {
 	DeviceInterval time.Duration
 	// RequirePush refuses authorization requests that were not pushed.
 	RequirePush bool
+	// Registration says who may register clients.
+	Registration Registration
 	// On says what follows from what happens.
 	On Reactions
 }

@@ -63,13 +63,13 @@ func checkCompact(token string) (Header, error) {
 	if err != nil {
 		return Header{}, errors.New("its claims are not base64url")
 	}
-	if err := checkObject(text); err != nil {
+	if err := CheckObject(text); err != nil {
 		return Header{}, fmt.Errorf("its claims: %w", err)
 	}
 	if text, err = base64url.DecodeString(header); err != nil {
 		return Header{}, errors.New("its header is not base64url")
 	}
-	if err := checkObject(text); err != nil {
+	if err := CheckObject(text); err != nil {
 		return Header{}, fmt.Errorf("its header: %w", err)
 	}
 	return readHeader(text)

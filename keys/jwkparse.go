@@ -48,7 +48,7 @@ func ParseJWKSet(text []byte) ([]JWK, error) {
 	if len(text) > MaxJWKSet {
 		return nil, fmt.Errorf("%w: the set is larger than %d KiB", ErrJWK, MaxJWKSet>>10)
 	}
-	if err := checkObject(text); err != nil {
+	if err := CheckObject(text); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrJWK, err)
 	}
 	var set struct {
@@ -82,7 +82,7 @@ func ParseJWKSet(text []byte) ([]JWK, error) {
 
 // ParseJWK reads one public key for signatures.
 func ParseJWK(text []byte) (JWK, error) {
-	if err := checkObject(text); err != nil {
+	if err := CheckObject(text); err != nil {
 		return JWK{}, fmt.Errorf("%w: %w", ErrJWK, err)
 	}
 	var all map[string]json.RawMessage

@@ -14,14 +14,14 @@ var (
 	errTwice     = errors.New("a member name stands twice in one object")
 )
 
-// checkObject reports whether text is one JSON object, in none of whose
+// CheckObject reports whether text is one JSON object, in none of whose
 // objects, however deep, a member stands twice (RFC 7515 §4, RFC 7519 §4).
 // Parsers differ in which of two they take, and a check made by one that takes
 // the first says nothing about a reader that takes the last.
 //
 // Names that differ only in case count as the same, because encoding/json
 // matches them to the same field.
-func checkObject(text []byte) error {
+func CheckObject(text []byte) error {
 	if !utf8.Valid(text) || !json.Valid(text) {
 		return errNotObject
 	}

@@ -131,6 +131,20 @@ type Client struct {
 	// §6).
 	RequirePush bool `json:"require_pushed_authorization_requests,omitempty"`
 
+	// What the client says of itself for people to read (RFC 7591 §2). None of the
+	// addresses is ever called.
+	ClientURI string   `json:"client_uri,omitempty"`
+	LogoURI   string   `json:"logo_uri,omitempty"`
+	TermsURI  string   `json:"tos_uri,omitempty"`
+	PolicyURI string   `json:"policy_uri,omitempty"`
+	Contacts  []string `json:"contacts,omitempty"`
+	// SoftwareID and SoftwareVersion name the program of which this is one
+	// registration, ApplicationType is native, web, or empty where it said neither
+	// (OpenID Connect Registration §2).
+	SoftwareID      string `json:"software_id,omitempty"`
+	SoftwareVersion string `json:"software_version,omitempty"`
+	ApplicationType string `json:"application_type,omitempty"`
+
 	// Introspect lets the client introspect tokens that are not its own.
 	Introspect bool `json:"introspect,omitempty"`
 	// Admin lets the client ask for the scope jeton:admin.
@@ -144,6 +158,9 @@ type Client struct {
 	RefreshRetryWindow *Duration `json:"refresh_retry_window,omitempty"`
 	// MaxSessions is the most live sessions per user; zero takes the server's.
 	MaxSessions int `json:"max_sessions,omitempty"`
+
+	// Registration is there for a client that has registered itself (RFC 7591).
+	Registration *Registration `json:"registration,omitempty"`
 
 	Disabled bool      `json:"disabled,omitempty"`
 	Created  time.Time `json:"created"`
@@ -388,4 +405,7 @@ const (
 	KindWebhookState = "webhook"
 
 	KindKeyReaders = "keyreaders" // who fetches the key set from one process
+
+	KindInitialToken = "initial"
+	KindUnused       = "unused"
 )

@@ -62,6 +62,10 @@ func ListPartition(list string) Partition { return Partition("l/" + list) }
 // lies with the events.
 func WebhookPartition(name string) Partition { return Partition("w/" + name) }
 
+// RegistrationPartition holds what bounds how clients register themselves: the
+// initial access tokens, and a place for each client that nobody has used.
+const RegistrationPartition Partition = "r"
+
 // KeyPartition holds the key ring.
 const KeyPartition Partition = "k"
 

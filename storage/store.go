@@ -75,6 +75,9 @@ const (
 	IndexKeyReaders = "keyreaders" // who fetches the key set
 	IndexOrigins    = "origins"    // clients by "origin id" of each CORS origin
 	IndexWebhooks   = "webhooks"   // the states of webhooks by name
+
+	IndexInitialTokens = "initial" // initial access tokens by name
+	IndexUnused        = "unused"  // the places of registered clients that nobody has used
 )
 
 // ClientIndex are the index entries of a client's row.
@@ -84,6 +87,16 @@ func ClientIndex(c Client) []Entry {
 		entries = append(entries, Entry{IndexOrigins, origin + " " + c.ID})
 	}
 	return entries
+}
+
+// ClientPut is the row of a client. One that registered itself and that nobody
+// has used expires by itself.
+func ClientPut(c Client) Put {
+	put := Put{Key: ClientKey(c.ID), Value: Encode(c), Index: ClientIndex(c)}
+	if c.Registration != nil {
+		put.Expires = c.Registration.UnusedUntil
+	}
+	return put
 }
 
 // IndexClientSessions lists the sessions of one client by sid.

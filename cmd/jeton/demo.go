@@ -114,10 +114,7 @@ func put(ctx context.Context, store *storage.Store, c storage.Client) error {
 	_, err := store.Commit(ctx, storage.Change{
 		Partition: storage.ClientPartition(c.ID),
 		Checks:    []storage.Check{{Key: storage.ClientKey(c.ID)}},
-		Puts: []storage.Put{{
-			Key: storage.ClientKey(c.ID), Value: storage.Encode(c),
-			Index: storage.ClientIndex(c),
-		}},
+		Puts:      []storage.Put{storage.ClientPut(c)},
 	})
 	return err
 }
