@@ -33,8 +33,9 @@ type Act struct {
 	By string
 	// Note is the reason given in words, Source the address it came from.
 	Note, Source string
-	// Session is the one through which a user acts, empty for all others.
-	Session string
+	// Session is the one through which a user acts, Browser the one in which a
+	// user acts at the pages; empty for all others.
+	Session, Browser string
 	// Operator is set for who reached the machine (its socket, its store), not
 	// merely the network. Only an operator touches clients that administer: a
 	// stolen administrator's token must not be able to outlive itself.

@@ -96,7 +96,7 @@ func (u *Users) SetPassword(ctx context.Context, name, password string, act Act)
 	e := act.endingOf(storage.ReasonPasswordReset)
 	if what == events.PasswordChanged {
 		e = act.endingOf(storage.ReasonPasswordChanged)
-		e.Except = act.Session
+		e.Except, e.ExceptBrowser = act.Session, act.Browser
 	}
 	end := reaction.Ending(e)
 	return u.change(ctx, user.Subject, what, end, act, func(user *storage.User) {

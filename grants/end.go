@@ -18,8 +18,11 @@ type Ending struct {
 	By     string `json:"by,omitempty"`
 	Note   string `json:"note,omitempty"`
 	Source string `json:"source,omitempty"`
-	// Except is a session that goes on where all of its user end.
-	Except string `json:"except,omitempty"`
+	// Except is a session that goes on where all of its user end. ExceptBrowser
+	// is a browser, whose sign-in goes on with the sessions that came from it;
+	// Except becomes their ids, with spaces between.
+	Except        string `json:"except,omitempty"`
+	ExceptBrowser string `json:"except_browser,omitempty"`
 	// AccessOnly ends access tokens alone: their sessions go on, and the next
 	// refresh of each mints a token by what is true then.
 	AccessOnly bool `json:"access_only,omitempty"`

@@ -147,7 +147,7 @@ func (s *Server) devicePage(v *visit) {
 // devicePost is what that page sends. As with consent, a form of another sign-in,
 // or of one that is over, decides nothing: the next page asks again.
 func (s *Server) devicePost(v *visit) {
-	f, ok := s.pageForm(v)
+	f, ok := s.pageForm(v.w, v.r)
 	switch {
 	case !ok:
 	case f.get("decision") == "switch":

@@ -413,7 +413,7 @@ func TestPagesEndWell(t *testing.T) {
 		if a := b.follow(b.load("GET", n.url+"/consent?"+ask().Encode(), nil)); a.title() != "Sign in" {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
-		for _, path := range []string{"/login", "/consent", "/account"} {
+		for _, path := range []string{"/login", "/consent", "/choose"} {
 			if a := b.load("GET", n.url+path, nil); a.StatusCode != 400 || a.title() != "This does not work" {
 				t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
 			}
