@@ -320,7 +320,7 @@ func TestX7_TheTruthIsReadAgain(t *testing.T) {
 	t.Run("the client lost a scope", func(t *testing.T) {
 		asked, b := n.askDevice(app, "scope", "read write"), n.browser()
 		b.allow(asked)
-		must(t, third(n.clients.Set(t.Context(), "app", accounts.ClientSettings{Scope: accounts.To("read")}, act)))
+		must(t, second2(n.clients.Set(t.Context(), "app", accounts.ClientSettings{Scope: accounts.To("read")}, act)))
 		if a := n.poll(asked.str("device_code"), app).ok(t, 200); a.str("scope") != "read" {
 			t.Errorf("%s", a.body)
 		}
@@ -333,8 +333,6 @@ func TestX7_TheTruthIsReadAgain(t *testing.T) {
 		n.alive(t, "the device", a.str("access_token"))
 	})
 }
-
-func third[A, B any](_ A, _ B, err error) error { return err }
 
 func TestX7_WhatTheSessionIs(t *testing.T) {
 	n := start(t, options{})
