@@ -33,7 +33,7 @@ func TestX8_ThePageSaysWhoAsksFromWhere(t *testing.T) {
 	text := string(page.body)
 	for _, want := range []string{
 		"Living room &lt;TV&gt; on a device asks for access", "Go on only if you started this yourself", asked.str("user_code"), "3 minutes ago", "Android app on Android",
-		"203.0.113.0/24", "which is not yours at the moment", "See your email address", "Use <code>read</code>", "Access ends after 90 days, or after 15 days without use.", "alice",
+		"203.0.113.0/24</code>, not your network", "See your email address", "Use <code>read</code>", "Access ends after 90 days, or after 15 days without use.", "alice",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
@@ -42,7 +42,7 @@ func TestX8_ThePageSaysWhoAsksFromWhere(t *testing.T) {
 	if t.Failed() {
 		t.Log(text)
 	}
-	for address, words := range map[string]string{"203.0.113.99": "203.0.113.0/24</code>, as you do now", "2001:db8::1": "203.0.113.0/24</code></dd>"} {
+	for address, words := range map[string]string{"203.0.113.99": "203.0.113.0/24</code>, your network too", "2001:db8::1": "203.0.113.0/24</code></dd>"} {
 		if page := b.load("GET", asked.str("verification_uri_complete"), nil, from(address)); !strings.Contains(string(page.body), words) {
 			t.Errorf("from %s: %s", address, page.body)
 		}

@@ -71,11 +71,11 @@ func deviceLifetime(idle, most time.Duration) string {
 func besideInWords(there, here string) string {
 	switch {
 	case there == here:
-		return "as you do now"
+		return "your network too"
 	case there == "" || here == "" || strings.Contains(there, ":") != strings.Contains(here, ":"):
 		return ""
 	}
-	return "which is not yours at the moment"
+	return "not your network"
 }
 
 // lifetimeInWords says how long the client keeps its access.
