@@ -97,7 +97,7 @@ func (s *Service) findDevice(ctx context.Context, code string) (asked DeviceAske
 func (s *Service) AllowDevice(ctx context.Context, asked DeviceAsked, in SignedIn, from Source) error {
 	id, sub := newID(), in.User.Value.Subject
 	err := retryConflicts(func() error {
-		_, err := s.Store.Commit(ctx, s.approval(id, asked.Request.Value.Expires.Add(time.Minute), in))
+		_, err := s.Store.Commit(ctx, s.approval(id, asked.Request.Value, in))
 		if err == nil || !errors.Is(err, storage.ErrConflict) {
 			return err
 		}
@@ -121,16 +121,16 @@ func (s *Service) AllowDevice(ctx context.Context, asked DeviceAsked, in SignedI
 
 // approval writes down what a yes is worth, on the condition that the sign-in and
 // the user are what they were when it was given.
-func (s *Service) approval(id string, until time.Time, in SignedIn) storage.Change {
+func (s *Service) approval(id string, asked storage.DeviceRequest, in SignedIn) storage.Change {
 	v, sub := in.SignIn.Value, in.User.Value.Subject
-	yes := storage.DeviceApproval{ID: id, Subject: sub, AuthTime: v.AuthTime, AMR: v.AMR, ACR: v.ACR, UserEpoch: v.UserEpoch}
+	yes := storage.DeviceApproval{ID: id, Subject: sub, ClientID: asked.ClientID, AuthTime: v.AuthTime, AMR: v.AMR, ACR: v.ACR, UserEpoch: v.UserEpoch}
 	v.Used, v.LoginFor, v.ChosenFor = in.Now, "", ""
 	return storage.Change{
 		Partition: storage.UserPartition(sub),
 		Checks:    []storage.Check{in.SignIn.Check(storage.SignInKey(v.ID)), in.User.Check(storage.UserKey(sub))},
 		Puts: []storage.Put{
 			s.signInPut(v, in.Now),
-			{Key: storage.ApprovalKey(id), Value: storage.Encode(yes), Expires: until},
+			storage.ApprovalPut(yes, asked.Expires.Add(time.Minute)),
 		},
 	}
 }

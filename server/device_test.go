@@ -286,6 +286,9 @@ func TestX7_TheTruthIsReadAgain(t *testing.T) {
 			return second(n.grants.End(t.Context(), grants.Selection{ClientID: "app"}, ending))
 		},
 		"everything was ended": func(n *node) error { return second(n.grants.End(t.Context(), grants.Selection{All: true}, ending)) },
+		"the application was disconnected": func(n *node) error {
+			return second(n.grants.Disconnect(t.Context(), "u-alice", "app", grants.Ending{Reason: storage.ReasonConsentRevoked, By: "u-alice"}))
+		},
 		"the user was deleted": func(n *node) error { return n.users.Delete(t.Context(), "alice", act) },
 	} {
 		t.Run(what, func(t *testing.T) {

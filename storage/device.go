@@ -37,11 +37,12 @@ type DeviceRequest struct {
 func (r DeviceRequest) Answered() bool { return r.Denied || r.Approval != "" }
 
 // DeviceApproval is a user's yes that has not become a session. It lives in
-// [UserPartition] of Subject, and the commit that makes a session of it deletes
-// it.
+// [UserPartition] of Subject, in [IndexCodes] apart from all browsers, and the
+// commit that makes a session of it deletes it.
 type DeviceApproval struct {
-	ID      string `json:"id"`
-	Subject string `json:"sub"`
+	ID       string `json:"id"`
+	Subject  string `json:"sub"`
+	ClientID string `json:"client_id"`
 
 	AuthTime  time.Time `json:"auth_time"`
 	AMR       []string  `json:"amr,omitempty"`
@@ -51,6 +52,14 @@ type DeviceApproval struct {
 
 // DevicePartition holds one [DeviceRequest], and the events of what became of it.
 func DevicePartition(id string) Partition { return Partition("d/" + id) }
+
+// ApprovalPut is the row of an approval.
+func ApprovalPut(a DeviceApproval, until time.Time) Put {
+	return Put{
+		Key: ApprovalKey(a.ID), Value: Encode(a), Expires: until,
+		Index: []Entry{{IndexCodes, "device/" + a.ID}}, // no browser is called that
+	}
+}
 
 // DeviceKey and ApprovalKey name the rows of those records.
 func DeviceKey(id string) Key   { return Key{KindDevice, id} }
