@@ -66,6 +66,12 @@ at once, and APIs that follow the status lists refuse the tokens within a second
 --user and --client together end those of the user through the client. --all also
 ends the tokens that clients have for themselves. It cannot be undone.`,
 
+	"consent": `A consent is what a user has said yes to: that an application may have some scopes.`,
+	"consent list": `List the applications that the user of --user has let in, with what they may do
+and how many of their sessions live.`,
+	"consent revoke": `Forget what the user of --user has agreed to for the application of --client, and end
+its sessions of that user. The user is asked again when the application comes back.`,
+
 	"key": `There are keys of three uses: sig signs access tokens, refresh those that only this
 server reads, status the lists of what is revoked. KID is the name of a key.`,
 	"key list": `List the key ring. A key is next (published, signs later), current (signs) or
