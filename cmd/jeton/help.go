@@ -99,8 +99,8 @@ with the jti that they had.`,
 	"webhook drop": `Forget dead letters of the webhook NAME. Its receiver never hears of these events;
 the audit log has them.`,
 
-	"store": `These commands go to the file of --store itself, and are for SQLite alone: a Redis
-is backed up with its own tools.`,
+	"store": `These commands go to the store itself and not to the server. Backup, restore and
+check are for SQLite alone: a Redis is backed up with its own tools.`,
 	"store backup": `Write the store to FILE, which must not be there yet. Servers go on meanwhile. Keep
 the master key elsewhere: together the two are everything.`,
 	"store restore": `Put the backup FILE in the place of the store, which no server may use meanwhile,
@@ -135,7 +135,9 @@ func explain(cmd *cobra.Command) {
 		cmd.SetUsageTemplate(strings.Replace(cmd.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	}
 	for _, sub := range cmd.Commands() {
-		sub.Long = long[strings.TrimPrefix(sub.CommandPath(), "jeton ")]
+		if text, ok := long[strings.TrimPrefix(sub.CommandPath(), "jeton ")]; ok {
+			sub.Long = text
+		}
 		explain(sub)
 	}
 }
