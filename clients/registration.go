@@ -107,6 +107,13 @@ func ParseMetadata(text []byte) (Metadata, error) {
 	return m, m.readJWKS()
 }
 
+// Own is a member that the server gives and a client repeats, such as client_id;
+// ok is false where it is not there or is no string.
+func (m Metadata) Own(name string) (value string, ok bool) {
+	ok = len(m.Sent[name]) > 0 && json.Unmarshal(m.Sent[name], &value) == nil && value != ""
+	return value, ok
+}
+
 const (
 	textKind = "a string"
 	listKind = "a list of strings"

@@ -131,6 +131,9 @@ func (s *Server) consentPage(v *visit) {
 		Token: formToken(v.cookie, "consent "+v.req.ID), Username: v.in.User.Value.Username,
 		Lifetime: lifetimeInWords(idle, most, v.req.Scope),
 	}
+	if r := client.Registration; r != nil {
+		page.Registered = r.At.UTC().Format("2 January 2006")
+	}
 	for _, scope := range v.req.Scope {
 		page.Scopes = append(page.Scopes, pages.Scope{Name: scope, Words: s.scopeInWords(scope)})
 	}

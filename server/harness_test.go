@@ -182,7 +182,7 @@ func bare(t testing.TB, o options) *node {
 	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now})
 	must(t, err)
 	n.lists = lists.New(lists.Config{Store: n.store, Keys: ring, Issuer: o.issuer, Log: logger})
-	docs, err := wellknown.Routes(server.Published(o.issuer, o.scopes, n.grants.Settings.RequirePush), ring)
+	docs, err := wellknown.Routes(server.Published(n.grants.Settings, o.scopes), ring)
 	must(t, err)
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}

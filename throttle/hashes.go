@@ -47,6 +47,8 @@ const (
 	aBackend = 'b'
 	aSource  = 's'
 	aNetwork = 'n'
+
+	aRegistration = 'r'
 )
 
 func (h *hashes) name(of byte, name string) digest {

@@ -42,6 +42,9 @@ type Limits struct {
 	// secret has 32 characters or more, and a client that was set up wrongly
 	// on a hundred machines should work when it is put right.
 	Client Limit
+	// Registration is for clients that register themselves from one address, or
+	// one IPv6 /48: 20, one in 3 min.
+	Registration Limit
 }
 
 // kind is which rule a counter obeys. The numbers are in the store.
@@ -53,11 +56,15 @@ const (
 	ofSource
 	ofNetwork
 	ofClient
+	ofRegistration
 	rules
 )
 
+// RuleRegistration is the name of the rule for clients that register themselves.
+const RuleRegistration = "registration"
+
 // The rules as [Throttled] names them.
-var ruleNames = [rules]string{"pair", "account", "source", "network", "client"}
+var ruleNames = [rules]string{"pair", "account", "source", "network", "client", RuleRegistration}
 
 var defaults = Limits{
 	Pair:    Limit{Most: 100, Leak: time.Hour, Free: 5, First: time.Second, Longest: 15 * time.Minute, Parallel: 16},
@@ -65,6 +72,8 @@ var defaults = Limits{
 	Source:  Limit{Most: 30, Leak: 2 * time.Second, Parallel: 64},
 	Network: Limit{Most: 300, Leak: 200 * time.Millisecond, Parallel: 64},
 	Client:  Limit{Most: 100, Leak: time.Minute, Free: 10, First: time.Second, Longest: time.Minute},
+
+	Registration: Limit{Most: 20, Leak: 3 * time.Minute},
 }
 
 // maxConsecutive is SP 800-63B-4 §3.2.2.
@@ -74,7 +83,7 @@ const maxConsecutive = 100
 const longestMemory = 400 * storage.Day
 
 func (l *Limits) all() [rules]*Limit {
-	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client}
+	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client, &l.Registration}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -211,8 +220,8 @@ func (r *rule) delay(n int64) int64 {
 type Throttled struct {
 	// RetryAfter is in whole seconds, at least one.
 	RetryAfter time.Duration
-	// Rule is which rule has the longest wait: pair, account, source, network
-	// or client. It is for metrics and log, not for the caller.
+	// Rule is which rule has the longest wait: pair, account, source, network,
+	// client or registration. It is for metrics and log, not for the caller.
 	Rule string
 }
 

@@ -110,6 +110,7 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			SignInIdle:         time.Duration(s.SignInIdleTTL),
 			SignInTTL:          time.Duration(s.SignInTTL),
 			RequirePush:        bool(s.RequirePAR),
+			Registration:       s.registration(),
 			On:                 s.reactions(),
 		},
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle,

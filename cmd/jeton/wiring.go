@@ -23,7 +23,7 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs, err := wellknown.Routes(server.Published(issuer, scopesSupported(s), bool(s.RequirePAR)), n.ring)
+	docs, err := wellknown.Routes(server.Published(n.grants.Settings, scopesSupported(s)), n.ring)
 	if err != nil {
 		return nil, err
 	}
