@@ -15,7 +15,6 @@
 package accounts
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,8 +32,9 @@ type Act struct {
 	By string
 	// Note is the reason given in words, Source the address it came from.
 	Note, Source string
-	// Session is the one through which a user acts, empty for all others.
-	Session string
+	// Session is the one through which a user acts, Browser the one in which a
+	// user acts at the pages; empty for all others.
+	Session, Browser string
 	// Operator is set for who reached the machine (its socket, its store), not
 	// merely the network. Only an operator touches clients that administer: a
 	// stolen administrator's token must not be able to outlive itself.
@@ -104,13 +104,3 @@ func printable(s string, most int, not string) bool {
 const mostTries = 100
 
 var errContended = fmt.Errorf("accounts: too many changes to one record at once: %w", storage.ErrUnavailable)
-
-// Page returns a page of an index. A cursor that no page of it ended with is an
-// [InvalidError], since it comes from whoever asks.
-func Page(ctx context.Context, store *storage.Store, q storage.Query) (storage.Page, error) {
-	page, err := store.List(ctx, q)
-	if err == nil || q.After == "" || errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
-		return page, err
-	}
-	return page, &InvalidError{[]string{"the cursor is not one that this listing returned: begin without it"}}
-}

@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"jeton/events/status"
@@ -43,7 +44,7 @@ func (s *Service) changeUser(ctx context.Context, sub string, change func(*stora
 		if end != nil {
 			task.Epoch = bump(&u.Epoch, &u.AccessEpoch, *end)
 			task.Ending.Except = end.Except
-			if err := s.keep(ctx, &commit, rec.Value, u, &task.Ending); err != nil {
+			if err := s.keep(ctx, &commit, rec.Value, u, &task.Ending, now); err != nil {
 				return err
 			}
 		}
@@ -117,9 +118,12 @@ func bump(sessions, access *uint64, e Ending) uint64 {
 	return *sessions
 }
 
-// keep lets the session that an ending excepts go on under the epoch that begins
-// with it. One that is over is not brought back.
-func (s *Service) keep(ctx context.Context, c *storage.Change, before, after storage.User, e *Ending) error {
+// keep lets what an ending excepts go on under the epoch that begins with it.
+// What is over is not brought back.
+func (s *Service) keep(ctx context.Context, c *storage.Change, before, after storage.User, e *Ending, now time.Time) error {
+	if e.ExceptBrowser != "" {
+		return s.keepBrowser(ctx, c, before, after, e, now)
+	}
 	if e.Except == "" {
 		return nil
 	}
@@ -138,11 +142,46 @@ func (s *Service) keep(ctx context.Context, c *storage.Change, before, after sto
 	return nil
 }
 
+// keepBrowser does it for the sign-in of a browser, and the sessions from there.
+func (s *Service) keepBrowser(ctx context.Context, c *storage.Change, before, after storage.User, e *Ending, now time.Time) error {
+	signIns := storage.Query{Index: storage.IndexSignIns, Partition: c.Partition, Prefix: e.ExceptBrowser}
+	err := s.Store.AllByIndex(ctx, signIns, func(row storage.Row) error {
+		in, err := storage.Decode[storage.SignIn](row)
+		if err != nil || in.Value.Browser != e.ExceptBrowser || in.Value.UserEpoch != before.Epoch {
+			return err
+		}
+		in.Value.UserEpoch, in.Value.Used = after.Epoch, now
+		c.Checks = append(c.Checks, in.Check(row.Key))
+		c.Puts = append(c.Puts, s.signInPut(in.Value, now))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var kept []string
+	sessions := storage.Query{Index: storage.IndexSessions, Partition: c.Partition}
+	err = s.Store.AllByIndex(ctx, sessions, func(row storage.Row) error {
+		ses, err := storage.Decode[storage.Session](row)
+		if err != nil || ses.Value.Browser != e.ExceptBrowser || ses.Value.Ended != nil || ses.Value.UserEpoch != before.Epoch {
+			return err
+		}
+		ses.Value.UserEpoch = after.Epoch
+		c.Checks = append(c.Checks, ses.Check(row.Key))
+		c.Puts = append(c.Puts, sessionPut(ses.Value, nil))
+		kept = append(kept, ses.Value.ID)
+		return nil
+	})
+	e.Except = strings.Join(kept, " ")
+	return err
+}
+
 // follow adds a changed record to its commit, with what follows from it.
 func follow(c *storage.Change, put storage.Put, task *pending, facts []storage.Event, now time.Time) {
 	c.Puts = append(c.Puts, put)
-	tell(c, facts)
-	if task != nil {
-		c.Puts = append(c.Puts, task.put(), task.event(now))
+	if task == nil {
+		tell(c, facts, "")
+		return
 	}
+	tell(c, facts, task.ID)
+	c.Puts = append(c.Puts, task.put(), task.event(now))
 }

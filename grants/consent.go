@@ -26,6 +26,9 @@ const (
 // nil when nobody is. With prompt=none an answer that only the user could give
 // is an error instead (OpenID Connect Core §3.1.2.6).
 func (s *Service) NextStep(ctx context.Context, a AuthorizeRequest, in *SignedIn) (Step, error) {
+	if err := a.answered(in); err != nil {
+		return StepLogin, err
+	}
 	step, err := s.nextStep(ctx, a, in)
 	if err != nil || !a.prompts("none") {
 		return step, err
@@ -130,7 +133,7 @@ func (s *Service) makeCode(ctx context.Context, a AuthorizeRequest, in SignedIn,
 	if err != nil {
 		return "", err
 	}
-	if err := s.usePush(ctx, a); err != nil {
+	if err := s.usePush(ctx, a, in); err != nil {
 		return "", err
 	}
 	if a.Client.Value.Unused() {

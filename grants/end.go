@@ -18,8 +18,11 @@ type Ending struct {
 	By     string `json:"by,omitempty"`
 	Note   string `json:"note,omitempty"`
 	Source string `json:"source,omitempty"`
-	// Except is a session that goes on where all of its user end.
-	Except string `json:"except,omitempty"`
+	// Except is a session that goes on where all of its user end. ExceptBrowser
+	// is a browser, whose sign-in goes on with the sessions that came from it;
+	// Except becomes their ids, with spaces between.
+	Except        string `json:"except,omitempty"`
+	ExceptBrowser string `json:"except_browser,omitempty"`
 	// AccessOnly ends access tokens alone: their sessions go on, and the next
 	// refresh of each mints a token by what is true then.
 	AccessOnly bool `json:"access_only,omitempty"`
@@ -209,6 +212,9 @@ func (s *Service) noteClients(ctx context.Context) error {
 func (s *Service) ResumeEndings(ctx context.Context) error {
 	return s.Store.AllByIndex(ctx, storage.Query{Index: indexPending}, func(row storage.Row) error {
 		task, err := storage.Decode[pending](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -245,6 +251,9 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 	n := 0
 	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil // dead by the epoch, as all of them
+		}
 		if err != nil || ses.Value.Ended != nil || !reaches(ses.Value) || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
 			return err
 		}
@@ -256,6 +265,9 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 		}
 		if ended {
 			n++
+		}
+		if s.Store.Skip(ctx, row, err) { // its user cannot be read
+			return nil
 		}
 		return err
 	})

@@ -216,6 +216,7 @@ func (s *Service) makeRoom(ctx context.Context, change *storage.Change, ses stor
 	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		old, err := storage.Decode[storage.Session](row)
 		switch {
+		case s.Store.Skip(ctx, row, err):
 		case err != nil:
 			return err
 		case now.Before(old.Value.Refresh.Expires):

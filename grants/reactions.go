@@ -61,10 +61,10 @@ func (r Reaction) To(choices []Reaction) Reaction {
 func (r Reaction) Ending(e Ending) *Ending {
 	switch r {
 	case RevokeAccessTokens:
-		e.AccessOnly, e.Except = true, ""
+		e.AccessOnly, e.Except, e.ExceptBrowser = true, "", ""
 	case EndOtherSessions:
 	case EndAllSessions, EndSessions, DisableUser, DisableClient:
-		e.Except = ""
+		e.Except, e.ExceptBrowser = "", ""
 	default:
 		return nil
 	}

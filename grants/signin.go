@@ -172,9 +172,15 @@ func (s *Service) SignOut(ctx context.Context, cookie, source string) (ended []s
 	if !ok {
 		return nil, nil
 	}
+	return s.EndSignIn(ctx, h.sub, h.id(), source)
+}
+
+// EndSignIn signs a user out of one browser, this one or another, as
+// [Service.SignOut] does.
+func (s *Service) EndSignIn(ctx context.Context, sub, id, source string) (ended []storage.Session, err error) {
 	err = retryConflicts(func() error {
 		ended = nil
-		snap, err := s.Store.Read(ctx, storage.UserPartition(h.sub), storage.SignInKey(h.id()))
+		snap, err := s.Store.Read(ctx, storage.UserPartition(sub), storage.SignInKey(id))
 		if err != nil {
 			return err
 		}
@@ -218,6 +224,9 @@ func (s *Service) endBrowser(ctx context.Context, change *storage.Change, in sto
 	q := storage.Query{Index: storage.IndexSessions, Partition: change.Partition}
 	err = s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil
+		}
 		if err != nil || ses.Value.Browser != in.Browser || ses.Value.Ended != nil || hasScope(ses.Value.Scope, ScopeOffline) {
 			return err
 		}

@@ -5,16 +5,18 @@ import (
 	"html/template"
 )
 
-// Login asks for name and password. Fault says what was wrong before.
+// Login asks for name and password. Fault says what was wrong before, Forgot is
+// where those go who have forgotten theirs.
 type Login struct {
 	Service, Client string
 	Action          string
 	Token           string
 	Username, Fault string
+	Forgot          string
 }
 
-// Account asks whether the account that is signed in is the right one.
-type Account struct {
+// Choose asks whether the account that is signed in is the right one.
+type Choose struct {
 	Service, Client string
 	Action          string
 	Token           string
@@ -57,6 +59,7 @@ type Notice struct {
 	Title   string
 	Words   []string
 	Code    string
+	Link    *Link
 }
 
 // SignOut asks whether to sign out.
@@ -70,7 +73,7 @@ type SignOut struct {
 
 // HTML is the page.
 func (p Login) HTML() []byte   { return draw("login", p) }
-func (p Account) HTML() []byte { return draw("account", p) }
+func (p Choose) HTML() []byte  { return draw("choose", p) }
 func (p Consent) HTML() []byte { return draw("consent", p) }
 func (p Answer) HTML() []byte  { return draw("answer", p) }
 func (p Notice) HTML() []byte  { return draw("notice", p) }

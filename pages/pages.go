@@ -1,7 +1,8 @@
-// Package pages draws the pages that people see when they sign in, agree or are
-// told what went wrong: one layout, one style sheet, no script but the one line
-// that [Answer] may run. Each page is a type; its HTML is complete, escaped, and
-// needs nothing from anywhere else.
+// Package pages draws the pages that people see: those on the way through a
+// login, which are one card on the screen, and those of their account, which
+// have a [Frame]. All have one style sheet and the building blocks of blocks.go,
+// and no script but the one line that [Answer] may run. Each page is a type; its
+// HTML is complete, escaped, and needs nothing from anywhere else.
 //
 // What a page is answered to, and with which headers beside its [Policy], is
 // package server's.
@@ -23,11 +24,20 @@ var files embed.FS
 // templates are the pages by name, each with the layout around it.
 var templates = parse()
 
+// layouts says what stands around each page.
+var layouts = map[string][]string{
+	"layout": {"login", "choose", "consent", "answer", "notice", "signout", "forgot", "reset"},
+	"wide":   {"account", "applications", "password", "activity"},
+}
+
 func parse() map[string]*template.Template {
-	layout := strings.Replace(text("layout.html"), "/*style*/", text("style.css"), 1)
+	blocks := strings.Replace(text("blocks.html"), "/*style*/", text("style.css"), 1)
 	out := make(map[string]*template.Template)
-	for _, name := range []string{"login", "account", "consent", "answer", "notice", "signout"} {
-		out[name] = template.Must(template.Must(template.New("layout").Parse(layout)).Parse(text(name + ".html")))
+	for layout, names := range layouts {
+		for _, name := range names {
+			t := template.Must(template.New("layout").Parse(text(layout + ".html")))
+			out[name] = template.Must(template.Must(t.Parse(blocks)).Parse(text(name + ".html")))
+		}
 	}
 	return out
 }
@@ -45,6 +55,10 @@ func text(name string) string {
 // hold the redirects that follow a form to it too, and where a client sends its
 // users next is not known here.
 var Policy = policy(Notice{}.HTML())
+
+// OwnPolicy is that of pages with a [Frame]: their forms lead to this server, and
+// to nowhere else after that.
+var OwnPolicy = Policy + "; form-action 'self'"
 
 // AnswerPolicy also allows the one script there is.
 var AnswerPolicy = policy(Answer{}.HTML())

@@ -14,13 +14,28 @@ import (
 const hostile = `"><script>alert(1)</script><b>`
 
 func everyPage() map[string][]byte {
+	act := &Act{Action: hostile, Token: hostile, Words: hostile, About: hostile, Kind: hostile, Fields: []Field{{hostile, hostile}}}
+	frame := Frame{Service: hostile, Area: hostile, Nav: []Link{{Href: hostile, Words: hostile, Here: true}}, Username: hostile, SignOut: *act, Said: &Said{hostile, hostile}}
+	moment := &Moment{hostile, hostile}
+	rows := []Row{{Title: hostile, Badge: &Badge{hostile, hostile}, Lines: [][]Part{{{hostile, moment, hostile}, {Words: hostile}}}, Act: act}}
+	empty := Empty{Title: hostile, Words: hostile, Link: &Link{Href: hostile, Words: hostile}}
+	inputs := []Input{{Name: hostile, Label: hostile, Type: hostile, Value: hostile, Autocomplete: hostile, Hint: hostile, Fault: hostile}}
 	return map[string][]byte{
-		"login":   Login{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile}.HTML(),
-		"account": Account{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile}.HTML(),
+		"account":            Account{Frame: frame, Facts: []Fact{{Name: hostile, Value: hostile}, {Value: hostile, Code: true}, {Time: moment}}, Sessions: rows, EndOthers: act, More: hostile}.HTML(),
+		"account, empty":     Account{Frame: frame, Empty: empty}.HTML(),
+		"applications":       Applications{Frame: frame, Rows: rows}.HTML(),
+		"applications, none": Applications{Frame: frame, Empty: empty}.HTML(),
+		"password":           Password{Frame: frame, Lead: hostile, Fault: hostile, Action: hostile, Token: hostile, Inputs: inputs}.HTML(),
+		"activity":           Activity{Frame: frame, Lead: hostile, Rows: rows}.HTML(),
+		"forgot":             Forgot{Service: hostile, Action: hostile, Token: hostile, Back: hostile, Username: hostile, Fault: hostile}.HTML(),
+		"reset":              Reset{Service: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile, Inputs: inputs}.HTML(),
+
+		"login":  Login{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile, Forgot: hostile}.HTML(),
+		"choose": Choose{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile}.HTML(),
 		"consent": Consent{Service: hostile, Client: hostile, Registered: hostile, Host: hostile, Action: hostile, Token: hostile, Username: hostile,
 			Scopes: []Scope{{Name: hostile}, {Words: hostile}}, Lifetime: hostile}.HTML(),
 		"answer":  Answer{Service: hostile, Client: hostile, Action: template.URL(hostile), Fields: []Field{{hostile, hostile}}}.HTML(),
-		"notice":  Notice{Service: hostile, Title: hostile, Words: []string{hostile}, Code: hostile}.HTML(),
+		"notice":  Notice{Service: hostile, Title: hostile, Words: []string{hostile}, Code: hostile, Link: &Link{Href: hostile, Words: hostile}}.HTML(),
 		"signout": SignOut{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fields: []Field{{hostile, hostile}}}.HTML(),
 	}
 }

@@ -67,7 +67,7 @@ func TestAttacksOfRFC9700(t *testing.T) {
 		n := start(t, options{})
 		b := n.browser()
 		for _, query := range []url.Values{ask("redirect_uri", "https://evil.example/"), ask("client_id", "evil"), ask("redirect_uri", "https://evil.example/", "prompt", "none"), ask("redirect_uri", "https://evil.example/", "scope", "nope")} {
-			for _, path := range []string{"/authorize", "/login", "/consent", "/account"} {
+			for _, path := range []string{"/authorize", "/login", "/consent", "/choose"} {
 				if a := b.load("GET", n.url+path+"?"+query.Encode(), nil); a.Header.Get("Location") != "" {
 					t.Errorf("%s sends to %s", path, a.Header.Get("Location"))
 				}

@@ -23,8 +23,8 @@ func (s *Server) authorize(v *visit) {
 	case grants.StepLogin:
 		s.loginPage(v, http.StatusOK, "", "")
 	case grants.StepAccount:
-		s.writePage(v.w, http.StatusOK, pages.Account{
-			Service: s.cfg.ServiceName, Client: clientName(v.req.Client.Value), Action: v.to(s, "/account"),
+		s.writePage(v.w, http.StatusOK, pages.Choose{
+			Service: s.cfg.ServiceName, Client: clientName(v.req.Client.Value), Action: v.to(s, "/choose"),
 			Token: formToken(v.cookie, "account "+v.req.ID), Username: v.in.User.Value.Username,
 		}.HTML())
 	case grants.StepConsent:
@@ -43,7 +43,23 @@ func (s *Server) authorizePost(w http.ResponseWriter, r *http.Request) {
 		s.refuseVisit(&visit{w: w, r: r}, err)
 		return
 	}
-	seeOther(w, s.base+"/authorize?"+url.Values(f).Encode())
+	sent := url.Values(f)
+	foreign(sent)
+	to, err := s.onward("/authorize", sent)
+	if err != nil {
+		s.refuseVisit(&visit{w: w, r: r}, err)
+		return
+	}
+	seeOther(w, to)
+}
+
+// onward is where a browser goes on by GET with what a form held.
+func (s *Server) onward(path string, sent url.Values) (to string, err error) {
+	query := sent.Encode()
+	if len(query) > mostQuery {
+		return "", badRequest("the request is too long")
+	}
+	return s.base + path + "?" + query, nil
 }
 
 // finish answers the client with its code.
@@ -78,7 +94,7 @@ func (s *Server) loginGet(v *visit) {
 
 // loginPost is what the login page sends.
 func (s *Server) loginPost(v *visit) {
-	f, ok := s.pageForm(v)
+	f, ok := s.pageForm(v.w, v.r)
 	if !ok {
 		return
 	}
@@ -88,7 +104,7 @@ func (s *Server) loginPost(v *visit) {
 		return
 	}
 	if !rightToken(s.cookie(v.r, formCookie), "login "+v.req.ID, f.get("form_token")) {
-		s.loginPage(v, http.StatusBadRequest, username, "This page had expired, or your browser does not keep cookies. Please try again.")
+		s.loginPage(v, http.StatusBadRequest, username, expiredForm)
 		return
 	}
 	cookie, err := s.grants.SignIn(v.r.Context(), grants.Login{
@@ -103,23 +119,31 @@ func (s *Server) loginPost(v *visit) {
 	v.move(v.to(s, "/authorize"))
 }
 
-// loginRefused shows the page again with what was wrong. Nothing in it depends
-// on whether the user exists.
+// expiredForm is told where the token of a form is not the right one.
+const expiredForm = "This page had expired, or your browser does not keep cookies. Please try again."
+
+// loginRefused shows the page again with what was wrong.
 func (s *Server) loginRefused(v *visit, username string, err error) {
+	status, fault := s.loginFault(v.w, v.r, err)
+	s.loginPage(v, status, username, fault)
+}
+
+// loginFault is what was wrong with a password. Nothing in it depends on whether
+// the user exists.
+func (s *Server) loginFault(w http.ResponseWriter, r *http.Request, err error) (status int, fault string) {
 	p := problemOf(err)
-	noteError(v.r.Context(), p, err)
-	s.count(v.r, "login", outcomeOf(err))
+	noteError(r.Context(), p, err)
+	s.count(r, "login", outcomeOf(err))
 	for name, value := range p.header {
-		v.w.Header()[name] = value
+		w.Header()[name] = value
 	}
 	switch slow := new(throttle.Throttled); {
 	case errors.As(err, &slow):
-		s.loginPage(v, p.status, username, "Too many failed attempts. Please try again in "+strconv.Itoa(int(slow.RetryAfter.Seconds()))+" seconds.")
+		return p.status, "Too many failed attempts. Please try again in " + strconv.Itoa(int(slow.RetryAfter.Seconds())) + " seconds."
 	case p.code == string(grants.InvalidGrant):
-		s.loginPage(v, http.StatusBadRequest, username, "The user name or password is wrong.")
-	default:
-		s.loginPage(v, p.status, username, sentence(p.description))
+		return http.StatusBadRequest, "The user name or password is wrong."
 	}
+	return p.status, sentence(p.description)
 }
 
 // consentPage asks the user.
@@ -144,7 +168,7 @@ func (s *Server) consentPage(v *visit) {
 // the choice of an account. A form of another sign-in, or of one that is over,
 // decides nothing: the next page asks again.
 func (s *Server) consentPost(v *visit) {
-	f, ok := s.pageForm(v)
+	f, ok := s.pageForm(v.w, v.r)
 	switch {
 	case !ok:
 	case f.get("decision") == "deny":
@@ -173,9 +197,9 @@ func (s *Server) agree(v *visit) {
 	s.finish(v, code, err)
 }
 
-// accountPost is what the choice of an account sends.
-func (s *Server) accountPost(v *visit) {
-	f, ok := s.pageForm(v)
+// choosePost is what the choice of an account sends.
+func (s *Server) choosePost(v *visit) {
+	f, ok := s.pageForm(v.w, v.r)
 	switch {
 	case !ok:
 		return
@@ -197,15 +221,16 @@ func (s *Server) accountPost(v *visit) {
 // again answers a GET of an address that only takes forms, as after "reload".
 func (s *Server) again(v *visit) { v.move(v.to(s, "/authorize")) }
 
-// pageForm reads a form that a page of ours has sent.
-func (s *Server) pageForm(v *visit) (form, bool) {
-	if !s.fromOurPage(v.r) {
-		s.refusePage(v.w, problem{status: http.StatusForbidden, code: string(grants.AccessDenied), description: "this form was sent by another site"})
+// pageForm reads a form that a page of ours has sent; what is no such form is
+// answered.
+func (s *Server) pageForm(w http.ResponseWriter, r *http.Request) (form, bool) {
+	if !s.fromOurPage(r) {
+		s.refusePage(w, problem{status: http.StatusForbidden, code: string(grants.AccessDenied), description: "this form was sent by another site"})
 		return nil, false
 	}
-	f, err := parseForm(v.w, v.r)
+	f, err := parseForm(w, r)
 	if err != nil {
-		s.refusePage(v.w, problemOf(err))
+		s.refusePage(w, problemOf(err))
 		return nil, false
 	}
 	return f, true

@@ -18,6 +18,8 @@ type browser struct {
 	jar *cookiejar.Jar
 	// at is the address of the page on the screen.
 	at string
+	// agent is what it calls itself, "" for what Go does.
+	agent string
 }
 
 func (n *node) browser() *browser {
@@ -42,6 +44,9 @@ func (b *browser) load(method, address string, f url.Values, change ...func(*htt
 			r.AddCookie(c)
 		}
 		r.Header.Set("Sec-Fetch-Site", map[bool]string{true: "same-origin", false: "cross-site"}[b.at != ""])
+		if b.agent != "" {
+			r.Header.Set("User-Agent", b.agent)
+		}
 		if f != nil {
 			r.Header.Set("Origin", "null") // as the pages send no referrer
 		}

@@ -35,6 +35,9 @@ type Config struct {
 	Requests RequestLog
 	// Traces sends spans of requests; nil sends none.
 	Traces *traces.Tracer
+	// TraceCallers are the networks whose traceparent counts. Of others it is as
+	// good as none: who decides what is traced fills the collector.
+	TraceCallers []netip.Prefix
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 	// ServiceName is what the pages call this server, ScopeWords what they say
@@ -96,8 +99,8 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/introspect", only(http.HandlerFunc(s.introspect), http.MethodPost))
 	at.Handle("/par", s.browser(http.HandlerFunc(s.par)))
 	at.Handle("/authorize", byMethod{http.MethodGet: s.visited(s.authorize), http.MethodPost: http.HandlerFunc(s.authorizePost)})
-	at.Handle("/login", byMethod{http.MethodGet: s.visited(s.loginGet), http.MethodPost: s.visited(s.loginPost)})
-	at.Handle("/account", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.accountPost)})
+	at.Handle("/login", byMethod{http.MethodGet: forOwnPages(s.ownLogin, s.visited(s.loginGet)), http.MethodPost: forOwnPages(s.ownLoginPost, s.visited(s.loginPost))})
+	at.Handle("/choose", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.choosePost)})
 	at.Handle("/consent", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.consentPost)})
 	at.Handle("/userinfo", byMethod{http.MethodGet: http.HandlerFunc(s.userinfo), http.MethodPost: http.HandlerFunc(s.userinfo), http.MethodOptions: http.HandlerFunc(userinfoPreflight)})
 	at.Handle("/end_session", byMethod{http.MethodGet: http.HandlerFunc(s.endSession), http.MethodPost: http.HandlerFunc(s.endSessionPost)})
@@ -108,6 +111,10 @@ func (s *Server) Handler() http.Handler {
 			http.MethodDelete: http.HandlerFunc(s.endRegistration), http.MethodOptions: registerPreflight("GET, PUT, DELETE"),
 		})
 	}
+	at.Handle("/account", s.ownPages(s.account, nil))
+	at.Handle("/account/end", s.ownPages(s.accountAgain, s.endOwn))
+	at.Handle("/account/end-others", s.ownPages(s.accountAgain, s.endOthers))
+	at.Handle("/account/sign-out", s.ownPages(s.accountAgain, s.signOutElsewhere))
 	at.Handle("/healthz", only(http.HandlerFunc(s.healthz), http.MethodGet, http.MethodHead))
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
 	at.Handle(statusPath, s.anyPage(http.HandlerFunc(s.statusLists)))

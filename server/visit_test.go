@@ -413,7 +413,7 @@ func TestPagesEndWell(t *testing.T) {
 		if a := b.follow(b.load("GET", n.url+"/consent?"+ask().Encode(), nil)); a.title() != "Sign in" {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
-		for _, path := range []string{"/login", "/consent", "/account"} {
+		for _, path := range []string{"/login", "/consent", "/choose"} {
 			if a := b.load("GET", n.url+path, nil); a.StatusCode != 400 || a.title() != "This does not work" {
 				t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
 			}
@@ -498,7 +498,13 @@ func TestX1_X2_X3_X4_X5_PushedRequests(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	t.Run("X4", func(t *testing.T) {
-		page(b.open(f)) // twice
+		page(n.browser().open(f))
+		other := n.browser()
+		other.code(ask())
+		page(other.open(f)) // twice
+		b.open(f).back(t, callback)
+		n.clock.Add(10 * time.Second)
+		page(b.open(f))
 		f := pushed()
 		f.Set("client_id", "other")
 		page(b.open(f))

@@ -346,6 +346,7 @@ const (
 	ReasonLostWrite       = "lost_write"       // the store had forgotten a rotation
 	ReasonCodeReplay      = "code_replay"      // its authorization code came back
 	ReasonSignedOut       = "signed_out"       // in the browser it began in
+	ReasonUser            = "user"             // by hand, at the pages of the account
 	ReasonUserDeleted     = "user_deleted"
 	ReasonClientDeleted   = "client_deleted"
 	ReasonStoreRestored   = "store_restored" // a backup was put back that does not know what became of it
@@ -398,6 +399,7 @@ const (
 	KindUsedJTI = "jti"
 	KindReport  = "report"
 	KindSystem  = "system"
+	KindIssuer  = "issuer" // under which the store was last served
 	KindLease   = "lease"
 
 	KindDelivery     = "delivery"

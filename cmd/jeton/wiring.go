@@ -36,7 +36,7 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	}
 	srv, err := server.New(server.Config{
 		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
-		Traces:      n.traces,
+		Traces: n.traces, TraceCallers: s.TracesCallers,
 		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
 	}, n.grants, auth, docs, n.accounts())
