@@ -88,7 +88,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 func (s *Server) registered(w http.ResponseWriter, r *http.Request) (accounts.Registered, error) {
 	initial := ""
 	if r.Header.Get("Authorization") != "" || s.grants.Settings.Registration.Mode != grants.RegistrationOpen || tokenInQuery(r.URL.RawQuery) {
-		token, err := bearerToken(r)
+		token, err := bearerToken(r, "")
 		if err != nil {
 			return accounts.Registered{}, registrationRefusal(err, "this needs an initial access token: ask whoever runs this server for one")
 		}
