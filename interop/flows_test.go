@@ -31,7 +31,7 @@ func TestFlows(t *testing.T) {
 		fmt.Fprintf(&script, "echo 'sample %d' >&2\n%s\n", i+1, m[1])
 	}
 
-	s := newServer(t)
+	s := newServer(t, "JETON_CLIENT_REGISTRATION=token", "JETON_REGISTRATION_SCOPES=openid,notes")
 	typed, typing := io.Pipe()
 	jar, err := cookiejar.New(nil) // one browser for all of it
 	if err != nil {
