@@ -148,7 +148,7 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
 		resp.RefreshToken = ""
 	}
-	if l.code != nil && hasScope(ses.Scope, ScopeOpenID) {
+	if l.code != nil && identifies(ses) {
 		if resp.IDToken, err = s.signID(ctx, ses, l.user.Value, l.nonce, resp.AccessToken); err != nil {
 			return Response{}, err
 		}
