@@ -261,8 +261,10 @@ func ResponseTypes(c storage.Client) []string {
 // than to leave it out: a client that will be told invalid_scope at each login
 // should not believe that all is well.
 func (m Metadata) checkScope(c *storage.Client, r Rules, wrong *faults) {
+	// Whatever the rules say, none of these administers.
+	allowed := slices.DeleteFunc(slices.Clone(r.Scopes), func(s string) bool { return s == adminScope || s == eventsScope })
 	if m.Scope == "" {
-		c.Scopes = slices.Clone(r.Scopes)
+		c.Scopes = allowed
 		return
 	}
 	c.Scopes = strings.Fields(m.Scope)
@@ -273,10 +275,9 @@ func (m Metadata) checkScope(c *storage.Client, r Rules, wrong *faults) {
 		return // which is told by Validate
 	}
 	for _, scope := range c.Scopes {
-		if slices.Contains(r.Scopes, scope) && scope != adminScope && scope != eventsScope {
-			continue
+		if !slices.Contains(allowed, scope) {
+			wrong.add("scope: %q is not for clients that register themselves; there are: %s", scope, strings.Join(allowed, " "))
 		}
-		wrong.add("scope: %q is not for clients that register themselves; there are: %s", scope, strings.Join(r.Scopes, " "))
 	}
 }
 
