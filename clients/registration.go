@@ -2,6 +2,7 @@ package clients
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ func (m Metadata) Describe(c *storage.Client, r Rules) error {
 	if judged.ID == "" {
 		judged.ID = "not-chosen-yet"
 	}
-	if judged.SecretHash = ""; judged.AuthMethod == storage.AuthBasic || judged.AuthMethod == storage.AuthPost {
+	if judged.SecretHash = ""; judged.AuthMethod == "" || judged.AuthMethod == storage.AuthBasic || judged.AuthMethod == storage.AuthPost {
 		judged.SecretHash = HashSecret("not-made-yet")
 	}
 	var bad *MetadataError
@@ -218,16 +219,13 @@ func (m Metadata) checkUse(c *storage.Client, r Rules, wrong *faults) {
 	if len(c.Grants) == 0 {
 		c.Grants = []string{storage.GrantAuthorizationCode}
 	}
-	if c.AuthMethod == "" {
-		c.AuthMethod = storage.AuthBasic
-	}
 	for _, grant := range c.Grants {
 		if !slices.Contains(r.Grants, grant) && slices.Contains(grantTypes, grant) { // others are found by Validate
 			wrong.add("grant_types: %q is not for clients that register themselves; there are %s", grant, strings.Join(r.Grants, ", "))
 		}
 	}
-	if !slices.Contains(r.AuthMethods, c.AuthMethod) {
-		wrong.add("token_endpoint_auth_method: %q is not one of %s", c.AuthMethod, strings.Join(r.AuthMethods, ", "))
+	if method := AuthMethod(*c); !slices.Contains(r.AuthMethods, method) {
+		wrong.add("token_endpoint_auth_method: %q is not one of %s", method, strings.Join(r.AuthMethods, ", "))
 	}
 	code := slices.Contains(c.Grants, storage.GrantAuthorizationCode)
 	if !code && slices.Contains(c.Grants, storage.GrantRefreshToken) {
@@ -248,6 +246,11 @@ func (m Metadata) checkUse(c *storage.Client, r Rules, wrong *faults) {
 }
 
 const responseCode = "code"
+
+// AuthMethod is how a client says that it authenticates. One that does not say
+// so is told client_secret_basic (RFC 7591 §2), and may send its secret in the
+// form as well: libraries in use do so by default.
+func AuthMethod(c storage.Client) string { return cmp.Or(c.AuthMethod, storage.AuthBasic) }
 
 // ResponseTypes are those of a client: they follow from its grants.
 func ResponseTypes(c storage.Client) []string {

@@ -32,7 +32,7 @@ func TestC3_MetadataDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.AuthMethod != storage.AuthBasic || !slices.Equal(c.Grants, []string{"authorization_code"}) || !slices.Equal(ResponseTypes(c), []string{"code"}) ||
+	if c.AuthMethod != "" || AuthMethod(c) != storage.AuthBasic || !slices.Equal(c.Grants, []string{"authorization_code"}) || !slices.Equal(ResponseTypes(c), []string{"code"}) ||
 		!slices.Equal(c.Scopes, openRules.Scopes) || c.CORSOrigins != nil {
 		t.Errorf("%+v", c)
 	}
@@ -179,7 +179,7 @@ func FuzzMetadata(f *testing.F) {
 			return
 		}
 		c.ID = "x"
-		if c.AuthMethod == storage.AuthBasic || c.AuthMethod == storage.AuthPost {
+		if c.AuthMethod != storage.AuthNone && c.AuthMethod != storage.AuthPrivateKeyJWT {
 			c.SecretHash = HashSecret("x")
 		}
 		if err := Validate(c); err != nil || !json.Valid(text) {

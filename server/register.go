@@ -60,7 +60,7 @@ type clientInformation struct {
 func (s *Server) clientInformation(c storage.Client, secret, accessToken string) clientInformation {
 	info := clientInformation{
 		ID: c.ID, Issued: c.Created.Unix(), Secret: secret, AccessToken: accessToken, URI: s.cfg.Issuer + registerPath + "/" + url.PathEscape(c.ID),
-		RedirectURIs: c.RedirectURIs, AuthMethod: c.AuthMethod, Grants: list(c.Grants), ResponseTypes: clients.ResponseTypes(c), Scope: strings.Join(c.Scopes, " "),
+		RedirectURIs: c.RedirectURIs, AuthMethod: clients.AuthMethod(c), Grants: list(c.Grants), ResponseTypes: clients.ResponseTypes(c), Scope: strings.Join(c.Scopes, " "),
 		Name: c.Name, ClientURI: c.ClientURI, LogoURI: c.LogoURI, TermsURI: c.TermsURI, PolicyURI: c.PolicyURI, Contacts: c.Contacts,
 		JWKS: json.RawMessage(c.JWKS), JWKSURI: c.JWKSURI, SoftwareID: c.SoftwareID, SoftwareVersion: c.SoftwareVersion, ApplicationType: c.ApplicationType,
 		PostLogoutURIs: c.PostLogoutURIs, BackchannelURI: c.BackchannelLogoutURI, RequirePush: c.RequirePush, DPoPBound: c.DPoPBound,

@@ -99,8 +99,13 @@ func TestC1_C3_RegisteredClientSignsIn(t *testing.T) {
 		t.Errorf("%s", tokens.body)
 	}
 	n.redeem(b.code(ask("client_id", id)), basic(id, secret[1:])).want(t, 401, "invalid_client")
-	// C3: the default is the way that is taken.
-	n.post("/token", form("grant_type", "authorization_code", "code", "x", "code_verifier", verifier, "client_id", id, "client_secret", secret)).want(t, 401, "invalid_client")
+	// Who names no way to authenticate may use either, and who names one that alone.
+	inForm := func(id, secret string) answer {
+		return n.post("/token", form("grant_type", "authorization_code", "code", "x", "code_verifier", verifier, "client_id", id, "client_secret", secret))
+	}
+	inForm(id, secret).want(t, 400, "invalid_grant")
+	strict := n.register(theCallback+`,"token_endpoint_auth_method":"client_secret_basic"`).ok(t, 201)
+	inForm(strict.str("client_id"), strict.str("client_secret")).want(t, 401, "invalid_client")
 	// The user is asked each time, and silence is no answer.
 	if again := b.open(ask("client_id", id)); again.title() != "Allow access" {
 		t.Errorf("C4 not asked again: %d %s", again.StatusCode, again.body)
@@ -112,7 +117,7 @@ func TestC1_C3_RegisteredClientSignsIn(t *testing.T) {
 		t.Error("an operator's client is said to have registered itself")
 	}
 	e := n.events(events.ClientCreated)
-	if last := e[len(e)-1]; last.ClientID != id || last.Actor != "client:"+id || last.Source != "127.0.0.1" || last.Note != "registered itself" {
+	if last := e[len(e)-2]; last.ClientID != id || last.Actor != "client:"+id || last.Source != "127.0.0.1" || last.Note != "registered itself" {
 		t.Errorf("event %+v", last)
 	}
 	if strings.Contains(n.metrics(), id) {
