@@ -88,9 +88,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 func (s *Server) registered(w http.ResponseWriter, r *http.Request) (accounts.Registered, error) {
 	initial := ""
 	if r.Header.Get("Authorization") != "" || s.grants.Settings.Registration.Mode != grants.RegistrationOpen || tokenInQuery(r.URL.RawQuery) {
-		token, err := bearerToken(r, "")
+		token, err := registrationBearer(r, "this needs an initial access token: ask whoever runs this server for one")
 		if err != nil {
-			return accounts.Registered{}, registrationRefusal(err, "this needs an initial access token: ask whoever runs this server for one")
+			return accounts.Registered{}, err
 		}
 		initial = token
 	}
@@ -185,9 +185,9 @@ func registrationProblem(err error) error {
 	case errors.As(err, &refused):
 		return errors.Join(refusal{problem{status: http.StatusBadRequest, code: refused.Code, description: described(refused.Description)}}, err)
 	case errors.Is(err, accounts.ErrInitialToken):
-		return challenge(http.StatusUnauthorized, "invalid_token", "the initial access token is not valid, has expired or is used up")
+		return registrationChallenge(http.StatusUnauthorized, "invalid_token", "the initial access token is not valid, has expired or is used up")
 	case errors.Is(err, accounts.ErrRegistrationToken):
-		return challenge(http.StatusUnauthorized, "invalid_token", "the registration access token is not valid, or there is no such client")
+		return registrationChallenge(http.StatusUnauthorized, "invalid_token", "the registration access token is not valid, or there is no such client")
 	case errors.Is(err, accounts.ErrTakenOver), errors.Is(err, accounts.ErrOperatorOnly):
 		return refusal{problem{status: http.StatusForbidden, code: string(grants.AccessDenied), description: accounts.ErrTakenOver.Error()}}
 	case errors.Is(err, accounts.ErrRegistrationFull):
@@ -197,14 +197,4 @@ func registrationProblem(err error) error {
 		return refusal{p}
 	}
 	return err
-}
-
-// registrationRefusal puts what [bearerToken] found wrong into the words of
-// these endpoints.
-func registrationRefusal(err error, needs string) error {
-	p := problemOf(err)
-	if p.status == http.StatusUnauthorized {
-		return challenge(p.status, "", needs)
-	}
-	return challenge(http.StatusBadRequest, p.code, p.description)
 }

@@ -79,9 +79,9 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request, do func(storage.
 // registrant finds the client by its registration access token. Who guesses at
 // one is slowed as at a client's secret.
 func (s *Server) registrant(r *http.Request) (storage.Client, string, error) {
-	token, err := bearerToken(r, "")
+	token, err := registrationBearer(r, "this needs the registration access token of the client")
 	if err != nil {
-		return storage.Client{}, "", registrationRefusal(err, "this needs the registration access token of the client")
+		return storage.Client{}, "", err
 	}
 	id, err := url.PathUnescape(mux.Vars(r)["client_id"])
 	if err != nil {
