@@ -220,7 +220,7 @@ func (c *Clients) Reregister(ctx context.Context, id, token string, m clients.Me
 				return err
 			}
 			if !usesSecret(*client) {
-				client.SecretHash = ""
+				forgetSecrets(client)
 			}
 			return nil
 		}, ClientSettings{})

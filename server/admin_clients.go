@@ -59,6 +59,7 @@ type clientObject struct {
 	SoftwareID     string            `json:"software_id,omitempty"`
 	SoftwareVer    string            `json:"software_version,omitempty"`
 	AppType        string            `json:"application_type,omitempty"`
+	FormerUntil    time.Time         `json:"former_secret_until,omitzero"`
 	Disabled       bool              `json:"disabled"`
 	RegisteredBy   string            `json:"registered_by"`
 	Created        time.Time         `json:"created_at"`
@@ -83,7 +84,8 @@ func showClient(c storage.Client, secret string) clientObject {
 		ClientURI: c.ClientURI, LogoURI: c.LogoURI, TermsURI: c.TermsURI, PolicyURI: c.PolicyURI, Contacts: c.Contacts,
 		SoftwareID: c.SoftwareID, SoftwareVer: c.SoftwareVersion, AppType: c.ApplicationType,
 		RegisteredBy: cameBy(c.Registration), Registration: showRegistration(c.Registration),
-		Disabled: c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
+		FormerUntil: c.FormerSecretUntil,
+		Disabled:    c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
 	}
 }
 
@@ -146,16 +148,25 @@ func (a *Admin) setClient(c *call) (int, any, error) {
 
 func (a *Admin) newSecret(c *call) (int, any, error) {
 	var body struct {
-		Secret string `json:"client_secret"`
+		Secret string            `json:"client_secret"`
+		Keep   *storage.Duration `json:"keep_former_for"`
 	}
 	if err := c.decodeOptional(&body); err != nil {
 		return 0, nil, err
 	}
-	client, secret, err := a.Clients.NewSecret(c.ctx, c.vars["client_id"], body.Secret, c.act)
+	overlap := a.Grants.Settings.SecretOverlap
+	if body.Keep != nil {
+		overlap = time.Duration(*body.Keep)
+	}
+	client, secret, err := a.Clients.NewSecretBeside(c.ctx, c.vars["client_id"], body.Secret, overlap, c.act)
 	if err != nil {
 		return 0, nil, err
 	}
 	return http.StatusOK, showClient(client, secret), nil
+}
+
+func (a *Admin) endFormerSecret(c *call) (int, any, error) {
+	return answerClient(a.Clients.EndFormerSecret(c.ctx, c.vars["client_id"], c.act))
 }
 
 func (a *Admin) disableClient(c *call) (int, any, error) {
