@@ -29,7 +29,7 @@ const (
 	eventsScope = "jeton:events"
 )
 
-var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword}
+var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantDeviceCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword}
 
 var consents = []string{storage.ConsentRemembered, storage.ConsentAlways, storage.ConsentNever}
 

@@ -26,7 +26,7 @@ var templates = parse()
 
 // layouts says what stands around each page.
 var layouts = map[string][]string{
-	"layout": {"login", "choose", "consent", "answer", "notice", "signout", "forgot", "reset"},
+	"layout": {"login", "choose", "consent", "answer", "notice", "signout", "forgot", "reset", "devicecode", "device"},
 	"wide":   {"account", "applications", "password", "activity", "sheet"},
 }
 

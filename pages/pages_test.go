@@ -41,8 +41,11 @@ func everyPage() map[string][]byte {
 		"choose": Choose{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile}.HTML(),
 		"consent": Consent{Service: hostile, Client: hostile, Registered: hostile, Host: hostile, Action: hostile, Token: hostile, Username: hostile,
 			Scopes: []Scope{{Name: hostile}, {Words: hostile}}, Lifetime: hostile}.HTML(),
-		"answer":  Answer{Service: hostile, Client: hostile, Action: template.URL(hostile), Fields: []Field{{hostile, hostile}}}.HTML(),
-		"notice":  Notice{Service: hostile, Title: hostile, Words: []string{hostile}, Code: hostile, Link: &Link{Href: hostile, Words: hostile}}.HTML(),
+		"answer":     Answer{Service: hostile, Client: hostile, Action: template.URL(hostile), Fields: []Field{{hostile, hostile}}}.HTML(),
+		"notice":     Notice{Service: hostile, Title: hostile, Words: []string{hostile}, Code: hostile, Link: &Link{Href: hostile, Words: hostile}}.HTML(),
+		"devicecode": DeviceCode{Service: hostile, Action: hostile, Code: hostile, Fault: hostile}.HTML(),
+		"device": Device{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Code: hostile, Asked: hostile, Agent: hostile,
+			Network: hostile, Beside: hostile, Scopes: []Scope{{Name: hostile}, {Words: hostile}}, Lifetime: hostile}.HTML(),
 		"signout": SignOut{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fields: []Field{{hostile, hostile}}}.HTML(),
 	}
 }

@@ -170,7 +170,8 @@ func bare(t testing.TB, o options) *node {
 	logger := slog.New(server.WithRequestID(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	n.grants = &grants.Service{
 		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100,
-			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour},
+			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour,
+			DeviceCodeTTL: 10 * time.Minute, DeviceInterval: 5 * time.Second},
 		Store: n.store, Keys: ring, Master: master, Places: places, Passwords: pw,
 		Proofs: &dpop.Checker{Store: n.store, Master: master, RequireNonce: o.nonces}, Log: logger, Now: n.clock.Now,
 	}

@@ -50,7 +50,7 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 		registry: prometheus.NewRegistry(),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jeton_acts_total",
-			Help: "What was done: act (a grant type, revoke, introspect, par, authorize, login, logout, end_own, userinfo, console, register, registration), client_id, outcome (ok, retry, reuse, or an error code).",
+			Help: "What was done: act (a grant type, revoke, introspect, par, device_authorization, authorize, device, login, logout, end_own, userinfo, console, register, registration), client_id, outcome (ok, retry, reuse, or an error code).",
 		}, []string{"act", "client_id", "outcome"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "jeton_http_request_seconds", Help: "Time to answer a request, by route and status.",
@@ -149,7 +149,7 @@ func outcomeOf(err error) string {
 
 // actLabel keeps what a stranger sent as a grant type out of the labels.
 func actLabel(act string) string {
-	if slices.Contains(grants.Types(), act) || act == "revoke" || act == "introspect" || act == "par" {
+	if slices.Contains(grants.Types(), act) || slices.Contains([]string{"revoke", "introspect", "par", "device_authorization"}, act) {
 		return act
 	}
 	return "other"

@@ -44,7 +44,7 @@ func (s *Server) writeCached(w http.ResponseWriter, status int, html []byte, pol
 func (s *Server) refuseVisit(v *visit, err error) {
 	p := problemOf(err)
 	noteError(v.r.Context(), p, err)
-	s.count(v.r, "authorize", outcomeOf(err))
+	s.count(v.r, v.home(), outcomeOf(err))
 	if v.req.Trusted() && p.code != string(grants.InvalidRequestURI) {
 		s.answer(v, url.Values{"error": {p.code}, "error_description": {p.description}})
 		return

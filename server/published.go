@@ -26,6 +26,7 @@ func Published(settings grants.Settings, scopes []string) wellknown.Config {
 		Push:          "/par",
 		RequirePush:   settings.RequirePush,
 		Registration:  registration,
+		Device:        "/device_authorization",
 		ResponseTypes: grants.ResponseTypes(),
 		ResponseModes: grants.ResponseModes(),
 		ACRs:          grants.ACRs(),

@@ -99,8 +99,9 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request, f form, client sto
 			ActorToken: f.get("actor_token"), ActorTokenType: f.get("actor_token_type"),
 			RequestedTokenType: f.get("requested_token_type"), Resource: f["resource"], Audience: f["audience"],
 		},
-		Proof:  proof,
-		Source: s.sourceOf(r),
+		DeviceCode: f.get("device_code"),
+		Proof:      proof,
+		Source:     s.sourceOf(r),
 	}
 	if client.Value.ByCookie() {
 		req.MostToken = mostCookieValue

@@ -49,6 +49,10 @@ const (
 	aNetwork = 'n'
 
 	aRegistration = 'r'
+	aSubject      = 'i' // who is signed in
+	anAsker       = 'a'
+
+	askersNetwork = 'A'
 )
 
 func (h *hashes) name(of byte, name string) digest {

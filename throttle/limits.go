@@ -42,6 +42,12 @@ type Limits struct {
 	// secret has 32 characters or more, and a client that was set up wrongly
 	// on a hundred machines should work when it is put right.
 	Client Limit
+	// SignedIn is for one user who is signed in and guesses what belongs to nobody,
+	// such as a user_code, from whatever sources: 20, one a minute.
+	SignedIn Limit
+	// Asking is for one address, one IPv6 /64 and one /48 that has the store keep
+	// something without having shown a secret: 100, one a second. Each counts.
+	Asking Limit
 	// Registration is for clients that register themselves from one address, or
 	// one IPv6 /48: 20, one in 3 min.
 	Registration Limit
@@ -56,6 +62,8 @@ const (
 	ofSource
 	ofNetwork
 	ofClient
+	ofSignedIn
+	ofAsking
 	ofRegistration
 	rules
 )
@@ -64,7 +72,7 @@ const (
 const RuleRegistration = "registration"
 
 // The rules as [Throttled] names them.
-var ruleNames = [rules]string{"pair", "account", "source", "network", "client", RuleRegistration}
+var ruleNames = [rules]string{"pair", "account", "source", "network", "client", "signed_in", "asking", RuleRegistration}
 
 var defaults = Limits{
 	Pair:    Limit{Most: 100, Leak: time.Hour, Free: 5, First: time.Second, Longest: 15 * time.Minute, Parallel: 16},
@@ -72,6 +80,9 @@ var defaults = Limits{
 	Source:  Limit{Most: 30, Leak: 2 * time.Second, Parallel: 64},
 	Network: Limit{Most: 300, Leak: 200 * time.Millisecond, Parallel: 64},
 	Client:  Limit{Most: 100, Leak: time.Minute, Free: 10, First: time.Second, Longest: time.Minute},
+
+	SignedIn: Limit{Most: 20, Leak: time.Minute},
+	Asking:   Limit{Most: 100, Leak: time.Second},
 
 	Registration: Limit{Most: 20, Leak: 3 * time.Minute},
 }
@@ -83,7 +94,7 @@ const maxConsecutive = 100
 const longestMemory = 400 * storage.Day
 
 func (l *Limits) all() [rules]*Limit {
-	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client, &l.Registration}
+	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client, &l.SignedIn, &l.Asking, &l.Registration}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -221,7 +232,7 @@ type Throttled struct {
 	// RetryAfter is in whole seconds, at least one.
 	RetryAfter time.Duration
 	// Rule is which rule has the longest wait: pair, account, source, network,
-	// client or registration. It is for metrics and log, not for the caller.
+	// client, signed_in, asking or registration. It is for metrics and log, not for the caller.
 	Rule string
 }
 

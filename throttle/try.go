@@ -24,6 +24,12 @@ type Attempt struct {
 	// Registers is an attempt to register a client: Source alone counts, by a rule
 	// of its own.
 	Registers bool
+	// SignedIn is the `sub` of who is signed in, where there is neither User nor
+	// ClientID: it counts beside the source.
+	SignedIn string
+	// Asks says that nothing is guessed, but something is kept for a stranger.
+	// The source alone counts, apart from its guesses.
+	Asks bool
 }
 
 // The most rules an attempt obeys.
@@ -85,6 +91,13 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 	if addr.Is6() {
 		bits = 64
 	}
+	if a.Asks {
+		add(ofAsking, t.hashes.addr(anAsker, addr, bits).self())
+		if addr.Is6() {
+			add(ofAsking, t.hashes.addr(askersNetwork, addr, 48).self())
+		}
+		return
+	}
 	source := t.hashes.addr(aSource, addr, bits)
 	if a.User != "" && a.TrustedClient {
 		// Where the backend passes on its visitors' addresses each is a pair of
@@ -112,6 +125,8 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 		client := t.hashes.name(aClient, a.ClientID)
 		k.owner, k.place, k.late = client.owner(), source.place(), true
 		add(ofClient, client.pair(source))
+	case a.SignedIn != "":
+		add(ofSignedIn, t.hashes.name(aSubject, a.SignedIn).self())
 	}
 	add(ofSource, source.self())
 	if addr.Is6() {

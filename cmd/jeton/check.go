@@ -99,6 +99,14 @@ func (s *Settings) checkLifetimes(wrong *faults) {
 			add(name, "%s is not between 1m and %s", d, maxLife[name])
 		}
 	}
+	for _, w := range []struct {
+		name        string
+		least, most storage.Duration
+	}{{"device-code-ttl", storage.Duration(time.Minute), storage.Duration(time.Hour)}, {"device-interval", storage.Duration(time.Second), storage.Duration(time.Minute)}} {
+		if d := *s.duration(w.name); d < w.least || d > w.most || time.Duration(d)%time.Second != 0 {
+			add(w.name, "%s is not whole seconds from %s to %s", d, w.least, w.most)
+		}
+	}
 	if d := s.EventHistory; d < 0 || d > maxHistory {
 		add("event-history", "%s is not from 0s to %s: keep the audit log for longer than that", d, maxHistory)
 	}

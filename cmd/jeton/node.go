@@ -117,6 +117,8 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			MaxSessions:        int(s.MaxSessions),
 			SignInIdle:         time.Duration(s.SignInIdleTTL),
 			SignInTTL:          time.Duration(s.SignInTTL),
+			DeviceCodeTTL:      time.Duration(s.DeviceCodeTTL),
+			DeviceInterval:     time.Duration(s.DeviceInterval),
 			RequirePush:        bool(s.RequirePAR),
 			Registration:       s.registration(),
 			SecretOverlap:      time.Duration(s.ClientSecretOverlap),

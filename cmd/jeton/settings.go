@@ -51,12 +51,14 @@ type Settings struct {
 	ClientSecretOverlap storage.Duration
 
 	// Signing in at the pages.
-	SignInIdleTTL storage.Duration
-	SignInTTL     storage.Duration
-	ConsoleMaxAge storage.Duration
-	ServiceName   text
-	ScopeWords    wording
-	RequirePAR    yesno
+	SignInIdleTTL  storage.Duration
+	SignInTTL      storage.Duration
+	DeviceCodeTTL  storage.Duration
+	DeviceInterval storage.Duration
+	ConsoleMaxAge  storage.Duration
+	ServiceName    text
+	ScopeWords     wording
+	RequirePAR     yesno
 
 	// Clients that register themselves.
 	ClientRegistration    choice
@@ -209,6 +211,10 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.SignInIdleTTL }},
 		{name: "signin-ttl", def: "12h", help: "how long a browser stays signed in at the pages at most",
 			value: func(s *Settings) pflag.Value { return &s.SignInTTL }},
+		{name: "device-code-ttl", def: "10m", help: "how long a device without a browser waits for its user to type its code",
+			value: func(s *Settings) pflag.Value { return &s.DeviceCodeTTL }},
+		{name: "device-interval", def: "5s", help: "how long such a device waits before it asks again",
+			value: func(s *Settings) pflag.Value { return &s.DeviceInterval }},
 		{name: "console-max-age", def: "15m", help: "how long after a sign-in the console changes things without asking for the password again",
 			value: func(s *Settings) pflag.Value { return &s.ConsoleMaxAge }},
 		{name: "service-name", def: "Jeton", help: "what the pages call this server",
