@@ -94,7 +94,7 @@ look for the master key, and keep the old one as long as the backups of before.`
 is set to let them.`,
 	"client registration-token add": `Make an initial access token. NAME is what you know it by, in lists and in the audit
 log; letters, digits, hyphens, underscores and dots. The token is shown this once.`,
-	"client registration-token list": `List the tokens that have not expired, and how many clients each has registered.`,
+	"client registration-token list":   `List the tokens that have not expired, and how many clients each has registered.`,
 	"client registration-token revoke": `Revoke the token NAME. The clients that it has registered stay as they are.`,
 
 	"webhook list": `List the webhooks, how many events wait for each and how many were given up. The
