@@ -65,6 +65,12 @@ type Settings struct {
 	ClientDocumentScopes list
 	OpenClientResources  list
 
+	// Clients that register themselves.
+	ClientRegistration    choice
+	RegistrationScopes    list
+	RegistrationUnusedTTL storage.Duration
+	RegistrationMaxUnused number
+
 	// What follows from what happens.
 	OnPasswordChange     choice
 	OnPasswordReset      choice
@@ -131,7 +137,7 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
-	return slices.Concat(places(), tokens(), signIn(), openClients(), reactions(), others())
+	return slices.Concat(places(), tokens(), signIn(), openClients(), registration(), reactions(), others())
 }
 
 // places are the settings of what is served, where, and how commands find it.
