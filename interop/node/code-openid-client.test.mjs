@@ -9,8 +9,9 @@ const redirect_uri = 'http://127.0.0.1:3999/cb'
 const discover = (id, auth, algorithm = 'oidc') =>
   client.discovery(new URL(issuer), id, undefined, auth, { algorithm, execute: [client.allowInsecureRequests] })
 
-// run is a login as an application does it; par pushes the request first.
-async function run(config, parameters, par, options) {
+// run is a login as an application does it; par pushes the request first, a
+// DPoP handle binds all of it to its key.
+async function run(config, parameters, par, bound) {
   const pkceCodeVerifier = client.randomPKCECodeVerifier()
   const expectedState = client.randomState()
   const expectedNonce = parameters.scope.includes('openid') ? client.randomNonce() : undefined
@@ -18,9 +19,9 @@ async function run(config, parameters, par, options) {
     redirect_uri, state: expectedState, code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier), code_challenge_method: 'S256',
     ...(expectedNonce && { nonce: expectedNonce }), ...parameters,
   }
-  const url = par ? await client.buildAuthorizationUrlWithPAR(config, asked) : client.buildAuthorizationUrl(config, asked)
+  const url = par ? await client.buildAuthorizationUrlWithPAR(config, asked, bound) : client.buildAuthorizationUrl(config, asked)
   const back = await new Walker().to(url)
-  return client.authorizationCodeGrant(config, back, { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: Boolean(expectedNonce) }, undefined, options)
+  return client.authorizationCodeGrant(config, back, { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: Boolean(expectedNonce) }, undefined, bound)
 }
 
 for (const par of [false, true]) {
@@ -42,6 +43,30 @@ for (const par of [false, true]) {
     assert.equal((await client.tokenIntrospection(config, second.access_token)).active, false)
   })
 }
+
+test('DPoP: a pushed request, its code, and /userinfo are bound to the key', async () => {
+  const config = await discover(clientID, client.ClientSecretBasic(clientSecret))
+  const handle = async () => ({ DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) })
+  const bound = await handle()
+  const tokens = await run(config, { scope: 'openid email' }, true, bound)
+  assert.equal(tokens.token_type, 'dpop')
+  const { sub } = tokens.claims()
+  assert.equal((await client.fetchUserInfo(config, tokens.access_token, sub, bound)).sub, sub)
+  const wrong = (options) => assert.rejects(client.fetchUserInfo(config, tokens.access_token, sub, options), (e) => e.status === 401 || e.cause?.status === 401 || e.response?.status === 401)
+  await wrong(undefined)
+  await wrong(await handle())
+  const fresh = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, bound)
+  assert.equal(fresh.token_type, 'dpop')
+  assert.equal(fresh.claims().sub, sub)
+  // Another key is refused at /token.
+  const other = await handle()
+  const pkceCodeVerifier = client.randomPKCECodeVerifier()
+  const url = await client.buildAuthorizationUrlWithPAR(config, {
+    redirect_uri, scope: 'openid', code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier), code_challenge_method: 'S256',
+  }, bound)
+  const back = await new Walker().to(url)
+  await assert.rejects(client.authorizationCodeGrant(config, back, { pkceCodeVerifier }, undefined, other), (e) => e.error === 'invalid_grant')
+})
 
 test('a public client', async () => {
   const config = await discover(publicID, client.None(), 'oauth2')
