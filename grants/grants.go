@@ -52,6 +52,9 @@ type Settings struct {
 	SignInTTL  time.Duration
 	// RequirePush refuses authorization requests that were not pushed.
 	RequirePush bool
+	// SecretOverlap is how long the old secret of a client works beside a new one,
+	// where nothing else is asked for.
+	SecretOverlap time.Duration
 	// Registration says who may register clients.
 	Registration Registration
 	// On says what follows from what happens.

@@ -27,7 +27,7 @@ var templates = parse()
 // layouts says what stands around each page.
 var layouts = map[string][]string{
 	"layout": {"login", "choose", "consent", "answer", "notice", "signout", "forgot", "reset"},
-	"wide":   {"account", "applications", "password", "activity"},
+	"wide":   {"account", "applications", "password", "activity", "sheet"},
 }
 
 func parse() map[string]*template.Template {

@@ -19,6 +19,7 @@ import (
 	"jeton/accounts"
 	"jeton/clients"
 	"jeton/dpop"
+	"jeton/events"
 	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/events/webhooks"
@@ -71,6 +72,7 @@ type options struct {
 	throttle bool // most tests fail on purpose, and are not to be slowed
 	scopes   []string
 	webhooks []webhooks.Webhook
+	history  time.Duration  // how long events are kept
 	traces   *traces.Tracer // default one of all tests
 	callers  []netip.Prefix // whose traceparent counts
 }
@@ -188,7 +190,8 @@ func bare(t testing.TB, o options) *node {
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, TraceCallers: o.callers, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, TraceCallers: o.callers, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton",
+		History: events.History{Store: n.store, Kept: o.history}}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() {

@@ -12,10 +12,12 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/gorilla/mux"
 
 	"jeton/clients"
+	"jeton/events"
 	"jeton/events/lists"
 	"jeton/events/webhooks"
 	"jeton/grants"
@@ -44,6 +46,11 @@ type Config struct {
 	// of scopes.
 	ServiceName string
 	ScopeWords  map[string]string
+	// ConsoleMaxAge is how long after a sign-in the console still does what ends
+	// or changes something; then it asks for the password again. Zero takes 15 min.
+	ConsoleMaxAge time.Duration
+	// History has the events of late; its zero value has none.
+	History events.History
 	// Webhooks delivers events, nil where nothing is delivered.
 	Webhooks *webhooks.Dispatcher
 }
@@ -69,6 +76,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	u, err := url.Parse(cfg.Issuer)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.ConsoleMaxAge == 0 {
+		cfg.ConsoleMaxAge = 15 * time.Minute
 	}
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), origin: u.Scheme + "://" + u.Host, https: u.Scheme == "https", grants: g, clients: auth,
@@ -112,6 +122,7 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
 	at.Handle(statusPath, s.anyPage(http.HandlerFunc(s.statusLists)))
 	at.Handle(statusPath+"/{list}", s.anyPage(http.HandlerFunc(s.statusList)))
+	s.consoleRoutes(at)
 	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
 	r.Use(nameRoute)

@@ -31,6 +31,9 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) (form, st
 		return nil, none, err
 	}
 	n.client, n.clientID = &client.Value, client.Value.ID
+	if clients.IsFormer(client.Value, creds.Secret) {
+		s.metrics.formerSecrets.WithLabelValues(s.metrics.labelOf(client.Value.ID)).Inc()
+	}
 	return f, client, nil
 }
 

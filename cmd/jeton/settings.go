@@ -48,9 +48,12 @@ type Settings struct {
 	MaxSessions        number
 	DPoPNonce          yesno
 
+	ClientSecretOverlap storage.Duration
+
 	// Signing in at the pages.
 	SignInIdleTTL storage.Duration
 	SignInTTL     storage.Duration
+	ConsoleMaxAge storage.Duration
 	ServiceName   text
 	ScopeWords    wording
 	RequirePAR    yesno
@@ -81,6 +84,7 @@ type Settings struct {
 
 	// Calls to others, and logs.
 	OutboundAllow networks
+	EventHistory  storage.Duration
 	LogFormat     choice
 	LogLevel      choice
 	LogRequests   choice
@@ -186,6 +190,8 @@ func tokens() []setting {
 			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
 		{name: "dpop-nonce", def: "false", help: "take only DPoP proofs with a nonce of this server, so that none can be made in advance",
 			value: func(s *Settings) pflag.Value { return &s.DPoPNonce }},
+		{name: "client-secret-overlap", def: "0s", help: "how long the old secret of a client works beside a new one, up to 90d",
+			value: func(s *Settings) pflag.Value { return &s.ClientSecretOverlap }},
 	}
 }
 
@@ -196,6 +202,8 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.SignInIdleTTL }},
 		{name: "signin-ttl", def: "12h", help: "how long a browser stays signed in at the pages at most",
 			value: func(s *Settings) pflag.Value { return &s.SignInTTL }},
+		{name: "console-max-age", def: "15m", help: "how long after a sign-in the console changes things without asking for the password again",
+			value: func(s *Settings) pflag.Value { return &s.ConsoleMaxAge }},
 		{name: "service-name", def: "Jeton", help: "what the pages call this server",
 			value: func(s *Settings) pflag.Value { return &s.ServiceName }},
 		{name: "scope-words", help: "what scopes mean, for people: read=Read your notes; write=Change them",
@@ -231,6 +239,8 @@ func others() []setting {
 
 		{name: "outbound-allow", help: "private address ranges that may be called: a client's jwks_uri, a webhook",
 			value: func(s *Settings) pflag.Value { return &s.OutboundAllow }},
+		{name: "event-history", def: "7d", help: "how long events can be looked at in the console; 0s keeps none",
+			value: func(s *Settings) pflag.Value { return &s.EventHistory }},
 		{name: "log-format", def: "text", help: "how logs are written",
 			value: func(s *Settings) pflag.Value { s.LogFormat.of = []string{"text", "json"}; return &s.LogFormat }},
 		{name: "log-level", def: "info", help: "the least level that is logged",
