@@ -17,7 +17,7 @@ import (
 const mostShown = 100
 
 func accountNav() []pages.Link {
-	return []pages.Link{{Href: "/account", Words: "Overview"}}
+	return []pages.Link{{Href: "/account", Words: "Overview"}, {Href: "/account/password", Words: "Password"}}
 }
 
 // accountFrame is what stands around the pages of an account.
@@ -30,10 +30,12 @@ func (s *Server) accountFrame(o *own) pages.Frame {
 // accountSaid is what a form came to. The address names it, so that a page can
 // be loaded again; it can name nothing else.
 var accountSaid = map[string]*pages.Said{
-	"ended":        {Kind: "good", Words: "The session has ended. Its tokens stop working within seconds."},
-	"over":         {Words: "That session was over already."},
-	"signed-out":   {Kind: "good", Words: "That browser is signed out, and its sessions have ended."},
-	"others-ended": {Kind: "good", Words: "All other sessions have ended. Their tokens stop working within seconds."},
+	"ended":            {Kind: "good", Words: "The session has ended. Its tokens stop working within seconds."},
+	"over":             {Words: "That session was over already."},
+	"signed-out":       {Kind: "good", Words: "That browser is signed out, and its sessions have ended."},
+	"password-changed": {Kind: "good", Words: "Your new password is set. All sessions but those on this device have ended."},
+	"password-set":     {Kind: "good", Words: "Your new password is set."},
+	"others-ended":     {Kind: "good", Words: "All other sessions have ended. Their tokens stop working within seconds."},
 }
 
 // account shows somebody where they are signed in.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"jeton/accounts"
 	"jeton/clients"
 	"jeton/events/lists"
 	"jeton/events/webhooks"
@@ -41,6 +42,9 @@ type Config struct {
 	// of scopes.
 	ServiceName string
 	ScopeWords  map[string]string
+	// Recovery mails those who have forgotten their password, nil where no mail
+	// is sent.
+	Recovery *accounts.Recovery
 	// Webhooks delivers events, nil where nothing is delivered.
 	Webhooks *webhooks.Dispatcher
 }
@@ -74,6 +78,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	if cfg.Webhooks != nil {
 		s.metrics.registry.MustRegister(newWebhookMetrics(cfg.Webhooks))
 	}
+	if cfg.Recovery != nil {
+		s.metrics.registry.MustRegister(newMailMetrics(cfg.Recovery.Mail))
+	}
 	s.library = newLibrary(g)
 	admin.Source, admin.metrics = s.sourceOf, s.metrics
 	return s, nil
@@ -102,9 +109,13 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/userinfo", byMethod{http.MethodGet: http.HandlerFunc(s.userinfo), http.MethodPost: http.HandlerFunc(s.userinfo), http.MethodOptions: http.HandlerFunc(userinfoPreflight)})
 	at.Handle("/end_session", byMethod{http.MethodGet: http.HandlerFunc(s.endSession), http.MethodPost: http.HandlerFunc(s.endSessionPost)})
 	at.Handle("/account", s.ownPages(s.account, nil))
+	at.Handle("/account/password", s.ownPages(s.password, s.passwordPost))
 	at.Handle("/account/end", s.ownPages(s.accountAgain, s.endOwn))
 	at.Handle("/account/end-others", s.ownPages(s.accountAgain, s.endOthers))
 	at.Handle("/account/sign-out", s.ownPages(s.accountAgain, s.signOutElsewhere))
+	at.Handle("/forgot", byMethod{http.MethodGet: http.HandlerFunc(s.forgot), http.MethodPost: http.HandlerFunc(s.forgotPost)})
+	at.Handle("/reset", byMethod{http.MethodGet: http.HandlerFunc(s.resetDone)})
+	at.Handle("/reset/{link}", byMethod{http.MethodGet: http.HandlerFunc(s.reset), http.MethodPost: http.HandlerFunc(s.resetPost)})
 	at.Handle("/healthz", only(http.HandlerFunc(s.healthz), http.MethodGet, http.MethodHead))
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
 	at.Handle(statusPath, s.anyPage(http.HandlerFunc(s.statusLists)))

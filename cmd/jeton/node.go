@@ -39,7 +39,8 @@ type node struct {
 	grants   *grants.Service
 	webhooks *webhooks.Dispatcher
 	notifier *backchannel.Notifier
-	traces   *traces.Tracer // nil unless they are asked for
+	traces   *traces.Tracer     // nil unless they are asked for
+	recover  *accounts.Recovery // nil unless mail is sent
 	log      *slog.Logger
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -54,6 +55,17 @@ type Settings struct {
 	ServiceName   text
 	ScopeWords    wording
 	RequirePAR    yesno
+	ResetLinkTTL  storage.Duration
+
+	// Mail to users.
+	SMTPHost         text
+	SMTPPort         number
+	SMTPTLS          choice
+	SMTPUser         text
+	SMTPPasswordFile path
+	SMTPCAFile       path
+	MailFrom         text
+
 	// What follows from what happens.
 	OnPasswordChange     choice
 	OnPasswordReset      choice
@@ -100,6 +112,8 @@ type Settings struct {
 	origin map[string]string
 	// flags are what was typed, to read everything again by.
 	flags *pflag.FlagSet
+	// printMail takes the mails of a demonstration.
+	printMail io.Writer
 	// masterKey is JETON_MASTER_KEY.
 	masterKey string
 }
@@ -118,7 +132,7 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
-	return slices.Concat(places(), tokens(), signIn(), reactions(), others())
+	return slices.Concat(places(), tokens(), signIn(), mails(), reactions(), others())
 }
 
 // places are the settings of what is served, where, and how commands find it.
@@ -201,6 +215,8 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.ScopeWords }},
 		{name: "require-par", def: "false", help: "refuse authorization requests that were not pushed (RFC 9126)",
 			value: func(s *Settings) pflag.Value { return &s.RequirePAR }},
+		{name: "reset-link-ttl", def: "30m", help: "how long a mailed link to set a new password counts",
+			value: func(s *Settings) pflag.Value { return &s.ResetLinkTTL }},
 	}
 }
 
