@@ -15,7 +15,6 @@
 package accounts
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -105,13 +104,3 @@ func printable(s string, most int, not string) bool {
 const mostTries = 100
 
 var errContended = fmt.Errorf("accounts: too many changes to one record at once: %w", storage.ErrUnavailable)
-
-// Page returns a page of an index. A cursor that no page of it ended with is an
-// [InvalidError], since it comes from whoever asks.
-func Page(ctx context.Context, store *storage.Store, q storage.Query) (storage.Page, error) {
-	page, err := store.List(ctx, q)
-	if err == nil || q.After == "" || errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
-		return page, err
-	}
-	return page, &InvalidError{[]string{"the cursor is not one that this listing returned: begin without it"}}
-}

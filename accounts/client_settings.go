@@ -64,6 +64,7 @@ type ClientSettings struct {
 	BindAddress    Setting[string]            `json:"bind_address,omitzero"`
 	Consent        Setting[string]            `json:"consent,omitzero"`
 	RequirePush    Setting[bool]              `json:"require_pushed_authorization_requests,omitzero"`
+	WithoutID      Setting[bool]              `json:"refresh_without_id_token,omitzero"`
 	Introspect     Setting[bool]              `json:"introspect,omitzero"`
 	Admin          Setting[bool]              `json:"admin,omitzero"`
 	AccessTTL      Setting[storage.Duration]  `json:"access_token_ttl,omitzero"`
@@ -113,6 +114,7 @@ func (s ClientSettings) apply(c *storage.Client) {
 	put(s.BindAddress, &c.BindAddress)
 	put(s.Consent, &c.Consent)
 	put(s.RequirePush, &c.RequirePush)
+	put(s.WithoutID, &c.RefreshWithoutID)
 	put(s.Introspect, &c.Introspect)
 	put(s.Admin, &c.Admin)
 	put(s.AccessTTL, &c.AccessTokenTTL)

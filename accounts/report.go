@@ -85,7 +85,7 @@ func (r *Reports) Take(ctx context.Context, report Report, act Act) (Reported, e
 	}
 	// Who repeats a report has had no answer. What the first one began may still
 	// have to be finished.
-	return Reported{Event: before.Event, Reaction: out.Reaction, Repeated: true}, r.Users.Grants.ResumeEndings(ctx)
+	return Reported{Event: before.Event, Reaction: out.Reaction, Repeated: true}, r.Users.Grants.ResumeReported(ctx, before)
 }
 
 func (r Report) check(now time.Time) error {
@@ -93,17 +93,17 @@ func (r Report) check(now time.Time) error {
 	if !slices.Contains(ReportTypes, r.Type) {
 		wrong.add("type: %q is not understood; there are %s", r.Type, strings.Join(ReportTypes, ", "))
 	}
-	named := 0
-	for _, subject := range []string{r.Subject, r.Username, r.SessionID, r.ClientID} {
-		if subject != "" {
-			named++
+	var named []string
+	for _, subject := range [][2]string{{"sub", r.Subject}, {"username", r.Username}, {"sid", r.SessionID}, {"client_id", r.ClientID}} {
+		if subject[1] != "" {
+			named = append(named, subject[0])
 		}
 	}
-	switch {
-	case named != 1:
-		wrong.add("say whom it is about: exactly one of sub, username, sid and client_id")
-	case (r.Type == events.ClientCompromised) != (r.ClientID != ""):
-		wrong.add("client_id goes with %s, and nothing else does", events.ClientCompromised)
+	switch aboutClient := r.Type == events.ClientCompromised; {
+	case aboutClient && (len(named) != 1 || r.ClientID == ""):
+		wrong.add("%s is about a client: name it by client_id, and nothing beside it%s", r.Type, instead(named))
+	case !aboutClient && (len(named) != 1 || r.ClientID != ""):
+		wrong.add("say which user it is about, by exactly one of sub, username and sid%s; client_id is for %s", instead(named), events.ClientCompromised)
 	}
 	if r.ID != "" && !printable(r.ID, 255, `"\`) {
 		wrong.add(`id: it is not 1 to 255 printable ASCII characters without space, " and \`)
@@ -116,6 +116,14 @@ func (r Report) check(now time.Time) error {
 		wrong.add("occurred_at: more than %d days ago is too late to act on: end the sessions themselves", oldestReport/storage.Day)
 	}
 	return wrong.err()
+}
+
+// instead says what was named in place of what is right.
+func instead(named []string) string {
+	if len(named) == 0 {
+		return ""
+	}
+	return " (here are " + strings.Join(named, ", ") + ")"
 }
 
 // user finds whom a report is about, and the session where one is named.

@@ -63,13 +63,16 @@ func (u *Users) List(ctx context.Context, prefix, after string, limit int) ([]st
 		}
 		prefix = normal
 	}
-	page, err := Page(ctx, u.Store, storage.Query{Index: storage.IndexUsers, Prefix: prefix, After: after, Limit: limit})
+	page, err := u.Store.List(ctx, storage.Query{Index: storage.IndexUsers, Prefix: prefix, After: after, Limit: limit})
 	if err != nil {
 		return nil, "", err
 	}
 	users := make([]storage.User, 0, len(page.Rows))
 	for _, row := range page.Rows {
 		rec, err := storage.Decode[storage.User](row)
+		if u.Store.Skip(ctx, row, err) {
+			continue
+		}
 		if err != nil {
 			return nil, "", err
 		}

@@ -41,6 +41,7 @@ const (
 	SignedIn       = "signed_in" // at the pages, in a browser
 	SignedOut      = "signed_out"
 	ConsentGranted = "consent_granted"
+	ConsentRevoked = "consent_revoked"
 
 	UserCreated  = "user_created"
 	UserDisabled = "user_disabled"

@@ -188,8 +188,10 @@ func (s *Service) keepBrowser(ctx context.Context, c *storage.Change, before, af
 // follow adds a changed record to its commit, with what follows from it.
 func follow(c *storage.Change, put storage.Put, task *pending, facts []storage.Event, now time.Time) {
 	c.Puts = append(c.Puts, put)
-	tell(c, facts)
-	if task != nil {
-		c.Puts = append(c.Puts, task.put(), task.event(now))
+	if task == nil {
+		tell(c, facts, "")
+		return
 	}
+	tell(c, facts, task.ID)
+	c.Puts = append(c.Puts, task.put(), task.event(now))
 }

@@ -26,6 +26,9 @@ const (
 // nil when nobody is. With prompt=none an answer that only the user could give
 // is an error instead (OpenID Connect Core §3.1.2.6).
 func (s *Service) NextStep(ctx context.Context, a AuthorizeRequest, in *SignedIn) (Step, error) {
+	if err := a.answered(in); err != nil {
+		return StepLogin, err
+	}
 	step, err := s.nextStep(ctx, a, in)
 	if err != nil || !a.prompts("none") {
 		return step, err
@@ -85,10 +88,30 @@ func (s *Service) agreed(ctx context.Context, a AuthorizeRequest, in SignedIn) (
 		return false, nil
 	}
 	has, err := s.consent(ctx, a, in.User.Value.Subject)
-	if err != nil || has.Value.Granted.IsZero() {
-		return false, err
+	return err == nil && covers(has.Value, a.Scope), err
+}
+
+// covers reports whether a consent is to all of a scope.
+func covers(c storage.Consent, scope []string) bool {
+	return !c.Granted.IsZero() && !slices.ContainsFunc(scope, func(s string) bool { return !slices.Contains(c.Scopes, s) })
+}
+
+// relyOnConsent lets a code for which the user was not asked depend on the
+// consent that it goes by: one that is taken back meanwhile makes no code any
+// more.
+func (s *Service) relyOnConsent(ctx context.Context, change *storage.Change, a AuthorizeRequest, in SignedIn) error {
+	if a.Client.Value.Consent == storage.ConsentNever {
+		return nil
 	}
-	return !slices.ContainsFunc(a.Scope, func(scope string) bool { return !slices.Contains(has.Value.Scopes, scope) }), nil
+	has, err := s.consent(ctx, a, in.User.Value.Subject)
+	switch {
+	case err != nil:
+		return err
+	case !covers(has.Value, a.Scope):
+		return fail(ConsentRequired, "the user has taken the consent back meanwhile", nil)
+	}
+	change.Checks = append(change.Checks, has.Check(storage.ConsentKey(a.Client.Value.ID)))
+	return nil
 }
 
 // consent is what the user has allowed this client before.
@@ -99,8 +122,8 @@ func (s *Service) consent(ctx context.Context, a AuthorizeRequest, sub string) (
 		return storage.Record[storage.Consent]{}, err
 	}
 	has, err := storage.Decode[storage.Consent](snap.Rows[0])
-	if !has.Value.ClientCreated.Equal(client.Created) {
-		has.Value = storage.Consent{} // of a client that had the id before
+	if !counts(has.Value, a.Client) {
+		has.Value = storage.Consent{}
 	}
 	return has, err
 }
@@ -130,7 +153,7 @@ func (s *Service) makeCode(ctx context.Context, a AuthorizeRequest, in SignedIn,
 	if err != nil {
 		return "", err
 	}
-	if err := s.usePush(ctx, a); err != nil {
+	if err := s.usePush(ctx, a, in); err != nil {
 		return "", err
 	}
 	if a.Client.Value.Unused() {
@@ -145,9 +168,12 @@ func (s *Service) makeCode(ctx context.Context, a AuthorizeRequest, in SignedIn,
 			return err
 		}
 		if agreed {
-			if err := s.addConsent(ctx, &change, a, in, source); err != nil {
-				return err
-			}
+			err = s.addConsent(ctx, &change, a, in, source)
+		} else {
+			err = s.relyOnConsent(ctx, &change, a, in)
+		}
+		if err != nil {
+			return err
 		}
 		if _, err = s.Store.Commit(ctx, change); err == nil {
 			return nil

@@ -132,6 +132,9 @@ type pending struct {
 	// Epoch is the one that began with the ending. What began under it, or
 	// later, is none of its business, whenever the second step comes.
 	Epoch uint64 `json:"epoch"`
+	// Until is the moment after which what a user begins through a client is none
+	// of its business: those two together have no epoch of their own.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // reaches reports whether a session is one that the ending ended.
@@ -141,6 +144,8 @@ func (p pending) reaches(ses storage.Session) bool {
 		return true // endAccessOf looks at both epochs that count
 	case p.Selection.All:
 		return ses.SystemEpoch < p.Epoch
+	case p.Selection.Subject != "" && p.Selection.ClientID != "":
+		return !ses.Created.After(p.Until)
 	case p.Selection.ClientID != "":
 		return ses.ClientEpoch < p.Epoch
 	}
@@ -173,7 +178,7 @@ const (
 // finish does the second step of an ending and strikes it off.
 func (s *Service) finish(ctx context.Context, p storage.Partition, task pending) (int, error) {
 	sel := task.Selection
-	if sel.ClientID != "" || sel.All {
+	if sel.Subject == "" {
 		// Other nodes may go by the old epoch for as long as their caches.
 		if err := pause(ctx, storage.CacheAge); err != nil {
 			return 0, err
@@ -212,6 +217,9 @@ func (s *Service) noteClients(ctx context.Context) error {
 func (s *Service) ResumeEndings(ctx context.Context) error {
 	return s.Store.AllByIndex(ctx, storage.Query{Index: indexPending}, func(row storage.Row) error {
 		task, err := storage.Decode[pending](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -248,6 +256,9 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 	n := 0
 	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil // dead by the epoch, as all of them
+		}
 		if err != nil || ses.Value.Ended != nil || !reaches(ses.Value) || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
 			return err
 		}
@@ -259,6 +270,9 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 		}
 		if ended {
 			n++
+		}
+		if s.Store.Skip(ctx, row, err) { // its user cannot be read
+			return nil
 		}
 		return err
 	})

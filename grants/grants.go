@@ -138,7 +138,8 @@ type Response struct {
 	Scope            string
 	// Bound says that the access token is bound to a key.
 	Bound bool
-	// IDToken is of OpenID Connect Core §2, for a code with the scope openid.
+	// IDToken is of OpenID Connect Core §2, for a code with the scope openid and
+	// for the refreshes of its session (§12.2).
 	IDToken string
 	// IssuedTokenType is of RFC 8693 §2.2.1, for an exchange.
 	IssuedTokenType string

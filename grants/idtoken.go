@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"strconv"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -89,8 +90,28 @@ func (s *Service) signID(ctx context.Context, ses storage.Session, user storage.
 			Issuer: s.Settings.Issuer, Subject: ses.Subject, Audience: jwt.ClaimStrings{ses.ClientID},
 			ExpiresAt: jwt.NewNumericDate(ses.Access.Expires), IssuedAt: jwt.NewNumericDate(ses.Access.Issued),
 		},
-		UserClaims: ClaimsFor(user, ses.Scope), Nonce: nonce,
+		UserClaims: ClaimsFor(user, ses.Access.Scope), Nonce: nonce,
 		AuthTime: jwt.NewNumericDate(ses.AuthTime), ACR: ses.ACR, AMR: ses.AMR, SessionID: ses.ID, TokenHash: accessHash(h.Alg, access),
+	})
+}
+
+// identifies reports whether a session tells its client who the user is: one that
+// began at the pages, where the access token of the moment has the scope openid.
+func identifies(ses storage.Session) bool {
+	return ses.ACR != "" && hasScope(ses.Access.Scope, ScopeOpenID)
+}
+
+// refreshedID makes the ID token that goes with a refresh, if there is one
+// (OpenID Connect Core §12.2): it tells of the login that was, with the claims of
+// now, and has no nonce, since nobody has asked anew. A retry gets it again. It is
+// found by the user's record too, from which its claims follow.
+func (s *Service) refreshedID(ctx context.Context, ses storage.Session, user storage.Record[storage.User], client storage.Client, access string) (string, error) {
+	if client.RefreshWithoutID || !identifies(ses) {
+		return "", nil
+	}
+	k := memoKey{ses.Access.KeyID, "id " + strconv.FormatUint(user.Version, 10) + " " + ses.Access.ID}
+	return s.memo.once(k, func() (string, error) {
+		return s.signID(context.WithoutCancel(ctx), ses, user.Value, "", access)
 	})
 }
 

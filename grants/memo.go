@@ -10,9 +10,10 @@ import (
 	"jeton/storage"
 )
 
-// accessMemo remembers the latest access tokens, so that a crowd of retries
-// costs one signature. A token is found by its id and key, which together fix
-// all its claims: a change of scope or roles takes a new id.
+// accessMemo remembers the latest access tokens, and the ID tokens that went with
+// them, so that a crowd of retries costs one signature of each. An access token is
+// found by its id and key, which together fix all its claims: a change of scope or
+// roles takes a new id. For ID tokens see [Service.refreshedID].
 type accessMemo struct {
 	mu     sync.Mutex
 	tokens map[memoKey]*memoEntry
@@ -47,6 +48,16 @@ func (m *accessMemo) entry(k memoKey) *memoEntry {
 	return e
 }
 
+// once returns the token of an entry. The first who asks for it makes it.
+func (m *accessMemo) once(k memoKey, sign func() (string, error)) (string, error) {
+	e := m.entry(k)
+	e.once.Do(func() { e.token, e.err = sign() })
+	if e.err != nil {
+		m.forget(k)
+	}
+	return e.token, e.err
+}
+
 // forget drops an entry that holds no token, so that the next one tries again.
 func (m *accessMemo) forget(k memoKey) {
 	m.mu.Lock()
@@ -76,15 +87,10 @@ func (s *Service) signAccess(ctx context.Context, ses *storage.Session, now time
 
 func (s *Service) repeatAccess(ctx context.Context, ses storage.Session) (string, error) {
 	k := memoKey{ses.Access.KeyID, ses.Access.ID}
-	e := s.memo.entry(k)
-	e.once.Do(func() {
+	return s.memo.once(k, func() (string, error) {
 		// Others wait for this one: whoever asked first must not take it down.
-		e.token, e.err = s.Keys.SignWith(context.WithoutCancel(ctx), k.kid, keys.UseSig, typAccess, s.sessionAccess(ses))
+		return s.Keys.SignWith(context.WithoutCancel(ctx), k.kid, keys.UseSig, typAccess, s.sessionAccess(ses))
 	})
-	if e.err != nil {
-		s.memo.forget(k)
-	}
-	return e.token, e.err
 }
 
 // signRefresh makes the session's refresh token, or makes it again: HS256 gives

@@ -148,7 +148,7 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 	if !slices.Contains(client.Grants, storage.GrantRefreshToken) {
 		resp.RefreshToken = ""
 	}
-	if l.code != nil && hasScope(ses.Scope, ScopeOpenID) {
+	if l.code != nil && identifies(ses) {
 		if resp.IDToken, err = s.signID(ctx, ses, l.user.Value, l.nonce, resp.AccessToken); err != nil {
 			return Response{}, err
 		}
@@ -216,6 +216,7 @@ func (s *Service) makeRoom(ctx context.Context, change *storage.Change, ses stor
 	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		old, err := storage.Decode[storage.Session](row)
 		switch {
+		case s.Store.Skip(ctx, row, err):
 		case err != nil:
 			return err
 		case now.Before(old.Value.Refresh.Expires):

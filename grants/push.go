@@ -20,6 +20,9 @@ type push struct {
 	ID      string     `json:"id"`
 	Expires time.Time  `json:"exp"`
 	Request url.Values `json:"request"`
+
+	// usedBy is the browser whose sign-in it has answered a moment ago.
+	usedBy string
 }
 
 const (
@@ -29,6 +32,11 @@ const (
 	// PushTTL is how long a request_uri lives: for as long as it may take
 	// somebody to sign in.
 	PushTTL = 5 * time.Minute
+
+	// secondClick is how long the browser that had the answer may ask again (RFC
+	// 9126 §7.3): who clicks twice would otherwise see a refusal, and never the
+	// answer that the first click got.
+	secondClick = 10 * time.Second
 
 	// MostPush bounds what a request_uri carries, as it travels in URLs.
 	MostPush = 4 << 10
@@ -62,30 +70,57 @@ func (s *Service) openPush(ctx context.Context, client storage.Client, uri strin
 		return nil, nil, errPushed("cannot be read")
 	}
 	snap, err := s.Store.Read(ctx, storage.ClientPartition(client.ID), storage.UsedPushKey(p.ID))
+	if err != nil {
+		return nil, nil, err
+	}
+	used, err := storage.Decode[storage.UsedPush](snap.Rows[0])
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case snap.Rows[0].Version != 0:
+	case used.Exists() && !snap.Now.Before(used.Value.At.Add(secondClick)):
 		return nil, nil, errPushed("used before")
 	case !snap.Now.Before(p.Expires):
 		return nil, nil, errPushed("expired")
 	}
+	p.usedBy = used.Value.Browser
 	return &p, p.Request, nil
 }
 
-// usePush notes that the request has had its answer. Of two who try, one does.
-func (s *Service) usePush(ctx context.Context, a AuthorizeRequest) error {
-	if a.push == nil {
+// answered refuses a request that has had its answer to whoever did not get it.
+func (a AuthorizeRequest) answered(in *SignedIn) error {
+	if a.push == nil || a.push.usedBy == "" || in != nil && in.SignIn.Value.Browser == a.push.usedBy {
 		return nil
 	}
-	key := storage.UsedPushKey(a.push.ID)
-	_, err := s.Store.Commit(ctx, storage.Change{
-		Partition: storage.ClientPartition(a.Client.Value.ID),
-		Checks:    []storage.Check{{Key: key}},
-		Puts:      []storage.Put{{Key: key, Value: []byte("{}"), Expires: a.push.Expires.Add(time.Minute)}},
-	})
-	if errors.Is(err, storage.ErrConflict) {
-		return errPushed("used before")
+	return errPushed("used before")
+}
+
+// usePush notes that the request has had its answer. Of two browsers that try,
+// one does.
+func (s *Service) usePush(ctx context.Context, a AuthorizeRequest, in SignedIn) error {
+	if a.push == nil || a.push.usedBy != "" {
+		return a.answered(&in)
 	}
-	return err
+	partition, key := storage.ClientPartition(a.Client.Value.ID), storage.UsedPushKey(a.push.ID)
+	note := storage.UsedPush{Browser: in.SignIn.Value.Browser, At: in.Now}
+	_, err := s.Store.Commit(ctx, storage.Change{
+		Partition: partition,
+		Checks:    []storage.Check{{Key: key}},
+		Puts:      []storage.Put{{Key: key, Value: storage.Encode(note), Expires: a.push.Expires.Add(time.Minute)}},
+	})
+	if !errors.Is(err, storage.ErrConflict) {
+		return err
+	}
+	snap, err := s.Store.Read(ctx, partition, key)
+	if err != nil {
+		return err
+	}
+	used, err := storage.Decode[storage.UsedPush](snap.Rows[0])
+	switch {
+	case err != nil:
+		return err
+	case !used.Exists(): // for longer than any of this takes
+		return errPushed("expired")
+	}
+	a.push.usedBy = used.Value.Browser
+	return a.answered(&in)
 }

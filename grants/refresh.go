@@ -199,7 +199,7 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 		return Response{}, err
 	}
 	accompany(&ses)
-	resp, err := s.respond(ctx, &ses, r.secret, r.now, r.req.MostToken)
+	resp, err := s.respondAgain(ctx, &ses, r.presented)
 	if err != nil {
 		return Response{}, err
 	}
@@ -310,7 +310,7 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 			return Response{}, err
 		}
 	}
-	resp, err := s.respond(ctx, &ses, r.secret, r.now, r.req.MostToken)
+	resp, err := s.respondAgain(ctx, &ses, r.presented)
 	if err != nil {
 		return Response{}, err
 	}
@@ -353,6 +353,15 @@ func (s *Service) respond(ctx context.Context, ses *storage.Session, secret []by
 		RefreshToken: refresh, RefreshExpiresIn: ses.Refresh.Expires.Sub(seconds(now)),
 		Scope: ses.Access.Scope, Bound: ses.Access.Thumbprint != "", Subject: ses.Subject, Session: ses.ID,
 	}, nil
+}
+
+// respondAgain is respond for a session that goes on, with its ID token.
+func (s *Service) respondAgain(ctx context.Context, ses *storage.Session, p presented) (Response, error) {
+	resp, err := s.respond(ctx, ses, p.secret, p.now, p.req.MostToken)
+	if err == nil {
+		resp.IDToken, err = s.refreshedID(ctx, *ses, p.user, p.req.Client.Value, resp.AccessToken)
+	}
+	return resp, err
 }
 
 // undeliveredTime is how long a predecessor is accepted again after a node

@@ -19,6 +19,10 @@ type RepeatedError struct {
 	// Event is the id of the event that it became, Type its type.
 	Event string `json:"event"`
 	Type  string `json:"type"`
+	// Ending is the id of the ending of many that began with it, if one did.
+	Ending string `json:"ending,omitempty"`
+
+	partition storage.Partition
 }
 
 func (e *RepeatedError) Error() string {
@@ -32,14 +36,15 @@ func reportKey(e storage.Event) storage.Key {
 }
 
 // tell adds events to the commit that makes them true. One that was reported
-// with an id is taken once, for as long as events are kept.
-func tell(c *storage.Change, facts []storage.Event) {
+// with an id is taken once, for as long as events are kept; ending is what that
+// commit leaves to be finished, empty for nothing.
+func tell(c *storage.Change, facts []storage.Event, ending string) {
 	for _, e := range facts {
 		c.Puts = append(c.Puts, events.Put(e))
 		if e.Report != "" {
 			c.Checks = append(c.Checks, storage.Check{Key: reportKey(e)})
 			c.Puts = append(c.Puts, storage.Put{
-				Key: reportKey(e), Value: storage.Encode(RepeatedError{e.ID, e.Type}), Expires: e.Time.Add(events.Kept),
+				Key: reportKey(e), Value: storage.Encode(RepeatedError{Event: e.ID, Type: e.Type, Ending: ending}), Expires: e.Time.Add(events.Kept),
 			})
 		}
 	}
@@ -60,10 +65,30 @@ func (s *Service) repeated(ctx context.Context, p storage.Partition, facts []sto
 			return err
 		}
 		if before.Exists() {
+			before.Value.partition = p
 			return &before.Value
 		}
 	}
 	return nil
+}
+
+// ResumeReported finishes what a report began that was taken before, and whose
+// reporter had no answer. Other endings are left alone: whoever repeats a report
+// must not wait for all that is under way here.
+func (s *Service) ResumeReported(ctx context.Context, before *RepeatedError) error {
+	if before.Ending == "" {
+		return nil
+	}
+	snap, err := s.Store.Read(ctx, before.partition, pending{ID: before.Ending}.key())
+	if err != nil {
+		return err
+	}
+	task, err := storage.Decode[pending](snap.Rows[0])
+	if err != nil || !task.Exists() {
+		return err
+	}
+	_, err = s.finish(ctx, before.partition, task.Value)
+	return err
 }
 
 // Logout ends a session that its user has left, or all of them where that is

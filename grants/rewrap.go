@@ -62,6 +62,9 @@ func (s *Service) eachSession(ctx context.Context, visit func(storage.Row) error
 func (s *Service) resealSession(ctx context.Context, row storage.Row, reseal keys.Reseal) (bool, error) {
 	for row.Version != 0 {
 		rec, err := storage.Decode[storage.Session](row)
+		if s.Store.Skip(ctx, row, err) {
+			return false, nil // nothing in it can be used under either key
+		}
 		if err != nil {
 			return false, err
 		}

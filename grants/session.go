@@ -242,6 +242,9 @@ func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending, fac
 			return err
 		}
 		ses, _, now, err := s.Store.SessionAndUser(ctx, sub, sid)
+		if errors.Is(err, storage.ErrDamaged) && ses.Value.ID != "" {
+			err = nil // it is the user who cannot be read, and need not be for this
+		}
 		if err != nil || !ses.Exists() {
 			return err
 		}
@@ -253,7 +256,7 @@ func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending, fac
 			Checks:    []storage.Check{ses.Check(storage.SessionKey(sid))},
 			Puts:      endPuts(ses.Value, e, now),
 		}
-		tell(&change, facts)
+		tell(&change, facts, "")
 		_, err = s.Store.Commit(ctx, change)
 		ended = err == nil
 		return err

@@ -224,6 +224,9 @@ func (s *Service) endBrowser(ctx context.Context, change *storage.Change, in sto
 	q := storage.Query{Index: storage.IndexSessions, Partition: change.Partition}
 	err = s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
+		if s.Store.Skip(ctx, row, err) {
+			return nil
+		}
 		if err != nil || ses.Value.Browser != in.Browser || ses.Value.Ended != nil || hasScope(ses.Value.Scope, ScopeOffline) {
 			return err
 		}

@@ -134,7 +134,35 @@ func TestOIDCLogin(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.checkIDToken(t, ctx, provider, token)
+			s.checkRefreshed(t, ctx, provider, config, token)
 		})
+	}
+}
+
+// checkRefreshed holds the ID token of a refresh against the one of the login
+// (OpenID Connect Core §12.2).
+func (s *server) checkRefreshed(t *testing.T, ctx context.Context, provider *oidc.Provider, config *oauth2.Config, token *oauth2.Token) {
+	t.Helper()
+	verifier := provider.Verifier(&oidc.Config{ClientID: clientID})
+	first, _ := token.Extra("id_token").(string)
+	was, err := verifier.Verify(ctx, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := fresh.Extra("id_token").(string)
+	id, err := verifier.Verify(ctx, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := id.VerifyAccessToken(fresh.AccessToken); err != nil {
+		t.Error(err)
+	}
+	if id.Subject != was.Subject || id.Issuer != was.Issuer || id.Nonce != "" {
+		t.Errorf("refreshed: %+v", id)
 	}
 }
 

@@ -198,6 +198,10 @@ func (n *node) post(path, client string, form ...string) answer {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth(client, secret)
 	watch.Secret("credentials", strings.TrimPrefix(r.Header.Get("Authorization"), "Basic "))
+	return n.send(r)
+}
+
+func (n *node) send(r *http.Request) answer {
 	resp, err := n.http.Do(r)
 	if err != nil {
 		return answer{}

@@ -58,8 +58,8 @@ func TestT29_SlowClients(t *testing.T) {
 	}
 }
 
-// goroutines asks the metrics.
-func (n *node) goroutines() int {
+// figures is what the metrics say.
+func (n *node) figures() string {
 	n.t.Helper()
 	resp, err := http.Get(n.metrics)
 	if err != nil {
@@ -70,10 +70,15 @@ func (n *node) goroutines() int {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	m := regexp.MustCompile(`(?m)^go_goroutines (\d+)$`).FindSubmatch(text)
+	return string(text)
+}
+
+func (n *node) goroutines() int {
+	n.t.Helper()
+	m := regexp.MustCompile(`(?m)^go_goroutines (\d+)$`).FindStringSubmatch(n.figures())
 	if m == nil {
 		n.t.Fatal("no go_goroutines")
 	}
-	count, _ := strconv.Atoi(string(m[1]))
+	count, _ := strconv.Atoi(m[1])
 	return count
 }

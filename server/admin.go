@@ -101,6 +101,8 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/sessions", methods{http.MethodGet: a.listSessions})
 	at("/sessions/revoke", methods{http.MethodPost: a.revokeSessions})
 	at("/sessions/{sid}", methods{http.MethodGet: a.showSession})
+	at("/consents", methods{http.MethodGet: a.listConsents})
+	at("/consents/revoke", methods{http.MethodPost: a.revokeConsent})
 	at("/keys", methods{http.MethodGet: a.listKeys})
 	at("/keys/rotate", methods{http.MethodPost: a.rotateKey})
 	at("/keys/import", methods{http.MethodPost: a.importKey})
@@ -111,7 +113,7 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/webhooks/{webhook}/dead-letters", methods{http.MethodGet: a.listLetters, http.MethodDelete: a.dropLetters})
 	at("/webhooks/{webhook}/dead-letters/{jti}", methods{http.MethodDelete: a.dropLetter})
 	forReporters := func(path string, m methods) { r.Handle(path, a.serve(m, ActorReporter)) }
-	forReporters(adminPath+"/events", methods{http.MethodPost: a.reportEvent})
+	forReporters(adminPath+eventsPath, methods{http.MethodPost: a.reportEvent})
 	forReporters(globalRevocationPath, methods{http.MethodPost: a.revokeGlobally})
 	r.PathPrefix(adminPath).HandlerFunc(notFound)
 }
@@ -170,7 +172,7 @@ func (a *Admin) serve(m methods, others ...ActorKind) http.Handler {
 		}
 		c, err := a.call(w, r, method != http.MethodGet)
 		if err == nil && c.actor.Kind == ActorReporter && !slices.Contains(others, ActorReporter) {
-			err = lacksScope
+			err = lacksScope(grants.AdminScope)
 		}
 		if err != nil {
 			writeAdminProblem(w, r, err)
@@ -192,7 +194,7 @@ func (a *Admin) serve(m methods, others ...ActorKind) http.Handler {
 func (a *Admin) call(w http.ResponseWriter, r *http.Request, changes bool) (*call, error) {
 	actor, ok := r.Context().Value(actorKey{}).(Actor)
 	if !ok {
-		return nil, noCredentials
+		return nil, noCredentials(grants.AdminScope)
 	}
 	noteOf(r.Context()).actor = actor.String()
 	c := &call{w: w, r: r, ctx: r.Context(), actor: actor, vars: make(map[string]string)}

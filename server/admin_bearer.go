@@ -15,24 +15,43 @@ import (
 // roleAdmin is what a user needs to administer, beside a client that may.
 const roleAdmin = "ROLE_ADMIN"
 
-// The answers of RFC 6750 §3.1. One who sends nothing is told only how to
-// authenticate.
+// What a client or user may not do any more, whatever its token says.
 var (
-	noCredentials = bearerRefusal(http.StatusUnauthorized, "", "this needs an access token with the scope "+grants.AdminScope)
-	invalidToken  = bearerRefusal(http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired, revoked or for another audience: ask for one with the scope "+grants.AdminScope)
-	lacksScope    = bearerRefusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+grants.AdminScope)
-	lacksEvents   = adminRefusal(http.StatusForbidden, "access_denied", "the client may not report events any more: it needs the scope "+grants.EventsScope)
-	lacksRight    = adminRefusal(http.StatusForbidden, "access_denied", "the client or the user may not administer any more: the client needs the admin flag, the user the role "+roleAdmin)
+	lacksEvents = adminRefusal(http.StatusForbidden, "access_denied", "the client may not report events any more: it needs the scope "+grants.EventsScope)
+	lacksRight  = adminRefusal(http.StatusForbidden, "access_denied", "the client or the user may not administer any more: the client needs the admin flag, the user the role "+roleAdmin)
 )
 
+// The answers of RFC 6750 §3.1; each names the scope that is needed. One who
+// sends nothing is told only how to authenticate.
+func noCredentials(scope string) error {
+	return bearerRefusal(http.StatusUnauthorized, "", "this needs an access token with the scope "+scope, scope)
+}
+
+func invalidToken(scope string) error {
+	return bearerRefusal(http.StatusUnauthorized, "invalid_token", "the access token is invalid, expired, revoked or for another audience: ask for one with the scope "+scope, scope)
+}
+
+func lacksScope(scope string) error {
+	return bearerRefusal(http.StatusForbidden, "insufficient_scope", "the access token lacks the scope "+scope, scope)
+}
+
+// scopeOf is the scope that opens an address. That of the administration opens
+// all, and is named where no other does.
+func scopeOf(path string) string {
+	if strings.HasSuffix(path, adminPath+eventsPath) || strings.HasSuffix(path, globalRevocationPath) {
+		return grants.EventsScope
+	}
+	return grants.AdminScope
+}
+
 // bearerRefusal is an answer with a challenge (RFC 6750 §3).
-func bearerRefusal(status int, code, description string) error {
+func bearerRefusal(status int, code, description, scope string) error {
 	challenge := `Bearer realm="jeton admin"`
 	if code != "" {
 		challenge += `, error="` + code + `", error_description="` + described(description) + `"`
 	}
-	if code == "insufficient_scope" {
-		challenge += `, scope="` + grants.AdminScope + `"`
+	if scope != "" {
+		challenge += `, scope="` + scope + `"`
 	}
 	if code == "" {
 		code = "invalid_token" // of the body, where each error has a code
@@ -41,13 +60,14 @@ func bearerRefusal(status int, code, description string) error {
 }
 
 func badBearer(description string) error {
-	return bearerRefusal(http.StatusBadRequest, "invalid_request", description)
+	return bearerRefusal(http.StatusBadRequest, "invalid_request", description, "")
 }
 
 // BearerDoor lets in who shows an access token with the scope jeton:admin, from
 // a client that may administer and, where a user stands behind it, a user with
-// the role; and, to tell of events, a client with the scope jeton:events. All of it is looked up in the store at each call. Its routes lie
-// below the path of the issuer.
+// the role; and, to tell of events, a client with the scope jeton:events. All of
+// it is looked up in the store at each call. Its routes lie below the path of the
+// issuer.
 func (a *Admin) BearerDoor() http.Handler {
 	base := ""
 	if u, err := url.Parse(a.Grants.Settings.Issuer); err == nil {
@@ -66,19 +86,20 @@ func (a *Admin) BearerDoor() http.Handler {
 
 // bearer finds who sends a request.
 func (a *Admin) bearer(r *http.Request) (Actor, error) {
-	token, err := bearerToken(r)
+	needed := scopeOf(r.URL.EscapedPath())
+	token, err := bearerToken(r, needed)
 	if err != nil {
 		return Actor{}, err
 	}
 	access, err := a.Grants.VerifyAccess(r.Context(), token)
 	if refused := new(grants.Error); errors.As(err, &refused) {
-		return Actor{}, errors.Join(invalidToken, err)
+		return Actor{}, errors.Join(invalidToken(needed), err)
 	} else if err != nil {
 		return Actor{}, err
 	}
 	// A token that is bound to a key is worth nothing by itself (RFC 9449 §7.2).
 	if access.Thumbprint != "" || !slices.Contains(access.Audience, a.Grants.Settings.AdminAudience()) {
-		return Actor{}, invalidToken
+		return Actor{}, invalidToken(needed)
 	}
 	client, _, err := a.Grants.Store.Client(r.Context(), access.ClientID)
 	if err != nil {
@@ -88,7 +109,7 @@ func (a *Admin) bearer(r *http.Request) (Actor, error) {
 	case slices.Contains(scope, grants.EventsScope):
 		return reporter(access, client.Value)
 	case !slices.Contains(scope, grants.AdminScope):
-		return Actor{}, lacksScope
+		return Actor{}, lacksScope(needed)
 	}
 	if !client.Value.Admin || client.Value.Disabled {
 		return Actor{}, lacksRight
@@ -116,20 +137,20 @@ func administers(u storage.User, sub string) bool {
 
 // bearerToken reads the token from the one place where it is taken (RFC 6750
 // §2.1). In a URI it would end up in logs.
-func bearerToken(r *http.Request) (string, error) {
+func bearerToken(r *http.Request, needed string) (string, error) {
 	if tokenInQuery(r.URL.RawQuery) {
 		return "", badBearer("an access token is taken only in the Authorization header, never in a URI; this one may have been logged: revoke it")
 	}
 	sent := r.Header.Values("Authorization")
 	if len(sent) == 0 {
-		return "", noCredentials
+		return "", noCredentials(needed)
 	}
 	if len(sent) > 1 {
 		return "", badBearer("there is more than one Authorization header")
 	}
 	scheme, token, _ := strings.Cut(sent[0], " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return "", noCredentials
+		return "", noCredentials(needed)
 	}
 	if token = strings.TrimLeft(token, " "); !b64token(token) {
 		return "", badBearer("the Authorization header is not Bearer and one token")

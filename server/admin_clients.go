@@ -38,6 +38,7 @@ type clientObject struct {
 	BindAddress    string            `json:"bind_address,omitempty"`
 	Consent        string            `json:"consent"`
 	RequirePush    bool              `json:"require_pushed_authorization_requests"`
+	WithoutID      bool              `json:"refresh_without_id_token,omitempty"`
 	Introspect     bool              `json:"introspect"`
 	Admin          bool              `json:"admin"`
 	AccessTTL      storage.Duration  `json:"access_token_ttl,omitzero"`
@@ -63,7 +64,7 @@ func showClient(c storage.Client, secret string) clientObject {
 		Delivery: cmp.Or(c.Delivery, storage.DeliveryBody), CookieName: c.CookieName, CookieSameSite: c.CookieSameSite,
 		CookiePath: c.CookiePath, RefreshPath: c.CookieRefreshPath, CookieDomain: c.CookieDomain,
 		BindAgent: c.BindAgent, BindAddress: c.BindAddress,
-		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, Introspect: c.Introspect, Admin: c.Admin,
+		Consent: cmp.Or(c.Consent, storage.ConsentRemembered), RequirePush: c.RequirePush, WithoutID: c.RefreshWithoutID, Introspect: c.Introspect, Admin: c.Admin,
 		AccessTTL: c.AccessTokenTTL, RefreshTTL: c.RefreshTokenTTL, SessionTTL: c.SessionTTL,
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
 		DPoPBound: c.DPoPBound, Exchange: c.ExchangeAudience,

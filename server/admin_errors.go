@@ -49,6 +49,10 @@ func adminProblemOf(err error) problem {
 		return problem{status: http.StatusConflict, code: "already_exists", description: err.Error()}
 	case errors.Is(err, accounts.ErrOperatorOnly):
 		return problem{status: http.StatusForbidden, code: "access_denied", description: "clients that administer are changed only on the machine itself: use the jeton command there"}
+	case errors.Is(err, storage.ErrCursor):
+		return problem{status: http.StatusBadRequest, code: "invalid_request", description: "after: the cursor is not one that this listing returned: begin without it"}
+	case errors.Is(err, storage.ErrDamaged):
+		return problem{status: http.StatusInternalServerError, code: "server_error", description: strings.TrimPrefix(err.Error(), "storage: ") + ": jeton store check names all that cannot be read"}
 	case errors.Is(err, storage.ErrUnconfirmed):
 		return unavailable("the change is made, but the store's replicas have not confirmed it: ask again once they are back")
 	case errors.Is(err, storage.ErrUnknown):

@@ -24,6 +24,9 @@ type reported struct {
 	reason
 }
 
+// eventsPath is where reports go, below [adminPath].
+const eventsPath = "/events"
+
 // reportEvent is POST /events.
 func (a *Admin) reportEvent(c *call) (int, any, error) {
 	var body reported

@@ -202,8 +202,19 @@ func TestV18_ReportersDoNothingElse(t *testing.T) {
 	if aud := fmt.Sprint(segment(t, hr, 1)["aud"]); aud != "["+n.url+"/admin/v1]" {
 		t.Errorf("aud %s", aud)
 	}
-	n.report("", report).want(t, http.StatusUnauthorized, "invalid_token")
-	n.report(n.machine("app", appSecret), report).want(t, http.StatusUnauthorized, "invalid_token")
+	for name, a := range map[string]answer{
+		"no token": n.report("", report), "a token for another": n.report(n.machine("app", appSecret), report), "rubbish": n.report("x", report),
+		"no token, of all": n.bearer("POST", "/global-token-revocation", `{}`, ""),
+	} {
+		a.want(t, http.StatusUnauthorized, "invalid_token")
+		// What is missing is named, for programs and for people.
+		if c := a.Header.Get("WWW-Authenticate"); !strings.Contains(c, `scope="jeton:events"`) || !strings.HasSuffix(a.str("error_description"), "the scope jeton:events") {
+			t.Errorf("%s: %q %s", name, c, a.body)
+		}
+	}
+	if a := n.bearer("GET", "/users", "", ""); !strings.Contains(a.Header.Get("WWW-Authenticate"), `scope="jeton:admin"`) {
+		t.Errorf("elsewhere: %q", a.Header.Get("WWW-Authenticate"))
+	}
 	// It has to be asked for, alone, and never comes with a user.
 	n.operator("PATCH", "/clients/hr", `{"scope":"read jeton:events"}`).ok(t, 200)
 	if a := n.post("/token", form("grant_type", "client_credentials"), basic("hr", hrSecret)).ok(t, 200); a.str("scope") != "read" {

@@ -117,7 +117,7 @@ func lineFault(err error) bool {
 	var own refusal
 	var invalid *accounts.InvalidError
 	return errors.As(err, &own) || errors.As(err, &invalid) || errors.Is(err, grants.ErrExists) ||
-		errors.Is(err, accounts.ErrOperatorOnly)
+		errors.Is(err, accounts.ErrOperatorOnly) || errors.Is(err, storage.ErrDamaged)
 }
 
 // lines reads a body of JSON lines.

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"jeton/accounts"
 	"jeton/grants"
 	"jeton/storage"
 )
@@ -60,12 +59,20 @@ func (v *sessionViews) show(ctx context.Context, s storage.Session) (sessionObje
 	user, ok := v.users[s.Subject]
 	if !ok {
 		var err error
-		if user, _, err = v.grants.Store.User(ctx, s.Subject); err != nil {
+		user, _, err = v.grants.Store.User(ctx, s.Subject)
+		at := storage.Row{Partition: storage.UserPartition(s.Subject), Key: storage.UserKey(s.Subject), Version: user.Version}
+		if v.grants.Store.Skip(ctx, at, err) {
+			user = storage.Record[storage.User]{} // nobody gets a token by it, as of one who is gone
+		} else if err != nil {
 			return sessionObject{}, err
 		}
 		v.users[s.Subject] = user
 	}
 	state, err := v.state(ctx, s, user)
+	client := storage.Row{Partition: storage.ClientPartition(s.ClientID), Key: storage.ClientKey(s.ClientID)}
+	if v.grants.Store.Skip(ctx, client, err) { // likewise
+		state, err = sessionEnded, nil
+	}
 	o := sessionObject{
 		ID: s.ID, Subject: s.Subject, Username: user.Value.Username, ClientID: s.ClientID, Scope: s.Scope,
 		Created: s.Created.UTC(), AuthTime: s.AuthTime.UTC(), LastUsed: s.Rotated.UTC(), Expires: s.Refresh.Expires.UTC(),
@@ -128,20 +135,25 @@ func (a *Admin) listSessions(c *call) (int, any, error) {
 		}
 		query.Partition = storage.UserPartition(user.Subject)
 	}
-	page, err := accounts.Page(c.ctx, a.Grants.Store, query)
+	page, err := a.Grants.Store.List(c.ctx, query)
 	if err != nil {
 		return 0, nil, err
 	}
 	views := sessionViews{a.Grants, page.Now, make(map[string]storage.Record[storage.User])}
-	out := make([]sessionObject, len(page.Rows))
-	for i, row := range page.Rows {
+	out := make([]sessionObject, 0, len(page.Rows))
+	for _, row := range page.Rows {
 		rec, err := storage.Decode[storage.Session](row)
+		if a.Grants.Store.Skip(c.ctx, row, err) {
+			continue
+		}
+		var shown sessionObject
+		if err == nil {
+			shown, err = views.show(c.ctx, rec.Value)
+		}
 		if err != nil {
 			return 0, nil, err
 		}
-		if out[i], err = views.show(c.ctx, rec.Value); err != nil {
-			return 0, nil, err
-		}
+		out = append(out, shown)
 	}
 	a.linkNext(c, q, page.Next, limit)
 	return http.StatusOK, out, nil

@@ -60,7 +60,7 @@ var everyRoute = map[string]string{
 	"/users/alice/disable": "POST", "/users/alice/enable": "POST",
 	"/clients": "GET, HEAD, POST", "/clients/app": "DELETE, GET, HEAD, PATCH", "/clients/app/secret": "POST",
 	"/clients/app/disable": "POST", "/clients/app/enable": "POST",
-	"/sessions": "GET, HEAD", "/sessions/x": "GET, HEAD", "/sessions/revoke": "POST", "/keys": "GET, HEAD", "/keys/rotate": "POST",
+	"/sessions": "GET, HEAD", "/sessions/x": "GET, HEAD", "/sessions/revoke": "POST", "/consents": "GET, HEAD", "/consents/revoke": "POST", "/keys": "GET, HEAD", "/keys/rotate": "POST",
 	"/events": "POST", "/global-token-revocation": "POST",
 }
 

@@ -141,8 +141,11 @@ func (a *Admin) tellOfLetters(c *call, note string) {
 }
 
 func webhookProblem(err error) error {
-	if errors.Is(err, webhooks.ErrNotFound) {
-		return adminRefusal(http.StatusNotFound, "not_found", "there is no such webhook, or no such dead letter of it")
+	switch {
+	case errors.Is(err, webhooks.ErrNotFound):
+		return adminRefusal(http.StatusNotFound, "not_found", "there is no such webhook")
+	case errors.Is(err, webhooks.ErrNoLetter):
+		return adminRefusal(http.StatusNotFound, "not_found", "the webhook has no dead letter of that event")
 	}
 	return err
 }

@@ -43,7 +43,23 @@ func (s *Server) authorizePost(w http.ResponseWriter, r *http.Request) {
 		s.refuseVisit(&visit{w: w, r: r}, err)
 		return
 	}
-	seeOther(w, s.base+"/authorize?"+url.Values(f).Encode())
+	sent := url.Values(f)
+	foreign(sent)
+	to, err := s.onward("/authorize", sent)
+	if err != nil {
+		s.refuseVisit(&visit{w: w, r: r}, err)
+		return
+	}
+	seeOther(w, to)
+}
+
+// onward is where a browser goes on by GET with what a form held.
+func (s *Server) onward(path string, sent url.Values) (to string, err error) {
+	query := sent.Encode()
+	if len(query) > mostQuery {
+		return "", badRequest("the request is too long")
+	}
+	return s.base + path + "?" + query, nil
 }
 
 // finish answers the client with its code.

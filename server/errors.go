@@ -84,6 +84,8 @@ func problemOf(err error) problem {
 		return unavailable("too many sign-ins at once; try again shortly")
 	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrUnknown), errors.Is(err, storage.ErrUnconfirmed):
 		return unavailable("the server cannot reach its store; try again shortly")
+	case errors.Is(err, storage.ErrInvalid):
+		return problem{status: http.StatusBadRequest, code: "invalid_request", description: "a value is empty or has a NUL character"}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return unavailable("the request was given up")
 	}

@@ -32,6 +32,12 @@ func (s *Server) Observed(log *slog.Logger, tracer *traces.Tracer) http.Handler 
 	}))
 }
 
+// Answer is what an error is to callers.
+func Answer(err error) (status int, description string) {
+	p := problemOf(err)
+	return p.status, p.description
+}
+
 // Named are the id of a request, and the trace that it says it belongs to.
 func Named(r *http.Request) (id, trace string) {
 	if p := traceparent(r); p.Trace != [16]byte{} {

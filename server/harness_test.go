@@ -75,6 +75,7 @@ type options struct {
 	webhooks []webhooks.Webhook
 	traces   *traces.Tracer // default one of all tests
 	mail     *mailtest.Server
+	callers  []netip.Prefix // whose traceparent counts
 }
 
 // node is a whole server on a real store, reached over HTTP.
@@ -190,7 +191,7 @@ func bare(t testing.TB, o options) *node {
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
-	n.server, err = server.New(server.Config{Recovery: n.recovery(o.mail, logger), Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Recovery: n.recovery(o.mail, logger), Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, TraceCallers: o.callers, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() {

@@ -18,7 +18,7 @@ import (
 const signedAnswer = "application/token-introspection+jwt"
 
 // signedClaims verifies an answer by the key set and nothing else.
-func (n *node) signedClaims(t *testing.T, answer string) jwt.MapClaims {
+func (n *node) signedClaims(t testing.TB, answer string) jwt.MapClaims {
 	t.Helper()
 	set, claims := n.published(t), jwt.MapClaims{}
 	_, err := jwt.NewParser(jwt.WithTimeFunc(n.clock.Now)).ParseWithClaims(answer, claims, func(token *jwt.Token) (any, error) {

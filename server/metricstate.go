@@ -21,7 +21,7 @@ type state struct {
 	lists   *lists.Publisher
 
 	inFlight, kdfRunning, kdfWaiting, kdfWait, kdf, sign,
-	store, storeFailures, keyAge, keyRotation,
+	store, storeFailures, storeSkipped, keyAge, keyRotation,
 	statusLists, statusAge, statusWaiting, outbox, outboxAge *prometheus.Desc
 }
 
@@ -39,6 +39,7 @@ func stateOf(m *Metrics, g *grants.Service, published *lists.Publisher) *state {
 		sign:          desc("jeton_sign_seconds", "Time to encode and sign a token, by the use of the key.", "use"),
 		store:         desc("jeton_store_seconds", "Time that the store took, by operation.", "operation"),
 		storeFailures: desc("jeton_store_failures_total", "Operations of the store that failed; conflict is another's change that came first, and no fault.", "operation", "kind"),
+		storeSkipped:  desc("jeton_store_skipped_total", "How often a record was passed over because it cannot be read; jeton store check names it."),
 		keyAge:        desc("jeton_key_age_seconds", "How long the current key of a use has signed.", "use"),
 		keyRotation:   desc("jeton_key_rotation_seconds", "Time until the current key of a use is replaced.", "use"),
 		statusLists:   desc("jeton_status_lists", "Status lists in memory, because somebody asks for them."),
@@ -90,6 +91,7 @@ func (c *state) Collect(to chan<- prometheus.Metric) {
 		gauge(c.outbox, float64(events))
 		gauge(c.outboxAge, oldest.Seconds())
 	}
+	to <- prometheus.MustNewConstMetric(c.storeSkipped, prometheus.CounterValue, float64(c.grants.Store.Skipped()))
 	// Last, so that it has counted what was asked here.
 	for _, op := range []struct {
 		name string

@@ -103,7 +103,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		begun := time.Now()
 		c := &noted{Context: req.Context(), note: note{id: requestID(req), route: "none"}}
 		n := &c.note
-		n.parent = traceparent(req)
+		n.parent = s.parent(c, req)
 		n.span.Trace = n.parent.Trace
 		if s.cfg.Traces != nil {
 			n.span, n.spent.Traced = s.cfg.Traces.Begin(n.parent)

@@ -36,6 +36,9 @@ type Config struct {
 	Requests RequestLog
 	// Traces sends spans of requests; nil sends none.
 	Traces *traces.Tracer
+	// TraceCallers are the networks whose traceparent counts. Of others it is as
+	// good as none: who decides what is traced fills the collector.
+	TraceCallers []netip.Prefix
 	// Lists publishes the status lists.
 	Lists *lists.Publisher
 	// ServiceName is what the pages call this server, ScopeWords what they say

@@ -64,7 +64,12 @@ func (s *Server) endSessionPost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if f.get("decision") == "" {
-		seeOther(w, s.base+"/end_session?"+url.Values(f).Encode())
+		to, err := s.onward("/end_session", l.sent)
+		if err != nil {
+			s.refuseLeaving(l, err)
+			return
+		}
+		seeOther(w, to)
 		return
 	}
 	if err := s.understand(l); err != nil {

@@ -103,7 +103,7 @@ func attributesOf(s *tracepb.Span) map[string]any {
 func TestTraces(t *testing.T) {
 	var c collector
 	tr := c.tracer(t, 0, slog.New(slog.DiscardHandler))
-	n := start(t, options{traces: tr})
+	n := start(t, options{traces: tr, callers: anyone})
 	const parentTrace, parentSpan = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	within := header("Traceparent", "00-"+parentTrace+"-"+parentSpan+"-01")
 	begun := time.Now()
@@ -168,7 +168,7 @@ func TestTraces(t *testing.T) {
 func TestTracesBegin(t *testing.T) {
 	var c collector
 	tr := c.tracer(t, 1, slog.New(slog.DiscardHandler))
-	n := start(t, options{traces: tr})
+	n := start(t, options{traces: tr, callers: anyone})
 	_, line := n.asked(t, "GET", "/healthz", nil)
 	n.asked(t, "GET", "/healthz", nil)
 	must(t, tr.Close(t.Context()))
@@ -186,7 +186,7 @@ func TestTracesThatCannotBeSent(t *testing.T) {
 	var log bytes.Buffer
 	c := collector{status: http.StatusServiceUnavailable}
 	tr := c.tracer(t, 1, slog.New(slog.NewTextHandler(&log, nil)))
-	n := start(t, options{traces: tr})
+	n := start(t, options{traces: tr, callers: anyone})
 	if w, _ := n.asked(t, "GET", "/healthz", nil); w.Code != 200 {
 		t.Errorf("a request fails with its trace: %d", w.Code)
 	}

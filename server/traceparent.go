@@ -1,11 +1,27 @@
 package server
 
 import (
+	"context"
 	"encoding/hex"
 	"net/http"
+	"net/netip"
 
 	"jeton/traces"
 )
+
+// parent is the span that a request belongs to, if one of those sent it whose
+// word counts. Who that is, trusted proxies say (W3C Trace Context §8.3 has a
+// trust boundary begin a trace of its own).
+func (s *Server) parent(ctx context.Context, r *http.Request) traces.Parent {
+	if len(s.cfg.TraceCallers) == 0 || len(r.Header["Traceparent"]) == 0 {
+		return traces.Parent{}
+	}
+	from, err := netip.ParseAddr(s.sourceOf(r.WithContext(ctx)).Address)
+	if err != nil || !within(s.cfg.TraceCallers, from) {
+		return traces.Parent{}
+	}
+	return traceparent(r)
+}
 
 // traceparent reads the header of that name, the span that a request belongs to
 // (W3C Trace Context §3.2). Of a later version the members of

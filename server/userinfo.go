@@ -35,7 +35,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 
 // bearerOf finds the access token of a request to /userinfo.
 func (s *Server) bearerOf(r *http.Request) (grants.Access, error) {
-	token, err := bearerToken(r)
+	token, err := bearerToken(r, grants.ScopeOpenID)
 	if err != nil {
 		return grants.Access{}, userinfoRefusal(err)
 	}

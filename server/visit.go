@@ -37,6 +37,7 @@ func (s *Server) visited(handle func(*visit)) http.Handler {
 		noteOf(r.Context()).grantType = storage.GrantAuthorizationCode
 		sent, repeated, err := parseQuery(r.URL.RawQuery)
 		if err == nil {
+			foreign(sent)
 			v.query = sent.Encode()
 			noteOf(r.Context()).clientID = sent.Get("client_id")
 			v.req, err = s.grants.CheckAuthorize(r.Context(), sent)
@@ -64,6 +65,15 @@ func (s *Server) visited(handle func(*visit)) http.Handler {
 // placing are the parameters that say where an answer goes, and what makes the
 // client recognise it.
 var placing = []string{"client_id", "redirect_uri", "request_uri", "response_mode", "state"}
+
+// foreign takes out what no authorization request has, and no form may have in
+// its address ([parseForm]): a parameter that means nothing is ignored (RFC 6749
+// §3.1), and must not come in the way later.
+func foreign(sent url.Values) {
+	for _, name := range bodyOnly {
+		sent.Del(name)
+	}
+}
 
 // parseQuery reads the query of a URL as [parseForm] does a form, but for
 // repeated parameters, which it names: they are told to the client.

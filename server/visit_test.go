@@ -498,7 +498,13 @@ func TestX1_X2_X3_X4_X5_PushedRequests(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	t.Run("X4", func(t *testing.T) {
-		page(b.open(f)) // twice
+		page(n.browser().open(f))
+		other := n.browser()
+		other.code(ask())
+		page(other.open(f)) // twice
+		b.open(f).back(t, callback)
+		n.clock.Add(10 * time.Second)
+		page(b.open(f))
 		f := pushed()
 		f.Set("client_id", "other")
 		page(b.open(f))

@@ -130,6 +130,10 @@ type Client struct {
 	// §6).
 	RequirePush bool `json:"require_pushed_authorization_requests,omitempty"`
 
+	// RefreshWithoutID answers the client's refreshes without an ID token, which
+	// costs a signature each (OpenID Connect Core §12.2).
+	RefreshWithoutID bool `json:"refresh_without_id_token,omitempty"`
+
 	// What the client says of itself for people to read (RFC 7591 §2). None of the
 	// addresses is ever called.
 	ClientURI string   `json:"client_uri,omitempty"`
@@ -346,6 +350,7 @@ const (
 	ReasonLostWrite       = "lost_write"       // the store had forgotten a rotation
 	ReasonCodeReplay      = "code_replay"      // its authorization code came back
 	ReasonSignedOut       = "signed_out"       // in the browser it began in
+	ReasonConsentRevoked  = "consent_revoked"  // the application was disconnected from the user
 	ReasonUser            = "user"             // by hand, at the pages of the account
 	ReasonUserDeleted     = "user_deleted"
 	ReasonClientDeleted   = "client_deleted"
@@ -399,6 +404,7 @@ const (
 	KindUsedJTI = "jti"
 	KindReport  = "report"
 	KindSystem  = "system"
+	KindIssuer  = "issuer" // under which the store was last served
 	KindLease   = "lease"
 
 	KindDelivery     = "delivery"

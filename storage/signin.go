@@ -69,6 +69,14 @@ type Consent struct {
 	Updated       time.Time `json:"updated"`
 }
 
+// UsedPush is the note that a pushed request has had its answer. It lives in
+// [ClientPartition] of the client, under the request's id.
+type UsedPush struct {
+	// Browser is that of the [SignIn] that was answered.
+	Browser string    `json:"browser"`
+	At      time.Time `json:"at"`
+}
+
 // LogoutNotice is the note that a client has to be told of a session that has
 // ended. It lives in [UserPartition] of Subject.
 type LogoutNotice struct {
@@ -87,8 +95,7 @@ func LogoutPut(n LogoutNotice) Put {
 	}
 }
 
-// SignInKey, CodeKey and ConsentKey name the rows of those records, UsedPushKey
-// the note that a pushed request was used.
+// SignInKey, CodeKey, ConsentKey and UsedPushKey name the rows of those records.
 func SignInKey(id string) Key        { return Key{KindSignIn, id} }
 func CodeKey(id string) Key          { return Key{KindCode, id} }
 func ConsentKey(clientID string) Key { return Key{KindConsent, clientID} }

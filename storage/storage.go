@@ -38,6 +38,11 @@ var (
 	// as durable as the store was told to make it, and may be lost. Nobody must
 	// be told that it is done.
 	ErrUnconfirmed = errors.New("storage: the write could not be confirmed")
+	// ErrInvalid: a name that no row can have, being empty or with a NUL byte.
+	// Nothing was read or written, and asking again changes nothing.
+	ErrInvalid = errors.New("storage: a name is empty or has a NUL byte")
+	// ErrCursor: [Query.After] is not a cursor that this listing returned.
+	ErrCursor = errors.New("storage: the cursor is not one that this listing returned")
 )
 
 // Partition names the records that one commit may change together. Two
@@ -172,20 +177,22 @@ type Backend interface {
 	// Read returns the rows of the keys, in their order, as they were at one
 	// moment; an absent row has Version 0. It sees every change whose Commit
 	// returned before Read was called, on whichever node. Errors wrap
-	// ErrUnavailable.
+	// ErrUnavailable or ErrInvalid.
 	Read(ctx context.Context, p Partition, keys ...Key) (Snapshot, error)
 
 	// Commit applies the change if all its checks hold, all or nothing, and
 	// returns the version that its puts now carry. When it returns nil the
 	// change is as durable as the store can make it. Errors wrap ErrConflict,
-	// ErrUnavailable, ErrUnknown or ErrUnconfirmed as said there. A change that
+	// ErrUnavailable, ErrUnknown, ErrUnconfirmed or ErrInvalid as said there; a
+	// change that contradicts itself, or is too large, wraps none of them: it is a
+	// defect of the caller. A change that
 	// writes nothing confirms what it checks: with nil, that is as durable as a
 	// commit. A cancelled ctx stops the waiting, never a write half way: once begun, Commit waits for the
 	// outcome and reports it. Commit is never retried by the backend.
 	Commit(ctx context.Context, c Change) (version uint64, err error)
 
 	// List returns a page of an index. Like Read it sees every change whose
-	// Commit returned before.
+	// Commit returned before. Errors wrap ErrUnavailable or ErrCursor.
 	List(ctx context.Context, q Query) (Page, error)
 
 	// Now is the store's time.

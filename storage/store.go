@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"jeton/measure"
@@ -36,7 +37,7 @@ func Decode[T any](row Row) (Record[T], error) {
 		return rec, nil
 	}
 	if err := json.Unmarshal(row.Value, &rec.Value); err != nil {
-		return rec, fmt.Errorf("storage: the %s %q cannot be read, was it written by a newer version? %w", row.Kind, row.ID, err)
+		return rec, fmt.Errorf("%w: the %s %q, is it damaged, or of a newer version? %w", ErrDamaged, row.Kind, row.ID, err)
 	}
 	return rec, nil
 }
@@ -120,12 +121,16 @@ func IndexDead(webhook string) string { return "dead/" + webhook }
 type Store struct {
 	Backend
 	Timings Timings
+	// Log is told of records that cannot be read; nil tells nobody.
+	Log *slog.Logger
 
 	clients *cache[Record[Client]]
 	system  *cache[Record[System]]
 
 	sessions *decoded[Session]
 	users    *decoded[User]
+
+	damaged damaged
 }
 
 // mostDecoded is how many sessions and users are kept decoded: about 2 KB each.

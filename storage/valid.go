@@ -10,14 +10,14 @@ import (
 // maxValue bounds one value, far above what a record is.
 const maxValue = 16 << 20
 
-// ValidKeys says what is wrong with keys that no row may have.
+// ValidKeys says what is wrong with keys that no row may have; see [ErrInvalid].
 func ValidKeys(p Partition, keys []Key) error {
 	if p == "" || strings.IndexByte(string(p), 0) >= 0 {
-		return fmt.Errorf("%q is no partition: it is empty or has a NUL byte", string(p))
+		return fmt.Errorf("%w: %q is no partition", ErrInvalid, string(p))
 	}
 	for _, k := range keys {
 		if k.Kind == "" || k.ID == "" || strings.IndexByte(k.Kind, 0) >= 0 || strings.IndexByte(k.ID, 0) >= 0 {
-			return fmt.Errorf("%q %q is no key: a part of it is empty or has a NUL byte", k.Kind, k.ID)
+			return fmt.Errorf("%w: %q %q is no key", ErrInvalid, k.Kind, k.ID)
 		}
 	}
 	return nil
@@ -57,7 +57,7 @@ func validPut(p *Put) error {
 	}
 	for _, e := range p.Index {
 		if e.Name == "" || strings.IndexByte(e.Name, 0) >= 0 || strings.IndexByte(e.Sort, 0) >= 0 {
-			return fmt.Errorf("%q %q is no index entry: its name is empty, or it has a NUL byte", e.Name, e.Sort)
+			return fmt.Errorf("%w: %q %q is no index entry", ErrInvalid, e.Name, e.Sort)
 		}
 	}
 	return nil

@@ -94,7 +94,7 @@ type IDs struct {
 }
 
 // Begin decides whether a request is traced, and names its span. A caller that
-// traces decides for both; the queue bounds what one can ask for.
+// traces decides for both, so parent is only from one whose word counts.
 func (t *Tracer) Begin(parent Parent) (ids IDs, traced bool) {
 	if parent.Trace != [16]byte{} {
 		ids.Trace, traced = parent.Trace, parent.Sampled

@@ -147,15 +147,18 @@ func (a *api) send(ctx context.Context, method, address string, body any) (json.
 		refused.Code = "temporarily_unavailable"
 	}
 	if refused.Code == "not_found" {
-		refused.next = "; see jeton " + listFor(strings.TrimPrefix(address, apiBase+"/")) + " list"
+		refused.next = "; see jeton " + listFor(strings.TrimPrefix(address, apiBase+"/"), refused.Description) + " list"
 	}
 	return nil, nil, refused
 }
 
-// listFor is the noun whose list has what an address named in vain.
-func listFor(address string) string {
+// listFor is the noun whose list has what an address named in vain; the refusal
+// says which of several names it was.
+func listFor(address, refusal string) string {
 	path, query, filtered := strings.Cut(address, "?")
-	switch {
+	switch missing, _, _ := strings.Cut(refusal, " "); {
+	case path == "consents/revoke" && (missing == "user" || missing == "client"):
+		return missing
 	case path == "sessions/revoke":
 		return "user" // sid, user or client: most often a name that was mistyped
 	case filtered && strings.Contains(query, "username="):

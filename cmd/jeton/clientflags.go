@@ -21,7 +21,7 @@ type clientFlags struct {
 	cookiePath, refreshPath, cookieDomain         string
 	bindAgent, bindAddress                        string
 	public, introspect, admin, secretStdin        bool
-	requirePush                                   bool
+	requirePush, withoutID                        bool
 	accessTTL, refreshTTL, sessionTTL, retryAfter string
 	maxSessions                                   string
 	passwordNetworks, passwordScopes              list
@@ -56,6 +56,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.bindAddress, "bind-address", "", "off, or prefix or exact, then likewise for another address (default: prefix:observe if it is public, else off)")
 	flags.StringVar(&f.consent, "consent", "", "when users are asked for consent: remembered, always, or never (the client is your own) (default: remembered)")
 	flags.BoolVar(&f.requirePush, "require-par", false, "its authorization requests must be pushed (RFC 9126)")
+	flags.BoolVar(&f.withoutID, "refresh-without-id-token", false, "its refreshes are answered without an ID token, and cost one signature less")
 	flags.BoolVar(&f.introspect, "introspect", false, "the client may introspect tokens that are not its own")
 	flags.BoolVar(&f.admin, "admin", false, "the client may ask for the scope jeton:admin")
 	flags.StringVar(&f.accessTTL, "access-token-ttl", "", "how long its access tokens are valid (default: the server's)")
@@ -95,7 +96,7 @@ var clientMembers = map[string]string{
 	"grant": "grant_types", "audience": "audience", "redirect-uri": "redirect_uris", "cors-origin": "cors_origins",
 	"public": "public", "introspect": "introspect", "admin": "admin", "jwks": "jwks", "max-sessions": "max_sessions",
 	"access-token-ttl": "access_token_ttl", "refresh-token-ttl": "refresh_token_ttl", "session-ttl": "session_ttl",
-	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "backchannel-logout-uri": "backchannel_logout_uri", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "password-networks": "password_grant_networks",
+	"refresh-retry-window": "refresh_retry_window", "consent": "consent", "backchannel-logout-uri": "backchannel_logout_uri", "post-logout-redirect-uri": "post_logout_redirect_uris", "require-par": "require_pushed_authorization_requests", "refresh-without-id-token": "refresh_without_id_token", "password-networks": "password_grant_networks",
 	"bind-agent": "bind_agent", "bind-address": "bind_address",
 	"delivery": "delivery", "cookie-name": "cookie_name", "cookie-same-site": "cookie_same_site", "cookie-path": "cookie_path",
 	"cookie-refresh-path": "cookie_refresh_path", "cookie-domain": "cookie_domain",
@@ -124,7 +125,7 @@ func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
 		body[name] = grantTypes(f.grants)
 	case "audience", "redirect-uri", "post-logout-redirect-uri", "cors-origin", "password-networks", "exchange-audience":
 		body[name] = []string(*flag.Value.(*list))
-	case "public", "introspect", "admin", "require-par", "dpop-bound":
+	case "public", "introspect", "admin", "require-par", "dpop-bound", "refresh-without-id-token":
 		body[name] = value == "true"
 	case "jwks":
 		set, err := readJWKS(value)

@@ -11,9 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"jeton/clients"
+	"jeton/events"
 	"jeton/grants"
+	"jeton/server"
 	"jeton/storage"
 )
 
@@ -76,7 +79,8 @@ func populate(ctx context.Context, n *node, adminPassword string) error {
 			RedirectURIs: []string{"http://127.0.0.1/callback", "https://oauth.pstmn.io/v1/callback"}, PostLogoutURIs: []string{"http://127.0.0.1/bye"}},
 	} {
 		c.SecretHash, c.Created, c.Updated = clients.HashSecret(demoSecret), now, now
-		if err := put(ctx, n.store, c); err != nil { // past the admin API, which would refuse a secret that short
+		// Past the admin API, which would refuse a secret that short.
+		if err := put(ctx, n.store, c, now); err != nil {
 			return err
 		}
 	}
@@ -112,12 +116,14 @@ func demoOrigin(issuer string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// put writes a client as it is.
-func put(ctx context.Context, store *storage.Store, c storage.Client) error {
+// put writes a client as it is, with the event of a client that was added.
+func put(ctx context.Context, store *storage.Store, c storage.Client, now time.Time) error {
+	created := events.New(events.ClientCreated, now)
+	created.ClientID, created.Actor = c.ID, string(server.ActorOperator)
 	_, err := store.Commit(ctx, storage.Change{
 		Partition: storage.ClientPartition(c.ID),
 		Checks:    []storage.Check{{Key: storage.ClientKey(c.ID)}},
-		Puts:      []storage.Put{storage.ClientPut(c)},
+		Puts:      []storage.Put{storage.ClientPut(c), events.Put(created)},
 	})
 	return err
 }
@@ -174,6 +180,13 @@ rm "$JAR"
 
 # Use the command line on this store:
 {cd}JETON_STORE={store} {jeton} session list
+
+# Administer over the network as admin: that takes a user with ROLE_ADMIN and a client that may,
+# which only the command line on this machine can make.
+{cd}JETON_STORE={store} {jeton} client add demo-admin --public --admin --grant password --scope jeton:admin
+T=$({curl} -d grant_type=password -d client_id=demo-admin -d scope=jeton:admin -d username=admin -d password={admin} {url}/token)
+ADMIN=$(echo "$T" | sed -n 's/.*"access_token": *"\([^"]*\)".*/\1/p')
+{curl} -H "Authorization: Bearer $ADMIN" {url}/admin/v1/users; echo
 `)
 	fmt.Fprintln(w, lines)
 }

@@ -33,7 +33,7 @@ type entryKind struct {
 var (
 	clientEntry = entryKind{"client", "client_id",
 		[]string{"client_id", "client_name", "grant_types", "scope", "audience", "public", "token_endpoint_auth_method",
-			"jwks", "jwks_uri", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri", "consent", "require_pushed_authorization_requests", "cors_origins", "delivery", "cookie_name", "cookie_same_site", "cookie_path",
+			"jwks", "jwks_uri", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri", "consent", "require_pushed_authorization_requests", "refresh_without_id_token", "cors_origins", "delivery", "cookie_name", "cookie_same_site", "cookie_path",
 			"cookie_refresh_path", "cookie_domain", "bind_agent", "bind_address", "introspect", "admin", "access_token_ttl", "refresh_token_ttl",
 			"session_ttl", "refresh_retry_window", "max_sessions", "dpop_bound_access_tokens", "exchange_audience", "password_grant_networks", "password_grant_scope",
 			"password_grant_sunset", "client_secret_file", "jwks_file"},

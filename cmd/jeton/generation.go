@@ -48,6 +48,9 @@ func (v *service) begin(ctx context.Context, s *Settings, log *slog.Logger, o oc
 		return g, err
 	}
 	g.node.warnOfAlgorithm(s.SigningAlg.word)
+	if err = g.node.noteIssuer(ctx); err != nil {
+		return g, err
+	}
 	if g.listening, err = o.opened(ctx, g.node); err != nil {
 		return g, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"jeton/keys"
@@ -42,6 +43,16 @@ func masterKey(ctx context.Context, s *Settings, store *storage.Store) (*keys.Ma
 		return keys.LoadMaster(path, "")
 	}
 	return master, err
+}
+
+// hasMasterKey reports whether a key lies where one would be made: it seals some
+// store, or somebody has put it there for a new one.
+func (s *Settings) hasMasterKey() bool {
+	if s.masterKey != "" || s.MasterKeyFile != "" {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(s.dataDir(), "master.key"))
+	return err == nil
 }
 
 // existingMasterKey is the key of a store that is only looked at.

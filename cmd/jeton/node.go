@@ -54,10 +54,15 @@ func openNode(ctx context.Context, s *Settings, issuer string, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	// In this order: who begins a store makes it before its key.
+	heir := s.hasMasterKey()
 	fresh := storeIdentity(file) == ""
 	n, err := openNodeOn(ctx, s, issuer, log, sqlite.Options{Path: file, Mark: s.MarkFile.String(), Log: log})
 	if err == nil && fresh {
 		log.Info("began a new store", "file", file)
+	}
+	if err == nil && fresh && heir {
+		log.Warn("a new store was begun beside a master key that was there before it: if you expected your users and clients, end the server, see that the disk is mounted and --store is right, and put the store or a backup back", "file", file)
 	}
 	return n, err
 }
@@ -77,6 +82,7 @@ func openNodeOn(ctx context.Context, s *Settings, issuer string, log *slog.Logge
 }
 
 func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
+	n.store.Log = n.log
 	hasher, err := passwords.New(s.passwordConfig(issuer))
 	if err != nil {
 		return err

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -44,11 +46,42 @@ func (a *app) reload(ctx context.Context, v *service, g *generation) *generation
 	}
 	v.log = next.log
 	g.end() // until then both answer
-	next.log.Info("the configuration was read again", "config", v.settings.Config.String(), "changed", strings.Join(changed, ","))
+	next.log.Info("the configuration was read again", "config", v.settings.Config.String(), "changed", strings.Join(changed, ","), "files", shortened(s.files()))
 	return next
 }
 
 func nothing(context.Context, *node) (func(string), error) { return func(string) {}, nil }
+
+// mostNamed bounds how many files one line of the log names.
+const mostNamed = 20
+
+func shortened(names []string) string {
+	if more := len(names) - mostNamed; more > 0 {
+		names = append(slices.Clone(names[:mostNamed]), fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ",")
+}
+
+// files are those that a reading of the settings reads beside the configuration
+// file itself, as they are named there. Certificates have a line of their own,
+// and what is read at each use is not among them.
+func (s *Settings) files() []string {
+	var names []string
+	for _, file := range []path{s.PasswordBlocklist, s.RedisCAFile} {
+		if file != "" {
+			names = append(names, file.String())
+		}
+	}
+	for _, e := range slices.Concat(s.Clients, s.Users) {
+		for _, member := range slices.Sorted(maps.Keys(e.fields)) {
+			if name, ok := e.fields[member].(string); ok && strings.HasSuffix(member, "_file") {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // changes names the settings that differ, and refuses those that cannot change.
 func changes(before, after *Settings) ([]string, error) {

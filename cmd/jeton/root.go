@@ -29,7 +29,7 @@ func (a *app) rootCommand() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	addFlags(root.PersistentFlags(), true)
-	root.AddCommand(a.serveCommand(), a.userCommand(), a.clientCommand(), a.sessionCommand(),
+	root.AddCommand(a.serveCommand(), a.userCommand(), a.clientCommand(), a.sessionCommand(), a.consentCommand(),
 		a.keyCommand(), a.webhookCommand(), a.storeCommand(), a.configCommand(), a.versionCommand())
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

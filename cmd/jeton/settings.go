@@ -100,6 +100,7 @@ type Settings struct {
 
 	TracesEndpoint text
 	TracesOneIn    number
+	TracesCallers  networks
 
 	// Clients and Users are what the file asks to be made sure of.
 	Clients []entry
@@ -259,8 +260,10 @@ func others() []setting {
 			value: func(s *Settings) pflag.Value { return &s.LogQuiet }},
 		{name: "traces-endpoint", help: "the OpenTelemetry collector (OTLP over HTTP) that traces go to, such as http://127.0.0.1:4318",
 			value: func(s *Settings) pflag.Value { return &s.TracesEndpoint }},
-		{name: "traces-one-in", def: "100", help: "trace one in so many requests that no caller has put into a trace; 0 for none",
+		{name: "traces-one-in", def: "100", help: "trace one in so many requests that no caller of --traces-callers has put into a trace; 0 for none",
 			value: func(s *Settings) pflag.Value { return &s.TracesOneIn }},
+		{name: "traces-callers", help: "address ranges of callers whose traces (traceparent) are continued (default: nobody's)",
+			value: func(s *Settings) pflag.Value { return &s.TracesCallers }},
 	}
 }
 

@@ -98,5 +98,5 @@ func (c *certificate) reload() {
 		c.log.Error("the new certificate is not used, the old one serves on", "cause", err)
 		return
 	}
-	c.log.Info("the certificate was read again", "expires", c.current.Load().Leaf.NotAfter)
+	c.log.Info("the certificate was read again", "file", c.certFile, "expires", c.current.Load().Leaf.NotAfter)
 }

@@ -39,7 +39,7 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	}
 	srv, err := server.New(server.Config{
 		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
-		Traces: n.traces, Recovery: n.recover,
+		Traces: n.traces, TraceCallers: s.TracesCallers, Recovery: n.recover,
 		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
 	}, n.grants, auth, docs, n.accounts())

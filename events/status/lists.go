@@ -73,6 +73,9 @@ func (l lists) try(ctx context.Context, n int, term time.Duration, exp time.Time
 		latest := earliest.Add(l.open)
 		for _, row := range page.Rows {
 			rec, err := storage.Decode[storage.StatusList](row)
+			if l.store.Skip(ctx, row, err) {
+				continue // no place is given in a list that cannot be read
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -148,7 +148,7 @@ func TestDeadLettersAreSentAgainOrDropped(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if _, err := d.Retry(t.Context(), "siem", "nothing"); err != ErrNotFound {
+	if _, err := d.Retry(t.Context(), "siem", "nothing"); err != ErrNoLetter {
 		t.Errorf("%v", err)
 	}
 	if n, err := d.Drop(t.Context(), "siem", ids[0]); n != 1 || err != nil {

@@ -10,8 +10,11 @@ import (
 	"jeton/storage"
 )
 
-// ErrNotFound: there is no such webhook, or no such dead letter.
-var ErrNotFound = errors.New("webhooks: there is none of that name")
+// What an operator may name and is not there.
+var (
+	ErrNotFound = errors.New("webhooks: there is no such webhook")
+	ErrNoLetter = errors.New("webhooks: there is no such dead letter")
+)
 
 // Status tells the operator of a webhook.
 type Status struct {
@@ -36,6 +39,9 @@ func (q *Queues) List(ctx context.Context) ([]Status, error) {
 	}
 	err := q.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexWebhooks}, func(row storage.Row) error {
 		rec, err := storage.Decode[storage.WebhookState](row)
+		if q.Store.Skip(ctx, row, err) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -133,7 +139,7 @@ func (q *Queues) each(ctx context.Context, name, event string, change func(chang
 		return total, err
 	}
 	if event != "" && total == 0 {
-		return 0, ErrNotFound
+		return 0, ErrNoLetter
 	}
 	return total, nil
 }

@@ -36,6 +36,8 @@ for (const par of [false, true]) {
     assert.equal(info.preferred_username, username)
     const second = await client.refreshTokenGrant(config, tokens.refresh_token)
     assert.notEqual(second.refresh_token, tokens.refresh_token)
+    for (const same of ['iss', 'sub', 'sid', 'auth_time', 'acr']) assert.equal(second.claims()[same], claims[same])
+    assert.equal(second.claims().nonce, undefined)
     await client.tokenRevocation(config, second.refresh_token)
     assert.equal((await client.tokenIntrospection(config, second.access_token)).active, false)
   })

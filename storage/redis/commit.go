@@ -121,7 +121,7 @@ func unique(entries []storage.Entry) []storage.Entry {
 // Commit implements [storage.Backend].
 func (s *Store) Commit(ctx context.Context, c storage.Change) (uint64, error) {
 	if err := c.Valid(); err != nil {
-		return 0, unavailable(err)
+		return 0, err
 	}
 	if err := s.enter(ctx); err != nil {
 		return 0, err

@@ -3,15 +3,12 @@ package redis
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"jeton/storage"
 )
-
-var errCursor = errors.New("storage: the cursor is not one that this listing returned")
 
 // listing is a query on its way: one part for a listing of one partition, one
 // for each group for a listing of all.
@@ -227,11 +224,11 @@ func parseCursor(q storage.Query) ([]string, error) {
 	}
 	b, err := base64.RawURLEncoding.DecodeString(q.After)
 	if err != nil {
-		return nil, errCursor
+		return nil, storage.ErrCursor
 	}
 	place := strings.Split(string(b), "\x00")
 	if len(place) != 4 || place[1] == "" || place[2] == "" || place[3] == "" || q.Partition != "" && place[1] != string(q.Partition) {
-		return nil, errCursor
+		return nil, storage.ErrCursor
 	}
 	return place, nil
 }

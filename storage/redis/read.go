@@ -10,7 +10,7 @@ import (
 // Read implements [storage.Backend].
 func (s *Store) Read(ctx context.Context, p storage.Partition, keys ...storage.Key) (storage.Snapshot, error) {
 	if err := storage.ValidKeys(p, keys); err != nil {
-		return storage.Snapshot{}, unavailable(err)
+		return storage.Snapshot{}, err
 	}
 	if err := s.enter(ctx); err != nil {
 		return storage.Snapshot{}, err

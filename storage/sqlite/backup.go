@@ -46,6 +46,15 @@ func backup(ctx context.Context, store, path string, now time.Time) error {
 	})
 }
 
+// takenError is the place of a backup that something has already. Its words are
+// its own: those of [fs.ErrExist] would say the same once more.
+type takenError string
+
+func (e takenError) Error() string {
+	return fmt.Sprintf("storage: %s exists already: name a new file for the backup", string(e))
+}
+func (e takenError) Is(target error) bool { return target == fs.ErrExist }
+
 // vacuum copies a store to a new file and hands the copy to finish.
 func vacuum(ctx context.Context, store, path string, finish func(*conn) error) (err error) {
 	// Absolute, since SQLite takes a name that begins with "file:" for a URI.
@@ -55,7 +64,7 @@ func vacuum(ctx context.Context, store, path string, finish func(*conn) error) (
 	// O_EXCL: nothing is ever overwritten, least of all the last good backup.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("storage: %s exists already: name a new file for the backup (%w)", path, fs.ErrExist)
+		return takenError(path)
 	} else if err != nil {
 		return fmt.Errorf("storage: the backup: %w", explain(err))
 	}

@@ -137,7 +137,7 @@ func (s *Store) submit(ctx context.Context, apply func(*batch) error) error {
 // Commit implements [storage.Backend].
 func (s *Store) Commit(ctx context.Context, c storage.Change) (version uint64, err error) {
 	if err := c.Valid(); err != nil {
-		return 0, unavailable(err)
+		return 0, err
 	}
 	err = s.submit(ctx, func(b *batch) (err error) {
 		version, err = b.change(&c)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -262,7 +263,7 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := contents(t, filepath.Dir(path))
-	if err := s.Backup(t.Context(), path); err == nil || !strings.Contains(err.Error(), "exists already") {
+	if err := s.Backup(t.Context(), path); !errors.Is(err, fs.ErrExist) || strings.Count(err.Error(), "exists") != 1 {
 		t.Errorf("a second backup to the same file returned %v", err)
 	}
 	if contents(t, filepath.Dir(path)) != before {

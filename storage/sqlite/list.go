@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 
 	"jeton/storage"
@@ -76,7 +75,7 @@ func start(q storage.Query) (place, error) {
 	}
 	at, err := parseCursor(q.After)
 	if err != nil || q.Partition != "" && at.partition != string(q.Partition) {
-		return place{}, errors.New("storage: the cursor is not one that this listing returned")
+		return place{}, storage.ErrCursor
 	}
 	if at.sort < q.Prefix {
 		return after, nil

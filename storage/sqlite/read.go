@@ -29,7 +29,7 @@ var selectRows = func() (text [5]string) {
 // Read implements [storage.Backend].
 func (s *Store) Read(ctx context.Context, p storage.Partition, keys ...storage.Key) (storage.Snapshot, error) {
 	if err := storage.ValidKeys(p, keys); err != nil {
-		return storage.Snapshot{}, unavailable(err)
+		return storage.Snapshot{}, err
 	}
 	snap := storage.Snapshot{Rows: make([]storage.Row, len(keys))}
 	err := s.reader(ctx, func(c *conn) error {

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -155,8 +156,8 @@ func moving(w *world) {
 func foreign(w *world) {
 	w.put(alice, put("a", "1", entry("i", "1")))
 	for _, cursor := range []string{"!", "x", "AAAA", "////", strings.Repeat("A", 5000), "\x00"} {
-		if page, err := w.b.List(w.Context(), storage.Query{Index: "i", After: cursor, Limit: 1}); err == nil {
-			w.Errorf("cursor %.10q was taken, and gave %v", cursor, names(page.Rows))
+		if page, err := w.b.List(w.Context(), storage.Query{Index: "i", After: cursor, Limit: 1}); !errors.Is(err, storage.ErrCursor) {
+			w.Errorf("cursor %.10q: %v, and gave %v, want ErrCursor", cursor, err, names(page.Rows))
 		}
 	}
 }

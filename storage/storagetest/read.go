@@ -153,8 +153,8 @@ var unusable = []storage.Key{{}, {Kind: "k"}, {ID: "a"}, {Kind: "k", ID: "a\x00"
 func badKeys(w *world) {
 	w.put(alice, put("a", "1"))
 	for _, bad := range unusable {
-		if _, err := w.b.Read(w.Context(), alice, key("a"), bad); !errors.Is(err, storage.ErrUnavailable) {
-			w.Errorf("Read of %q returned %v, want ErrUnavailable", bad, err)
+		if _, err := w.b.Read(w.Context(), alice, key("a"), bad); !errors.Is(err, storage.ErrInvalid) || errors.Is(err, storage.ErrUnavailable) {
+			w.Errorf("Read of %q returned %v, want ErrInvalid", bad, err)
 		}
 		for what, c := range map[string]storage.Change{
 			"put":    {Puts: []storage.Put{{Key: bad, Value: []byte("2")}}},
@@ -163,8 +163,8 @@ func badKeys(w *world) {
 		} {
 			c.Partition = alice
 			c.Puts = append([]storage.Put{put("a", "2")}, c.Puts...)
-			if _, err := w.b.Commit(w.Context(), c); !errors.Is(err, storage.ErrUnavailable) {
-				w.Errorf("%s of %q returned %v, want ErrUnavailable", what, bad, err)
+			if _, err := w.b.Commit(w.Context(), c); !errors.Is(err, storage.ErrInvalid) || errors.Is(err, storage.ErrUnavailable) {
+				w.Errorf("%s of %q returned %v, want ErrInvalid", what, bad, err)
 			}
 		}
 	}
