@@ -30,6 +30,9 @@ const maxShutdownDelay = storage.Duration(5 * time.Minute)
 // maxPromotionWait is well below the age at which keys are rotated.
 const maxPromotionWait = storage.Duration(7 * storage.Day)
 
+// maxHistory is longer than anybody looks back.
+const maxHistory = storage.Duration(400 * storage.Day)
+
 // maxLife bounds how long a retired key has to stay in the ring, see
 // [keys.Config].
 var maxLife = map[string]storage.Duration{
@@ -72,6 +75,9 @@ func (s *Settings) check(wrong *faults) {
 	}
 	if name := s.ServiceName.String(); name == "" || len(name) > 80 {
 		add("service-name", "a name for the pages has 1 to 80 bytes")
+	}
+	if s.HistoryTTL < 0 || s.HistoryTTL > maxHistory {
+		add("history-ttl", "%s is not from 0s to %s", s.HistoryTTL, maxHistory)
 	}
 	if s.MaxSessions < 1 {
 		add("max-sessions", "a user needs at least 1 session")

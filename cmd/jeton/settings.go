@@ -56,6 +56,7 @@ type Settings struct {
 	ScopeWords    wording
 	RequirePAR    yesno
 	ResetLinkTTL  storage.Duration
+	HistoryTTL    storage.Duration
 
 	// Mail to users.
 	SMTPHost         text
@@ -218,6 +219,8 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.RequirePAR }},
 		{name: "reset-link-ttl", def: "30m", help: "how long a mailed link to set a new password counts",
 			value: func(s *Settings) pflag.Value { return &s.ResetLinkTTL }},
+		{name: "history-ttl", def: "90d", help: "how long users are shown what has happened to their account, 0s for nothing",
+			value: func(s *Settings) pflag.Value { return &s.HistoryTTL }},
 	}
 }
 
