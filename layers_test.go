@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"measure", "leaktest", "fixedjson", "mail/mailtest"},
 	{"mail"},
 	{"storage", "storage/mark", "outbound", "traces"}, // the latter two know nothing of Jeton; calls to others go through outbound
-	{"storage/sqlite", "storage/redis", "storage/redis/redistest", "storage/storagetest", "keys"},
+	{"storage/sqlite", "storage/redis", "storage/redis/redistest", "storage/storagetest", "storage/copying", "keys"},
 	{"storage/chosen"},
 	{"events"},
 	{"events/backchannel"},

@@ -16,10 +16,10 @@ import (
 // storeCommand looks after the store itself. Unlike the others its commands go
 // to the file and not to the server. Backup and check neither change it nor
 // mind who uses it, and a check of a damaged file, or of a backup, has no
-// server to ask; restore wants it for itself.
+// server to ask; restore, and the end of copy, want it for themselves.
 func (a *app) storeCommand() *cobra.Command {
-	return group(&cobra.Command{Use: "store", Short: "Back up the store, restore it and look it over"},
-		a.storeBackup(), a.storeRestore(), a.storeCheck())
+	return group(&cobra.Command{Use: "store", Short: "Back up the store, restore it, move it and look it over"},
+		a.storeBackup(), a.storeRestore(), a.storeCopy(), a.storeCheck())
 }
 
 // existing is the file of a store that is there.

@@ -50,7 +50,7 @@ func (s *Store) tryBegin(ctx context.Context) error {
 		}
 	}
 	id := rand.Text()
-	r, err := s.run(ctx, call{script: beginScript, keys: []string{key}, args: []any{id, format, groupCount}})
+	r, err := s.run(ctx, call{script: beginScript, keys: []string{key}, args: []any{id, format, groupCount, s.o.Filling}})
 	if err != nil {
 		return unavailable(err)
 	}
@@ -64,7 +64,13 @@ func (s *Store) tryBegin(ctx context.Context) error {
 	case is > format:
 		return fmt.Errorf("the store was written by a newer version of jeton (format %d, this one knows %d): run that version", is, format)
 	}
+	if err := s.allowed(text(r.value, 4), text(r.value, 5)); err != nil {
+		return err
+	}
 	s.groups = newGroups(s.o.Prefix, s.id, groups)
+	if s.o.Source {
+		return nil
+	}
 	s.changes.highest = make([]int64, groups)
 	if text(r.value, 3) == "" {
 		if err := s.mark(ctx, key); err != nil {

@@ -1,8 +1,9 @@
 -- Makes a store where there is none, and says which one there is.
 --
 -- KEYS: the store
--- ARGV: id, format, number of partitions
-redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
+-- ARGV: id, format, number of partitions, what it is filled from or ''
+local made = redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
+if made == 1 and ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'copying', ARGV[4]) end
 redis.call('HSETNX', KEYS[1], 'format', ARGV[2])
 redis.call('HSETNX', KEYS[1], 'partitions', ARGV[3])
-return redis.call('HMGET', KEYS[1], 'id', 'format', 'partitions', 'ready')
+return redis.call('HMGET', KEYS[1], 'id', 'format', 'partitions', 'ready', 'copying', 'moved')

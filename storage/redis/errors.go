@@ -32,7 +32,7 @@ func unknown(err error) error { return fmt.Errorf("%w: %w", storage.ErrUnknown, 
 func (s *Store) strange(reply []any) error {
 	if text(reply, 0) == "gone" {
 		return fmt.Errorf("%w: Redis no longer holds the store %s that was opened: it was emptied, or another one answers at its address; "+
-			"bring back the data, or restart this server to begin a new store", storage.ErrUnavailable, s.id)
+			"bring back the data, or restart this server, which says more", storage.ErrUnavailable, s.id)
 	}
 	return fmt.Errorf("%w: Redis answered %.40q, which makes no sense", storage.ErrUnavailable, text(reply, 0))
 }

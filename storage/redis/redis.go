@@ -38,6 +38,11 @@ type Options struct {
 	Wait time.Duration
 	// Existing opens only a store that is there: else the error is ErrNoStore.
 	Existing bool
+	// Filling makes a store that nobody else may use before [Store.Filled], or
+	// opens the one that was made so: it names what the store is filled from.
+	Filling string
+	// Source opens a store to be read as a whole, though it may have moved.
+	Source bool
 	// AllowEviction opens a Redis that removes keys when its memory is full.
 	AllowEviction bool
 	// Log is told what the store has noticed. nil is nobody.
@@ -88,7 +93,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	work, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.work.Go(func() { s.watch(work) })
+	if !o.Source {
+		s.work.Go(func() { s.watch(work) })
+	}
 	return s, nil
 }
 

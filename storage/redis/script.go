@@ -34,6 +34,9 @@ var sweepLua string
 //go:embed heal.lua
 var healLua string
 
+//go:embed whole.lua
+var wholeLua string
+
 //go:embed begin.lua
 var beginLua string
 
@@ -44,6 +47,7 @@ var (
 	listScript   = newScript(rowsLua + listLua)
 	sweepScript  = newScript(rowsLua + sweepLua)
 	healScript   = newScript(healLua)
+	wholeScript  = newScript(rowsLua + wholeLua)
 	beginScript  = newScript(beginLua)
 )
 
