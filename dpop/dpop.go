@@ -5,6 +5,7 @@
 package dpop
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -38,8 +39,16 @@ type Proof struct {
 	// Nonce is a fresh one for the client to use, where it needs one soon.
 	Nonce string
 
-	id     string
-	issued time.Time
+	id, token string
+	issued    time.Time
+}
+
+// Names reports whether the proof was made for a request with this access token
+// (RFC 9449 §4.3, `ath`). At a resource it has to; where tokens are asked for
+// there is none yet.
+func (p *Proof) Names(token string) bool {
+	sum := sha256.Sum256([]byte(token))
+	return p.token == base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // Error is why a proof is not taken. Description is for the caller; Nonce, when
@@ -123,6 +132,7 @@ func read(token string) (*Proof, jwt.MapClaims, error) {
 	}
 	p := new(Proof)
 	p.id, _ = claims["jti"].(string)
+	p.token, _ = claims["ath"].(string)
 	if p.Thumbprint, err = keys.Thumbprint(key.Key); err != nil {
 		return nil, nil, bad("jwk of the proof has no thumbprint")
 	}
@@ -168,8 +178,9 @@ func sameAddress(htu, address string) bool {
 		return false
 	}
 	own, err := url.Parse(address)
+	slashes := func(u *url.URL) int { return strings.Count(u.EscapedPath(), "/") } // %2F is none
 	return err == nil && strings.EqualFold(sent.Scheme, own.Scheme) && hostOf(sent) == hostOf(own) &&
-		sent.Path == own.Path && !strings.Contains(strings.ToLower(sent.RawPath), "%2f")
+		sent.Path == own.Path && slashes(sent) == slashes(own)
 }
 
 func hostOf(u *url.URL) string {

@@ -42,7 +42,10 @@ type AuthorizeRequest struct {
 	Resource  []string
 	Challenge string
 	Nonce     string
-	Prompt    []string
+	// Thumbprint is dpop_jkt: that of the key without which the code is worth
+	// nothing (RFC 9449 §10).
+	Thumbprint string
+	Prompt     []string
 	// MaxAge is the oldest sign-in that will do, negative for any.
 	MaxAge      time.Duration
 	LoginHint   string
@@ -173,6 +176,10 @@ func (s *Service) checkWish(a AuthorizeRequest, sent url.Values) (AuthorizeReque
 	a.LoginHint, a.IDTokenHint = sent.Get("login_hint"), sent.Get("id_token_hint")
 	if len(a.Nonce) > mostNonce {
 		return a, fail(InvalidRequest, "the nonce is too long", nil)
+	}
+	// It is a SHA-256 in base64url, as the challenge is.
+	if a.Thumbprint = sent.Get("dpop_jkt"); a.Thumbprint != "" && !validChallenge(a.Thumbprint) {
+		return a, fail(InvalidRequest, "dpop_jkt is not the thumbprint of a key (RFC 9449 section 10)", nil)
 	}
 	a.Prompt = strings.Fields(sent.Get("prompt"))
 	if a.prompts("none") && len(a.Prompt) > 1 {

@@ -76,6 +76,8 @@ func (s *Service) redeem(ctx context.Context, r redemption) (Authorization, erro
 		return nil, s.burn(ctx, r, "the redirect_uri is not the one of the authorization request")
 	case !rightVerifier(r.req.Verifier, code.Challenge):
 		return nil, s.burn(ctx, r, "the code_verifier is wrong")
+	case code.Thumbprint != "" && code.Thumbprint != r.req.thumbprint():
+		return nil, s.burn(ctx, r, "bound to another key (RFC 9449 section 10)")
 	}
 	system, err := s.Store.CachedSystem(ctx)
 	if err != nil {

@@ -211,7 +211,7 @@ func (s *Service) signInAgain(ctx context.Context, in SignedIn) (SignedIn, bool,
 func (s *Service) codeChange(ctx context.Context, a AuthorizeRequest, in SignedIn, h handle, epoch uint64) (storage.Change, error) {
 	v, sub := in.SignIn.Value, in.User.Value.Subject
 	code := storage.AuthorizationCode{
-		ID: h.id(), Subject: sub, ClientID: a.Client.Value.ID, RedirectURI: a.RedirectURI, Challenge: a.Challenge,
+		ID: h.id(), Subject: sub, ClientID: a.Client.Value.ID, RedirectURI: a.RedirectURI, Challenge: a.Challenge, Thumbprint: a.Thumbprint,
 		Scope: strings.Join(a.Scope, " "), Resource: a.Resource, Nonce: a.Nonce,
 		AuthTime: v.AuthTime, AMR: v.AMR, ACR: v.ACR, Browser: v.Browser,
 		UserEpoch: v.UserEpoch, ClientEpoch: a.Client.Value.Epoch, SystemEpoch: epoch, Expires: in.Now.Add(codeTTL),

@@ -25,7 +25,12 @@ func (s *Service) spend(ctx context.Context, req Request) error {
 	if req.Proof == nil {
 		return nil
 	}
-	return RefuseProof(s.Proofs.Spend(ctx, req.Client.Value.ID, req.Proof))
+	return s.SpendProof(ctx, req.Client.Value.ID, req.Proof)
+}
+
+// SpendProof uses up a proof that a client has sent with what was found right.
+func (s *Service) SpendProof(ctx context.Context, clientID string, p *dpop.Proof) error {
+	return RefuseProof(s.Proofs.Spend(ctx, clientID, p))
 }
 
 // thumbprint is that of the key that the client has proved to hold.

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -110,7 +111,17 @@ func TestOAuth2Code(t *testing.T) {
 			if token.Type() != "Bearer" || token.RefreshToken == "" || token.Extra("scope") != "read" {
 				t.Errorf("%s: %v", name, token)
 			}
+			// The token source refreshes by itself once the token has expired.
+			token.Expiry = time.Unix(1, 0)
+			next, err := config.TokenSource(contextOf(t), token).Token()
+			if err != nil || next.RefreshToken == token.RefreshToken || next.AccessToken == token.AccessToken {
+				t.Fatalf("%s: refreshed: %v, %v", name, next, err)
+			}
+			// The code once more ends all that came of it.
 			_, err = config.Exchange(contextOf(t), back.Get("code"), oauth2.VerifierOption(verifier))
+			refused(t, err, "invalid_grant", http.StatusBadRequest)
+			next.Expiry = time.Unix(1, 0)
+			_, err = config.TokenSource(contextOf(t), next).Token()
 			refused(t, err, "invalid_grant", http.StatusBadRequest)
 		}
 	}

@@ -180,6 +180,7 @@ type answer struct {
 	Error  string `json:"error"`
 	Access string `json:"access_token"`
 	Token  string `json:"refresh_token"`
+	ID     string `json:"id_token"`
 	Active bool   `json:"active"`
 	// ExpiresIn is in seconds.
 	ExpiresIn int `json:"expires_in"`

@@ -64,9 +64,7 @@ func adminProblemOf(err error) problem {
 func writeAdminProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := adminProblemOf(err)
 	noteError(r.Context(), p, err)
-	for k, v := range p.header {
-		w.Header()[k] = v
-	}
+	p.setHeader(w, r)
 	writeJSON(w, p.status, map[string]any{"error": p.code, "error_description": described(p.description)})
 }
 

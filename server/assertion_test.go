@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,8 +30,8 @@ import (
 func (n *node) keyClient(id string, of ...jwtKey) {
 	n.t.Helper()
 	must(n.t, n.addClient(accounts.NewClient{ID: id, ClientSettings: accounts.ClientSettings{
-		JWKS: accounts.To(json.RawMessage(keySet(n.t, of...))), Grants: accounts.To([]string{"client_credentials", "password", "refresh_token"}),
-		Scope: accounts.To("read"), Introspect: accounts.To(true)}}))
+		JWKS: accounts.To(json.RawMessage(keySet(n.t, of...))), Grants: accounts.To([]string{"client_credentials", "password", "refresh_token", "authorization_code"}),
+		RedirectURIs: accounts.To([]string{callback}), Scope: accounts.To("read"), Introspect: accounts.To(true)}}))
 }
 
 // assertion is a good one of the client worker, with changes.
@@ -67,6 +68,38 @@ var endpoints = map[string][]string{
 	"/token":      {"grant_type", "client_credentials"},
 	"/revoke":     {"token", "x"},
 	"/introspect": {"token", "x"},
+	"/par": {"response_type", "code", "redirect_uri", callback, "scope", "read",
+		"code_challenge", challengeOf(verifier), "code_challenge_method", "S256"},
+}
+
+// done is the status of a request to one of them that is right.
+func done(path string) int {
+	if path == "/par" {
+		return 201
+	}
+	return 200
+}
+
+// Each endpoint at which the metadata have clients authenticate is tried: one that
+// comes later and is not in the list above fails here.
+func TestK10_K11_K12_EveryEndpointIsTried(t *testing.T) {
+	n := start(t, options{})
+	meta := n.do("GET", "/.well-known/oauth-authorization-server", "", "").ok(t, 200).json
+	found := 0
+	for name, value := range meta {
+		// Others are for browsers, for access tokens, or for everyone.
+		if !slices.Contains([]string{"token_endpoint", "revocation_endpoint", "introspection_endpoint", "pushed_authorization_request_endpoint",
+			"device_authorization_endpoint", "backchannel_authentication_endpoint"}, name) {
+			continue
+		}
+		found++
+		if path := strings.TrimPrefix(value.(string), n.url); endpoints[path] == nil {
+			t.Errorf("%s is published, and %s is not tried with assertions", name, path)
+		}
+	}
+	if found != len(endpoints) {
+		t.Errorf("%d endpoints are published, %d are tried", found, len(endpoints))
+	}
 }
 
 func startWorker(t *testing.T) (*node, jwtKey) {
@@ -81,12 +114,12 @@ func TestK10_AssertionsAuthenticateOnce(t *testing.T) {
 	for path, good := range endpoints {
 		t.Run(path, func(t *testing.T) {
 			f := n.withAssertion(key, nil, good...)
-			n.post(path, f).ok(t, 200)
+			n.post(path, f).ok(t, done(path))
 			for again := range endpoints {
 				n.post(again, asserted(f.Get("client_assertion"), endpoints[again]...)).want(t, 401, "invalid_client")
 			}
-			n.post(path, n.withAssertion(key, nil, append(good, "client_id", "worker")...)).ok(t, 200)
-			n.post(path, n.withAssertion(key, map[string]any{"iat": nil}, good...)).ok(t, 200)
+			n.post(path, n.withAssertion(key, nil, append(good, "client_id", "worker")...)).ok(t, done(path))
+			n.post(path, n.withAssertion(key, map[string]any{"iat": nil}, good...)).ok(t, done(path))
 		})
 	}
 	a := n.post("/token", n.withAssertion(key, nil, "grant_type", "password", "username", "alice", "password", password)).ok(t, 200)
@@ -144,7 +177,7 @@ func TestK10_BadAssertions(t *testing.T) {
 		n.post(path, set("client_assertion", "")).want(t, 401, "invalid_client")
 		n.post(path, form("client_id", "worker")).want(t, 401, "invalid_client")
 		n.post(path, form("client_id", "worker", "client_secret", appSecret)).want(t, 401, "invalid_client")
-		n.post(path, good).ok(t, 200) // none of that has spent it
+		n.post(path, good).ok(t, done(path)) // none of that has spent it
 	}
 	// A client with a secret does not become one with a key by sending one.
 	n.post("/token", n.withAssertion(key, map[string]any{"iss": "app", "sub": "app"}, endpoints["/token"]...)).want(t, 401, "invalid_client")
@@ -187,8 +220,8 @@ func TestK11_AssertionsAreForThisIssuerAlone(t *testing.T) {
 				t.Errorf("%s with aud %v: %d %s", path, aud, a.StatusCode, a.body)
 			}
 		}
-		n.post(path, n.withAssertion(key, map[string]any{"aud": []string{n.url}}, good...)).ok(t, 200)
-		n.post(path, n.withAssertion(key, map[string]any{"aud": n.url}, good...)).ok(t, 200)
+		n.post(path, n.withAssertion(key, map[string]any{"aud": []string{n.url}}, good...)).ok(t, done(path))
+		n.post(path, n.withAssertion(key, map[string]any{"aud": n.url}, good...)).ok(t, done(path))
 	}
 }
 
@@ -202,6 +235,9 @@ func TestK12_TypesOfAssertions(t *testing.T) {
 			`,"typ":"secevent+jwt"`: 401, `,"typ":"token-introspection+jwt"`: 401, `,"typ":"statuslist+jwt"`: 401, `,"typ":1`: 401, `,"typ":null`: 401,
 		} {
 			a := n.post(path, asserted(n.typedAssertion(key, `{"alg":"ES256","kid":"k1"`+typ+`}`, nil), good...))
+			if status == 200 {
+				status = done(path)
+			}
 			if a.StatusCode != status {
 				t.Errorf("%s with %s: %d %s, want %d", path, typ, a.StatusCode, a.body, status)
 			}
@@ -262,7 +298,7 @@ func (h *keyHost) outward() *http.Client {
 
 func (n *node) uriClient(t *testing.T, uri string) {
 	t.Helper()
-	n.operator("POST", "/clients", `{"client_id":"worker","jwks_uri":"`+uri+`","grant_types":["client_credentials"],"scope":"read"}`).ok(t, 201)
+	n.operator("POST", "/clients", `{"client_id":"worker","jwks_uri":"`+uri+`","grant_types":["client_credentials","authorization_code"],"redirect_uris":["`+callback+`"],"scope":"read"}`).ok(t, 201)
 }
 
 func TestK14_KeysAreFetchedOnceAndAgainForAnUnknownKid(t *testing.T) {
@@ -279,7 +315,7 @@ func TestK14_KeysAreFetchedOnceAndAgainForAnUnknownKid(t *testing.T) {
 	}
 	calls("registered", 0)
 	for path, good := range endpoints {
-		n.post(path, n.withAssertion(old, nil, good...)).ok(t, 200)
+		n.post(path, n.withAssertion(old, nil, good...)).ok(t, done(path))
 	}
 	calls("three assertions", 1)
 	host.publish(keySet(t, old, young))

@@ -23,6 +23,18 @@ type problem struct {
 	code        string
 	description string
 	header      http.Header
+	// challenge says how to come in, at a resource of this server.
+	challenge *challenge
+}
+
+// setHeader puts the headers of a problem into its answer.
+func (p problem) setHeader(w http.ResponseWriter, r *http.Request) {
+	for k, v := range p.header {
+		w.Header()[k] = v
+	}
+	if p.challenge != nil {
+		w.Header()["Www-Authenticate"] = p.challenge.fields(r)
+	}
 }
 
 // statusOf gives each code of the wire its status (RFC 6749 §5.2, RFC 6750
@@ -104,9 +116,7 @@ func unavailable(description string) problem {
 func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	noteError(r.Context(), p, err)
-	for k, v := range p.header {
-		w.Header()[k] = v
-	}
+	p.setHeader(w, r)
 	writeJSON(w, p.status, map[string]any{"error": p.code, "error_description": p.description})
 }
 

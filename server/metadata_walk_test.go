@@ -142,7 +142,7 @@ var exercises = map[string]map[string]func(*truth){
 		}
 	}},
 	"global_token_revocation_endpoint":                        {"/admin/v1/global-token-revocation": (*truth).globallyRevoked},
-	"global_token_revocation_endpoint_auth_methods_supported": {"Bearer": (*truth).globallyRevoked},
+	"global_token_revocation_endpoint_auth_methods_supported": {"Bearer": (*truth).globallyRevoked, "DPoP": (*truth).globallyRevokedWithAProof},
 
 	"scopes_supported":         {"read": scoped("read"), "write": scoped("write")},
 	"response_types_supported": {"code": (*truth).codeFlow},
@@ -329,6 +329,15 @@ func (d *truth) globallyRevoked() {
 	a := d.login()
 	hr := d.machine("hr", hrSecret, "scope", "jeton:events")
 	d.do("POST", "/admin/v1/global-token-revocation", "application/json", `{"sub_id":{"format":"opaque","id":"u-alice"}}`, header("Authorization", "Bearer "+hr)).ok(d.t, http.StatusNoContent)
+	d.dead(d.t, "globally revoked", a.str("access_token"))
+}
+
+// globallyRevokedWithAProof does so by a token that is bound to a key.
+func (d *truth) globallyRevokedWithAProof() {
+	const path = "/admin/v1/global-token-revocation"
+	a, w := d.login(), boundWorld{node: d.node, key: newKey(d.t, "", keys.ES256)}
+	hr := d.post("/token", form("grant_type", "client_credentials", "scope", "jeton:events"), basic("hr", hrSecret), withProof(d.proof(w.key, nil))).ok(d.t, 200).str("access_token")
+	d.do("POST", path, "application/json", `{"sub_id":{"format":"opaque","id":"u-alice"}}`, shown("DPoP", hr, w.proofAt(w.key, "POST", path, hr, nil))).ok(d.t, http.StatusNoContent)
 	d.dead(d.t, "globally revoked", a.str("access_token"))
 }
 

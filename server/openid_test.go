@@ -100,7 +100,7 @@ func TestO9_J24_Userinfo(t *testing.T) {
 	n.do("GET", "/userinfo", "", "", bearer(b.openID("scope", "read").str("access_token"))).want(t, 403, "insufficient_scope")
 	n.do("GET", "/userinfo", "", "", bearer(n.machine("app", appSecret))).want(t, 403, "insufficient_scope")
 	none := n.do("GET", "/userinfo", "", "")
-	if none.StatusCode != 401 || none.Header.Get("WWW-Authenticate") != `Bearer realm="jeton"` {
+	if none.StatusCode != 401 || none.Header.Get("WWW-Authenticate") != `Bearer realm="jeton", scope="openid"` {
 		t.Errorf("B1 %d %v", none.StatusCode, none.Header)
 	}
 	for token, status := range map[string]int{"x": 401, "x y": 400, b.openID().str("refresh_token"): 401} {
@@ -112,7 +112,7 @@ func TestO9_J24_Userinfo(t *testing.T) {
 	n.revoke(full)
 	n.post("/revoke", form("token", full), rpClient)
 	n.do("GET", "/userinfo", "", "", bearer(full)).want(t, 401, "invalid_token")
-	if a := n.do("OPTIONS", "/userinfo", "", "", header("Origin", "https://any.example")); a.StatusCode != 204 || a.Header.Get("Access-Control-Allow-Headers") != "Authorization" {
+	if a := n.do("OPTIONS", "/userinfo", "", "", header("Origin", "https://any.example")); a.StatusCode != 204 || a.Header.Get("Access-Control-Allow-Headers") != "Authorization, DPoP" {
 		t.Errorf("%d %v", a.StatusCode, a.Header)
 	}
 }

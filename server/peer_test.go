@@ -6,6 +6,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/clients"
+	"jeton/dpop"
 	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/grants"
@@ -35,7 +36,7 @@ func (n *node) peer() *node {
 	places := status.New(p.store, status.Config{})
 	p.grants = &grants.Service{
 		Settings: settings, Store: p.store, Keys: ring, Master: master, Places: places,
-		Passwords: pw, Log: n.grants.Log, Now: n.clock.Now,
+		Passwords: pw, Proofs: &dpop.Checker{Store: p.store, Master: master, RequireNonce: n.grants.Proofs.RequireNonce}, Log: n.grants.Log, Now: n.clock.Now,
 	}
 	auth, err := clients.New(clients.Config{Store: p.store, Issuer: settings.Issuer, Now: n.clock.Now})
 	must(t, err)

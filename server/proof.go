@@ -10,19 +10,25 @@ import (
 )
 
 // proof finds the proof of possession of a request (RFC 9449 §5), nil where there
-// is none. Its htu is the address that clients know, whatever a proxy has made
-// of it. The answer says which nonce to use next.
+// is none.
 func (s *Server) proof(w http.ResponseWriter, r *http.Request) (*dpop.Proof, error) {
+	return proofOf(s.grants, w, r)
+}
+
+// proofOf does so for whoever serves. The htu of a proof is the address that
+// clients know, whatever a proxy has made of it. The answer says which nonce to
+// use next.
+func proofOf(g *grants.Service, w http.ResponseWriter, r *http.Request) (*dpop.Proof, error) {
 	sent := r.Header.Values("DPoP")
 	if len(sent) == 0 {
 		return nil, nil
 	}
-	now, err := s.grants.Store.Now(r.Context())
+	now, err := g.Store.Now(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	address := strings.TrimSuffix(s.cfg.Issuer, "/") + strings.TrimPrefix(r.URL.Path, s.base)
-	p, err := s.grants.Proofs.Check(sent, r.Method, address, now)
+	address := originOf(g.Settings.Issuer) + r.URL.EscapedPath()
+	p, err := g.Proofs.Check(sent, r.Method, address, now)
 	if bad := new(dpop.Error); errors.As(err, &bad) {
 		if bad.Nonce != "" {
 			w.Header().Set("DPoP-Nonce", bad.Nonce)
@@ -33,4 +39,12 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request) (*dpop.Proof, err
 		w.Header().Set("DPoP-Nonce", p.Nonce)
 	}
 	return p, err
+}
+
+// originOf is scheme and host of an issuer; the path of each request begins with
+// that of the issuer already.
+func originOf(issuer string) string {
+	scheme, rest, _ := strings.Cut(issuer, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host
 }

@@ -29,8 +29,8 @@ func Published(issuer string, scopes []string, requirePush bool) wellknown.Confi
 		Backchannel:   true,
 		Claims:        grants.ClaimNames(),
 		StatusLists:   statusPath,
-		// By a bearer token of the scope that [grants.EventsScope] is.
-		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{"Bearer"}},
+		// By an access token of the scope that [grants.EventsScope] is.
+		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{schemeBearer, schemeDPoP}},
 		Grants:           grants.Types(),
 		AssertionAlgs:    keys.AssertionAlgs(),
 		DPoPAlgs:         dpop.Algs(),

@@ -44,6 +44,8 @@ type AuthorizationCode struct {
 	Scope       string   `json:"scope,omitempty"`
 	Resource    []string `json:"resource,omitempty"`
 	Nonce       string   `json:"nonce,omitempty"`
+	// Thumbprint is that of the key with which alone it is redeemed.
+	Thumbprint string `json:"dpop_jkt,omitempty"`
 
 	AuthTime time.Time `json:"auth_time"`
 	AMR      []string  `json:"amr,omitempty"`

@@ -42,3 +42,28 @@ for (const par of [false, true]) {
     await assert.rejects(oauth.processRefreshTokenResponse(as, client, dead), (e) => e.error === 'invalid_grant')
   })
 }
+
+test('a login bound to a key: DPoP, refresh, introspection, revocation', async () => {
+  const url = new URL(issuer)
+  const as = await oauth.processDiscoveryResponse(url, await oauth.discoveryRequest(url, insecure))
+  const verifier = oauth.generateRandomCodeVerifier()
+  const state = oauth.generateRandomState()
+  const bound = { DPoP: oauth.DPoP(client, await oauth.generateKeyPair('ES256')), ...insecure }
+  const back = await new Walker().to(`${as.authorization_endpoint}?${new URLSearchParams({
+    client_id: clientID, redirect_uri, response_type: 'code', scope: 'read', state,
+    code_challenge: await oauth.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256',
+  })}`)
+  const callback = oauth.validateAuthResponse(as, client, back, state)
+  const response = await oauth.authorizationCodeGrantRequest(as, client, auth, callback, redirect_uri, verifier, bound)
+  const tokens = await oauth.processAuthorizationCodeResponse(as, client, response)
+  assert.equal(tokens.token_type, 'dpop')
+  const next = await oauth.processRefreshTokenResponse(as, client,
+    await oauth.refreshTokenGrantRequest(as, client, auth, tokens.refresh_token, bound))
+  assert.equal(next.token_type, 'dpop')
+  const introspect = async (token) => oauth.processIntrospectionResponse(as, client,
+    await oauth.introspectionRequest(as, client, auth, token, insecure))
+  assert.deepEqual((await introspect(next.access_token)).cnf, { jkt: await bound.DPoP.calculateThumbprint() })
+  await oauth.processRevocationResponse(await oauth.revocationRequest(as, client, auth, next.refresh_token, insecure))
+  assert.equal((await introspect(next.access_token)).active, false)
+  assert.equal((await introspect(tokens.access_token)).active, false)
+})

@@ -165,3 +165,71 @@ test('the back button and a page from before', async (t) => {
   await page.getByRole('button', { name: 'Allow', exact: true }).click()
   assert.ok((await redeem((await answered(page)).code)).access_token)
 })
+
+async function signIn(page) {
+  await page.getByLabel('User name').fill(username)
+  await page.getByLabel('Password').fill(password)
+  await page.keyboard.press('Enter')
+}
+const allow = (page) => page.getByRole('button', { name: 'Allow', exact: true })
+
+test('two tabs at once', async (t) => {
+  const one = await open(t, { name: 'tabs', colorScheme: 'light' })
+  const two = await one.context().newPage()
+  await one.goto(ask({ state: 'one' }))
+  await two.goto(ask({ state: 'two', prompt: 'login' }))
+  await signIn(one)
+  await allow(one).waitFor()
+  await signIn(two) // its page is older than the sign-in of the other tab
+  await allow(two).waitFor()
+  // The form in the first tab is of a sign-in that is over: it asks once more.
+  await allow(one).click()
+  await one.waitForLoadState()
+  await Promise.all([allow(one).click(), allow(two).click()])
+  for (const [page, state] of [[one, 'one'], [two, 'two']]) {
+    const answer = await answered(page)
+    assert.equal(answer.state, state)
+    assert.ok((await redeem(answer.code)).access_token)
+  }
+})
+
+test('a closed tab, a no that is taken back, and back after signing out', async (t) => {
+  const first = await open(t, { name: 'closed', colorScheme: 'light' })
+  await first.goto(ask())
+  await signIn(first)
+  await allow(first).waitFor()
+  const page = await first.context().newPage()
+  await first.close()
+  await page.goto(ask())
+  await page.getByRole('button', { name: 'Cancel' }).click()
+  assert.equal((await answered(page)).error, 'access_denied')
+  await page.goBack()
+  await allow(page).click()
+  assert.ok((await redeem((await answered(page)).code)).access_token)
+
+  await page.goto(ask())
+  await allow(page).waitFor()
+  await page.goto(`${issuer}/end_session`)
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.getByRole('heading', { name: 'Signed out' }).waitFor()
+  await page.goBack()
+  await page.goBack()
+  assert.match(await page.title(), /^Sign in/) // nothing of the old page is kept
+})
+
+test('a double click, also on a request that was pushed', async (t) => {
+  const page = await open(t, { name: 'double', colorScheme: 'light' })
+  await page.goto(ask())
+  await signIn(page)
+  await allow(page).dblclick({ noWaitAfter: true })
+  assert.ok((await redeem((await answered(page)).code)).access_token)
+
+  const response = await fetch(`${issuer}/par`, { method: 'POST', body: new URL(ask({ state: 'pushed' })).searchParams })
+  assert.equal(response.status, 201)
+  const { request_uri } = await response.json()
+  await page.goto(`${issuer}/authorize?` + new URLSearchParams({ client_id: publicID, request_uri }))
+  await allow(page).dblclick({ noWaitAfter: true })
+  const answer = await answered(page)
+  assert.equal(answer.state, 'pushed')
+  assert.ok((await redeem(answer.code)).access_token)
+})
