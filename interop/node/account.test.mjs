@@ -119,7 +119,7 @@ for (const options of [
     await laptop.goto(`${issuer}/account`)
     await laptop.getByRole('heading', { name: 'Your account' }).waitFor()
     await look(laptop, 'account')
-    assert.equal(await laptop.getByText('This device').count(), 2)
+    assert.equal(await laptop.getByText('This device', { exact: true }).count(), 2)
     const device = laptop.getByRole('listitem').filter({ hasText: 'Notes' }).filter({ hasText: 'Chrome on Android' })
     const pressed = Date.now()
     await device.getByRole('button', { name: /^End/ }).click()
