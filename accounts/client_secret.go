@@ -1,10 +1,12 @@
 package accounts
 
 import (
+	"context"
 	"time"
 
 	"jeton/clients"
 	"jeton/events"
+	"jeton/grants"
 	"jeton/storage"
 )
 
@@ -26,6 +28,76 @@ func giveSecret(c *storage.Client, given string) (made string, err error) {
 		return "", &InvalidError{[]string{"client_secret: " + err.Error()}}
 	}
 	return "", nil
+}
+
+func forgetSecrets(c *storage.Client) {
+	c.SecretHash, c.FormerSecretHash, c.FormerSecretUntil = "", "", time.Time{}
+}
+
+// MostSecretOverlap is the longest that two secrets of a client may work side by
+// side: a change that takes longer is none.
+const MostSecretOverlap = 90 * storage.Day
+
+// NewSecret replaces the client's secret. What becomes of the old one is a setting:
+// by default it stops working within a second. Sessions go on, unless set
+// otherwise. The secret is returned where it was made here.
+func (c *Clients) NewSecret(ctx context.Context, id, given string, act Act) (client storage.Client, secret string, err error) {
+	return c.NewSecretBeside(ctx, id, given, c.Grants.Settings.SecretOverlap, act)
+}
+
+// NewSecretBeside is NewSecret where the old one works for so much longer: one
+// server after the other is given the new one, and none is refused meanwhile. There
+// are never more than two; the one before the old one stops working.
+func (c *Clients) NewSecretBeside(ctx context.Context, id, given string, overlap time.Duration, act Act) (client storage.Client, secret string, err error) {
+	if overlap < 0 || overlap > MostSecretOverlap {
+		return client, "", &InvalidError{[]string{"keep_former_for: the old secret may work beside the new one for up to " + storage.Duration(MostSecretOverlap).String()}}
+	}
+	now, err := c.Store.Now(ctx)
+	if err != nil {
+		return client, "", err
+	}
+	end := c.Grants.Settings.On.ClientSecretChange.To(grants.OnClientSecretChange).Ending(act.endingOf(storage.ReasonSecretChanged))
+	client, err = c.change(ctx, id, events.ClientSecretChanged, end, act, func(client *storage.Client) (err error) {
+		if err := guard(act, protected(*client)); err != nil {
+			return err
+		}
+		if !usesSecret(*client) {
+			return noSecret(*client)
+		}
+		was := client.SecretHash
+		if secret, err = giveSecret(client, given); err != nil {
+			return err
+		}
+		if client.FormerSecretHash, client.FormerSecretUntil = "", (time.Time{}); overlap > 0 && was != client.SecretHash {
+			client.FormerSecretHash, client.FormerSecretUntil = was, now.Add(overlap).UTC().Truncate(time.Second)
+		}
+		return nil
+	})
+	if err != nil {
+		return storage.Client{}, "", err
+	}
+	return client, secret, nil
+}
+
+// EndFormerSecret has the old one of two secrets stop working now.
+func (c *Clients) EndFormerSecret(ctx context.Context, id string, act Act) (storage.Client, error) {
+	client, err := c.Find(ctx, id)
+	if err != nil || client.FormerSecretHash == "" {
+		return client, err
+	}
+	if act.Note == "" {
+		act.Note = "the former secret ended early"
+	}
+	return c.change(ctx, id, events.ClientSecretChanged, nil, act, func(client *storage.Client) error {
+		client.FormerSecretHash, client.FormerSecretUntil = "", time.Time{}
+		return guard(act, protected(*client))
+	})
+}
+
+func noSecret(c storage.Client) error {
+	var wrong faults
+	wrong.add("the client has no secret, it authenticates with %s: change its token_endpoint_auth_method first", c.AuthMethod)
+	return wrong.err()
 }
 
 func clientEvent(eventType, id string, now time.Time, act Act) storage.Event {

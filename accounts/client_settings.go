@@ -161,12 +161,12 @@ func (s ClientSettings) applyAuth(c *storage.Client) {
 	}
 	switch c.AuthMethod {
 	case storage.AuthNone:
-		c.SecretHash = ""
+		forgetSecrets(c)
 		if !newKeys {
 			c.JWKS, c.JWKSURI = "", ""
 		}
 	case storage.AuthPrivateKeyJWT:
-		c.SecretHash = ""
+		forgetSecrets(c)
 	case "", storage.AuthBasic, storage.AuthPost:
 		if !newKeys {
 			c.JWKS, c.JWKSURI = "", ""

@@ -188,29 +188,6 @@ func (c *Clients) alter(ctx context.Context, was storage.Client, act Act, apply 
 	return client, secret, nil
 }
 
-// NewSecret replaces the client's secret; the old one stops working within a
-// second. Sessions go on, unless set otherwise. The secret is returned where it
-// was made here.
-func (c *Clients) NewSecret(ctx context.Context, id, given string, act Act) (client storage.Client, secret string, err error) {
-	end := c.Grants.Settings.On.ClientSecretChange.To(grants.OnClientSecretChange).Ending(act.endingOf(storage.ReasonSecretChanged))
-	client, err = c.change(ctx, id, events.ClientSecretChanged, end, act, func(client *storage.Client) (err error) {
-		if err := guard(act, protected(*client)); err != nil {
-			return err
-		}
-		if !usesSecret(*client) {
-			var wrong faults
-			wrong.add("the client has no secret, it authenticates with %s: change its token_endpoint_auth_method first", client.AuthMethod)
-			return wrong.err()
-		}
-		secret, err = giveSecret(client, given)
-		return err
-	})
-	if err != nil {
-		return storage.Client{}, "", err
-	}
-	return client, secret, nil
-}
-
 // Disable refuses the client everything and ends all sessions through it.
 func (c *Clients) Disable(ctx context.Context, id string, act Act) (storage.Client, error) {
 	return c.change(ctx, id, events.ClientDisabled, act.ending(storage.ReasonClientDisabled), act, func(client *storage.Client) error {

@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"jeton/events"
@@ -36,6 +37,9 @@ func (u *Users) Delete(ctx context.Context, name string, act Act) error {
 	if err := u.unlist(ctx, user.Subject); err != nil {
 		return err
 	}
+	if err := u.forget(ctx, user.Subject); err != nil {
+		return err
+	}
 	return u.release(ctx, normal, user.Subject)
 }
 
@@ -53,6 +57,28 @@ func (u *Users) unlist(ctx context.Context, sub string) error {
 		})
 		return err
 	})
+}
+
+// forget deletes what the user has allowed to clients, which would stay for good,
+// and in which browsers the user was signed in. No more can come: that takes a
+// user who is there.
+func (u *Users) forget(ctx context.Context, sub string) error {
+	var rows []storage.Key
+	for _, index := range []string{storage.IndexConsents, storage.IndexSignIns} {
+		q := storage.Query{Index: index, Partition: storage.UserPartition(sub)}
+		if err := u.Store.AllByIndex(ctx, q, func(row storage.Row) error {
+			rows = append(rows, row.Key)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	for some := range slices.Chunk(rows, 200) {
+		if _, err := u.Store.Commit(ctx, storage.Change{Partition: storage.UserPartition(sub), Deletes: some}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // release gives up the claim of a name, if it is still that of sub.

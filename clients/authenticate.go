@@ -122,7 +122,7 @@ func (a *Authenticator) identify(ctx context.Context, c Credentials, as assertio
 // prove decides whether the credentials are the client's. The zero client is
 // one that does not exist: it fails after the same work as a wrong secret.
 func (a *Authenticator) prove(ctx context.Context, client storage.Client, c Credentials, as assertion) error {
-	matches := SecretMatches(client.SecretHash, c.Secret)
+	matches, former := SecretMatches(client.SecretHash, c.Secret), SecretMatches(client.FormerSecretHash, c.Secret)
 	switch {
 	case client.ID == "":
 		return refuse("there is no such client")
@@ -133,10 +133,13 @@ func (a *Authenticator) prove(ctx context.Context, client storage.Client, c Cred
 	}
 	switch c.Method {
 	case storage.AuthBasic, storage.AuthPost:
-		if !matches {
-			return refuse("wrong client secret")
+		switch {
+		case matches:
+			return nil
+		case former:
+			return a.stillWorks(ctx, client)
 		}
-		return nil
+		return refuse("wrong client secret")
 	case storage.AuthPrivateKeyJWT:
 		return a.verify(ctx, client, as)
 	case storage.AuthNone:
@@ -148,6 +151,19 @@ func (a *Authenticator) prove(ctx context.Context, client storage.Client, c Cred
 		return nil
 	}
 	return refuse("no way to authenticate that is known here")
+}
+
+// stillWorks decides about the secret of before, by the store's time: all
+// processes refuse it from the same moment on.
+func (a *Authenticator) stillWorks(ctx context.Context, client storage.Client) error {
+	now, err := a.store.Now(ctx)
+	if err != nil {
+		return fmt.Errorf("clients: until when the former secret of %q works: %w", client.ID, err)
+	}
+	if !now.Before(client.FormerSecretUntil) {
+		return refuse("the former client secret, which worked until " + client.FormerSecretUntil.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 // mayUse enforces token_endpoint_auth_method (RFC 7591 §2): a key that was

@@ -35,6 +35,9 @@ func checkDelivery(c storage.Client, wrong *faults) {
 	if !c.Public() {
 		wrong.add("delivery: cookies are for pages in a browser, which keep no secret: set public; a backend takes its tokens from the body and keeps them to itself")
 	}
+	if slices.Contains(c.Grants, storage.GrantDeviceCode) {
+		wrong.add("grant_types: a device without a browser has no cookies: leave out %s", storage.GrantDeviceCode)
+	}
 	if len(c.CORSOrigins) == 0 {
 		wrong.add("cors_origins: name the origins whose pages may log in and refresh, such as https://app.example.com; that of this server counts only when it is named")
 	}

@@ -29,7 +29,7 @@ const (
 	eventsScope = "jeton:events"
 )
 
-var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword}
+var grantTypes = []string{storage.GrantAuthorizationCode, storage.GrantDeviceCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword}
 
 var consents = []string{storage.ConsentRemembered, storage.ConsentAlways, storage.ConsentNever}
 
@@ -160,6 +160,9 @@ func checkMethod(c storage.Client, wrong *faults) {
 	}
 	if c.SecretHash != "" && (c.AuthMethod == storage.AuthNone || c.AuthMethod == storage.AuthPrivateKeyJWT) {
 		wrong.add("client_secret: a client that authenticates with %s has none", c.AuthMethod)
+	}
+	if _, ok := decodeSecretHash(c.FormerSecretHash); c.FormerSecretHash != "" && (!ok || c.SecretHash == "") {
+		wrong.add("client_secret: there is a former one beside none, or it cannot be read")
 	}
 	if c.JWKS != "" {
 		if _, err := keys.ParseJWKSet([]byte(c.JWKS)); err != nil {

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"jeton/storage"
 )
 
 // Bounds of a secret that was chosen by hand.
@@ -62,6 +64,12 @@ func SecretMatches(stored, secret string) bool {
 	want, ok := decodeSecretHash(stored)
 	sum := sha256.Sum256([]byte(secret))
 	return subtle.ConstantTimeCompare(sum[:], want[:]) == 1 && ok
+}
+
+// IsFormer reports whether a secret is the one of before: whoever shows it should
+// be given the new one.
+func IsFormer(client storage.Client, secret string) bool {
+	return client.FormerSecretHash != "" && !SecretMatches(client.SecretHash, secret) && SecretMatches(client.FormerSecretHash, secret)
 }
 
 func decodeSecretHash(stored string) (sum [sha256.Size]byte, ok bool) {

@@ -42,6 +42,8 @@ const (
 	SignedOut      = "signed_out"
 	ConsentGranted = "consent_granted"
 	ConsentRevoked = "consent_revoked"
+	DeviceAllowed  = "device_allowed" // by a user who typed its code
+	DeviceDenied   = "device_denied"
 
 	UserCreated  = "user_created"
 	UserDisabled = "user_disabled"

@@ -1,102 +1,58 @@
 package events
 
 import (
-	"context"
-	"fmt"
-	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
 	"jeton/storage"
 )
 
-// publishAll empties the outbox once.
-func publishAll(t *testing.T, s *storage.Store, keep time.Duration) {
-	t.Helper()
-	p := NewPublisher(s, slog.New(slog.DiscardHandler))
-	p.Subscribe("audit", func(context.Context, storage.Event) error { return nil })
-	p.Remember(keep)
-	if held, err := p.step(t.Context()); err != nil || !held {
-		t.Fatal(held, err)
+func TestHistoryIsBackwardsAndEnds(t *testing.T) {
+	s, c := open(t)
+	h := History{Store: s, Kept: time.Hour}
+	p, _ := publisher(s, nil)
+	p.Follow(h.Follow)
+	var made []string
+	for i := range 5 {
+		made = append(made, emit(t, s, c.now(), []string{"alice", "bob"}[i%2]))
+		c.advance(time.Minute)
 	}
-	p.lease.Release(t.Context())
-}
-
-func TestHistory(t *testing.T) {
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	s := openAt(t, t.TempDir(), func() time.Time { return now })
-	at := storage.UserPartition("u")
-	tell := func(puts ...storage.Put) {
+	e := New(ClientChanged, c.now())
+	e.ClientID = "app"
+	if _, err := s.Commit(t.Context(), storage.Change{Partition: storage.ClientPartition("app"), Puts: []storage.Put{Put(e)}}); err != nil {
+		t.Fatal(err)
+	}
+	made = append(made, e.ID)
+	step(t, p)
+	list := func(about About, after string, limit int) (ids []string, next string) {
 		t.Helper()
-		if _, err := s.Commit(t.Context(), storage.Change{Partition: at, Puts: puts}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	event := func(kind, actor, client, source string) storage.Put {
-		e := New(kind, now)
-		e.Subject, e.Actor, e.ClientID, e.Source = "u", actor, client, source
-		return Put(e)
-	}
-	history := func() []storage.HistoryEntry {
-		t.Helper()
-		snap, err := s.Read(t.Context(), at, storage.HistoryKey)
+		all, next, err := h.List(t.Context(), about, after, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rec, err := storage.Decode[storage.History](snap.Rows[0])
-		if err != nil {
-			t.Fatal(err)
+		for _, e := range all {
+			ids = append(ids, e.ID)
 		}
-		return rec.Value.Entries
+		return ids, next
 	}
-	user := func(name string) storage.Put {
-		return storage.Put{Key: storage.UserKey("u"), Value: storage.Encode(storage.User{Subject: "u", Username: name})}
+	slices.Reverse(made)
+	first, next := list(About{}, "", 4)
+	rest, end := list(About{}, next, 4)
+	if got := append(first, rest...); !slices.Equal(got, made) || next == "" || end != "" {
+		t.Errorf("%q, made %q", got, made)
 	}
-	tell(user("alice"), event(SessionStarted, "u", "app", "203.0.113.7"), event(PasswordReset, "operator", "", "198.51.100.1"), event(ResponseLost, "u", "app", ""))
-	publishAll(t, s, time.Hour)
-	if h := history(); len(h) != 2 || h[0].Type != SessionStarted || h[0].Network != "203.0.113.0/24" || h[1].Network != "" || h[0].Count != 1 {
-		t.Fatalf("U10 %+v", h)
+	if got, _ := list(About{Subject: "alice"}, "", 9); !slices.Equal(got, []string{made[1], made[3], made[5]}) {
+		t.Errorf("alice: %q", got)
 	}
-	// What is alike and comes together is one entry.
-	var puts []storage.Put
-	for range 60 {
-		puts = append(puts, event(SessionEnded, "operator", "app", ""))
+	if got, _ := list(About{ClientID: "app"}, "", 9); !slices.Equal(got, []string{e.ID}) {
+		t.Errorf("app: %q", got)
 	}
-	tell(puts...)
-	publishAll(t, s, time.Hour)
-	if h := history(); len(h) != 3 || h[2].Count != 60 {
-		t.Fatalf("%+v", h)
+	c.advance(57 * time.Minute) // the first was 62 minutes ago, the last 57
+	if got, _ := list(About{}, "", 9); len(got) != 3 {
+		t.Errorf("%d events are left of those that are kept for an hour", len(got))
 	}
-	for i := range 60 {
-		now = now.Add(time.Second)
-		tell(event(SessionStarted, "u", fmt.Sprintf("app%d", i), ""))
-	}
-	publishAll(t, s, time.Hour)
-	if h := history(); len(h) != mostRemembered || h[0].ClientID != "app10" || h[mostRemembered-1].ClientID != "app59" {
-		t.Fatalf("%d, %+v", len(h), h[0])
-	}
-	// Old ones go, with the next event or by themselves.
-	now = now.Add(30 * time.Minute)
-	tell(event(SignedIn, "u", "", ""))
-	publishAll(t, s, 10*time.Minute)
-	if h := history(); len(h) != 1 || h[0].Type != SignedIn {
-		t.Fatalf("%+v", h)
-	}
-	now = now.Add(10 * time.Minute)
-	if h := history(); len(h) != 0 {
-		t.Fatalf("%+v", h)
-	}
-	tell(event(SignedIn, "u", "", ""))
-	publishAll(t, s, 0)
-	if h := history(); len(h) != 0 {
-		t.Fatalf("none is kept: %+v", h)
-	}
-	// Nobody reads the history of who is deleted.
-	tell(event(SignedIn, "u", "", ""))
-	publishAll(t, s, time.Hour)
-	tell(user(""), event(SessionEnded, "operator", "app", ""))
-	publishAll(t, s, time.Hour)
-	if h := history(); len(h) != 0 {
-		t.Fatalf("of a deleted user: %+v", h)
+	if puts := (History{Store: s}).Follow(e); puts != nil {
+		t.Errorf("kept for no time: %v", puts)
 	}
 }

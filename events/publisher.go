@@ -42,7 +42,6 @@ type Publisher struct {
 	lease Lease
 	subs  []*subscription
 	rows  []func(storage.Event) []storage.Put
-	keep  *time.Duration // how long users' histories are kept, nil: nobody says
 
 	trouble    bool // the store failed last time, and the log says so
 	unreadable bool // likewise for an event that cannot be decoded
@@ -207,7 +206,6 @@ type queued struct {
 // still owed. It does so for what has been told also when ctx ends.
 func (p *Publisher) handle(ctx context.Context, page storage.Page, subs []*subscription, tell func(*subscription, context.Context, storage.Row, storage.Event) bool) error {
 	changes := make(map[storage.Partition]*storage.Change)
-	news := make(map[storage.Partition][]storage.Event)
 	for _, row := range page.Rows {
 		rec, err := storage.Decode[queued](row)
 		if err != nil {
@@ -237,14 +235,6 @@ func (p *Publisher) handle(ctx context.Context, page storage.Page, subs []*subsc
 					c.Puts = append(c.Puts, rows(e.Event)...)
 				}
 			}
-			if fresh {
-				news[row.Partition] = append(news[row.Partition], e.Event)
-			}
-		}
-	}
-	for partition, fresh := range news {
-		if err := p.remember(context.WithoutCancel(ctx), changes[partition], fresh); err != nil {
-			return err // all of the page is told once more
 		}
 	}
 	return errors.Join(p.commit(ctx, changes), ctx.Err())

@@ -178,8 +178,9 @@ func (s *Service) disconnection(ctx context.Context, task *pending) (change stor
 	return change, had, err
 }
 
-// endCodesOf deletes the codes of a client that nobody has redeemed, as
-// [Service.endCodes] does those of a browser.
+// endCodesOf deletes the codes of a client, and the approvals of its devices, that
+// nobody has redeemed, as [Service.endCodes] does those of a browser. Both say
+// whose they are in the same words.
 func (s *Service) endCodesOf(ctx context.Context, change *storage.Change, clientID string) (n int, err error) {
 	q := storage.Query{Index: storage.IndexCodes, Partition: change.Partition}
 	err = s.Store.AllByIndex(ctx, q, func(row storage.Row) error {

@@ -247,14 +247,8 @@ func (s *Service) Finish(ctx context.Context) {
 // sweepSessions ends each selected session that has not ended and that the
 // ending reaches: who logs in while it goes on begins something new.
 func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, reaches func(storage.Session) bool) (int, error) {
-	q := storage.Query{Index: storage.IndexSessions}
-	if sel.Subject != "" {
-		q.Partition = storage.UserPartition(sel.Subject)
-	} else if sel.ClientID != "" {
-		q.Index = storage.IndexClientSessions(sel.ClientID)
-	}
 	n := 0
-	err := s.Store.AllByIndex(ctx, q, func(row storage.Row) error {
+	err := s.Store.AllByIndex(ctx, selected(sel), func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
 		if s.Store.Skip(ctx, row, err) {
 			return nil // dead by the epoch, as all of them

@@ -32,6 +32,11 @@ const (
 	InvalidDPoPProof Code = "invalid_dpop_proof"
 	UseDPoPNonce     Code = "use_dpop_nonce"
 
+	// Of RFC 8628 §3.5.
+	AuthorizationPending Code = "authorization_pending"
+	SlowDown             Code = "slow_down"
+	ExpiredToken         Code = "expired_token"
+
 	// Of an authorization response: RFC 6749 §4.1.2.1, OpenID Connect Core
 	// §3.1.2.6, RFC 9101 §6 in the words of OpenID Connect.
 	AccessDenied            Code = "access_denied"

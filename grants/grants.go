@@ -50,8 +50,15 @@ type Settings struct {
 	// pages: unused, and at most.
 	SignInIdle time.Duration
 	SignInTTL  time.Duration
+	// DeviceCodeTTL is how long a device's request waits for a user, and
+	// DeviceInterval how long the device waits between asking what became of it.
+	DeviceCodeTTL  time.Duration
+	DeviceInterval time.Duration
 	// RequirePush refuses authorization requests that were not pushed.
 	RequirePush bool
+	// SecretOverlap is how long the old secret of a client works beside a new one,
+	// where nothing else is asked for.
+	SecretOverlap time.Duration
 	// Registration says who may register clients.
 	Registration Registration
 	// On says what follows from what happens.
@@ -107,6 +114,8 @@ type Request struct {
 	// Code, RedirectURI and Verifier are of RFC 6749 §4.1.3 and RFC 7636 §4.5.
 	Code, RedirectURI, Verifier string
 	Exchange                    Exchange
+	// DeviceCode is of RFC 8628 §3.4.
+	DeviceCode string
 	// MostToken is the longest token that can be handed over, 0 for any.
 	MostToken int
 	// Proof is that of a key that the client holds, nil for none. It binds what is
@@ -179,12 +188,14 @@ var byType = map[string]Grant{
 	storage.GrantClientCredentials: clientCredentialsGrant{},
 	storage.GrantAuthorizationCode: codeGrant{},
 	storage.GrantTokenExchange:     exchangeGrant{},
+	storage.GrantDeviceCode:        deviceGrant{},
 }
 
 // Types lists the grant types of the token endpoint.
 func Types() []string {
 	return []string{
-		storage.GrantAuthorizationCode, storage.GrantRefreshToken, storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword,
+		storage.GrantAuthorizationCode, storage.GrantDeviceCode, storage.GrantRefreshToken,
+		storage.GrantClientCredentials, storage.GrantTokenExchange, storage.GrantPassword,
 	}
 }
 

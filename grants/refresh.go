@@ -142,6 +142,9 @@ func (s *Service) endForReuse(ctx context.Context, p presented, reason string) e
 	// Who presents a spent token must not be able to stop this by hanging up.
 	ctx = context.WithoutCancel(ctx)
 	e := Ending{Reason: reason, By: "server", Source: p.req.Source.Address}
+	if reason == storage.ReasonReuse {
+		e.Note = reuseInWords(p)
+	}
 	var ended bool
 	var err error
 	if reason == storage.ReasonReuse && s.Settings.On.Reuse.To(OnReuse) == EndAllSessions {

@@ -31,7 +31,8 @@ func (s *server) walk(t *testing.T, address string) url.Values {
 	return back.Query()
 }
 
-// browse walks from an address to wherever the server sends the browser away.
+// browse walks from an address to wherever the server sends the browser away, or
+// to a page that asks nothing.
 func (s *server) browse(t *testing.T, jar http.CookieJar, address string) string {
 	t.Helper()
 	// Redirects stop where they leave the server.
@@ -53,6 +54,9 @@ func (s *server) browse(t *testing.T, jar http.CookieJar, address string) string
 		}
 		if back := response.Header.Get("Location"); back != "" {
 			return back
+		}
+		if response.StatusCode == http.StatusOK && !actionOf.Match(body) && heading.Match(body) {
+			return response.Request.URL.String()
 		}
 		action, form := pageForm(t, string(body))
 		response, err = client.PostForm(s.issuer+action, form)

@@ -211,7 +211,10 @@ func TestNginxExample(t *testing.T) {
 	at := startExample(t, cmd)
 
 	heard := make(chan http.Header, 100)
-	api := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { heard <- r.Header })}
+	api := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Host", r.Host) // which net/http keeps apart
+		heard <- r.Header
+	})}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -230,8 +233,11 @@ func TestNginxExample(t *testing.T) {
 	ask(t, "GET", front+"/orders", s.token(t, "read"), func(r *http.Request) {
 		r.Header.Set("X-Jeton-Roles", "ROLE_ADMIN")
 		r.Header.Set("X-Need-Scopes", "")
+		r.Header.Set("X-Forwarded-For", "10.1.2.3")
+		r.Host = "shop.example.com"
 	})
-	if h := <-heard; h.Get("X-Jeton-Roles") != "ROLE_USER" || h.Get("X-Jeton-Sub") == "" || h.Get("X-Jeton-Scope") != "read" || h.Get("Authorization") != "" {
+	if h := <-heard; h.Get("X-Jeton-Roles") != "ROLE_USER" || h.Get("X-Jeton-Sub") == "" || h.Get("X-Jeton-Scope") != "read" || h.Get("Authorization") != "" ||
+		h.Get("Host") != "shop.example.com" || fmt.Sprint(h["X-Forwarded-For"]) != "[127.0.0.1]" {
 		t.Errorf("the API was told %v", h)
 	}
 	// Without the sidecar nothing passes, and nobody is told to log in again.

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -172,6 +173,30 @@ func (m *MasterKey) openAlone(purpose string, sealed, aad []byte) ([]byte, error
 		return nil, ErrSealed
 	}
 	return plaintext, nil
+}
+
+// MACs are a keyed hash of a text for one purpose: for what is too short to be
+// kept as a plain hash. The first is the one to keep. While the master key is
+// being changed there is another, under which some may have been kept.
+func (m *MasterKey) MACs(purpose string, text []byte) [][]byte {
+	all := [][]byte{m.mac(purpose, text)}
+	if p := m.peer.Load(); p != nil {
+		all = append(all, p.key.mac(purpose, text))
+		if p.seals {
+			all[0], all[1] = all[1], all[0]
+		}
+	}
+	return all
+}
+
+func (m *MasterKey) mac(purpose string, text []byte) []byte {
+	subkey, err := hkdf.Key(sha256.New, m.secret[:], nil, "jeton mac 1 "+purpose, sha256.Size)
+	if err != nil {
+		panic(fmt.Sprintf("keys: HKDF is not available: %v", err)) // of fixed sizes, as in aead
+	}
+	mac := hmac.New(sha256.New, subkey)
+	mac.Write(text)
+	return mac.Sum(nil)
 }
 
 func (m *MasterKey) aead(purpose string) cipher.AEAD {

@@ -68,6 +68,28 @@ type SignOut struct {
 	Fields          []Field
 }
 
+// DeviceCode asks for the code that a device shows.
+type DeviceCode struct {
+	Service string
+	Action  string
+	// Code is what was typed before, Fault what was wrong with it.
+	Code, Fault string
+}
+
+// Device asks whether a device may have what it wants.
+type Device struct {
+	Service, Client string
+	Action          string
+	Token           string
+	Username        string
+	// Code is what the device shows; Asked says when, Agent and Network from where
+	// it has asked, as far as that is known, Beside how that is to the user.
+	Code, Asked            string
+	Agent, Network, Beside string
+	Scopes                 []Scope
+	Lifetime               string
+}
+
 // HTML is the page.
 func (p Login) HTML() []byte   { return draw("login", p) }
 func (p Choose) HTML() []byte  { return draw("choose", p) }
@@ -75,6 +97,9 @@ func (p Consent) HTML() []byte { return draw("consent", p) }
 func (p Answer) HTML() []byte  { return draw("answer", p) }
 func (p Notice) HTML() []byte  { return draw("notice", p) }
 func (p SignOut) HTML() []byte { return draw("signout", p) }
+
+func (p DeviceCode) HTML() []byte { return draw("devicecode", p) }
+func (p Device) HTML() []byte     { return draw("device", p) }
 
 func draw(name string, p any) []byte {
 	var b bytes.Buffer

@@ -26,8 +26,8 @@ var templates = parse()
 
 // layouts says what stands around each page.
 var layouts = map[string][]string{
-	"layout": {"login", "choose", "consent", "answer", "notice", "signout", "forgot", "reset"},
-	"wide":   {"account", "applications", "password", "activity"},
+	"layout": {"login", "choose", "consent", "answer", "notice", "signout", "forgot", "reset", "devicecode", "device"},
+	"wide":   {"account", "applications", "password", "activity", "sheet"},
 }
 
 func parse() map[string]*template.Template {

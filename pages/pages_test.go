@@ -29,13 +29,23 @@ func everyPage() map[string][]byte {
 		"activity":           Activity{Frame: frame, Lead: hostile, Rows: rows}.HTML(),
 		"forgot":             Forgot{Service: hostile, Action: hostile, Token: hostile, Back: hostile, Username: hostile, Fault: hostile}.HTML(),
 		"reset":              Reset{Service: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile, Inputs: inputs}.HTML(),
+		"sheet": Sheet{Frame: frame, Title: hostile, Lead: hostile, Badges: []Badge{{hostile, hostile}}, Search: &Form{Action: hostile, Inputs: inputs, Words: hostile}, Cards: []Card{{
+			Title: hostile, Words: hostile, Kind: hostile, Facts: []Fact{{Name: hostile, Value: hostile, Time: moment}}, Steps: []Step{{hostile, moment, hostile, hostile}},
+			Table: &Table{Caption: hostile, Columns: []string{hostile}, Rows: [][]Cell{{{Words: hostile, Href: hostile}}}}, Empty: &empty, Pager: &Pager{hostile, hostile},
+			Links: []Link{{Href: hostile, Words: hostile}}, Danger: []Link{{Href: hostile, Words: hostile}}, Form: &Form{
+				Action: hostile, Token: hostile, Fields: []Field{{hostile, hostile}}, Text: &inputs[0], Words: hostile, Kind: hostile, Cancel: hostile,
+				Choice: &Choice{hostile, hostile, hostile, []Option{{hostile, hostile, true}}}},
+		}}}.HTML(),
 
 		"login":  Login{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile, Forgot: hostile}.HTML(),
 		"choose": Choose{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile}.HTML(),
 		"consent": Consent{Service: hostile, Client: hostile, Host: hostile, Action: hostile, Token: hostile, Username: hostile,
 			Scopes: []Scope{{Name: hostile}, {Words: hostile}}, Lifetime: hostile}.HTML(),
-		"answer":  Answer{Service: hostile, Client: hostile, Action: template.URL(hostile), Fields: []Field{{hostile, hostile}}}.HTML(),
-		"notice":  Notice{Service: hostile, Title: hostile, Words: []string{hostile}, Code: hostile, Link: &Link{Href: hostile, Words: hostile}}.HTML(),
+		"answer":     Answer{Service: hostile, Client: hostile, Action: template.URL(hostile), Fields: []Field{{hostile, hostile}}}.HTML(),
+		"notice":     Notice{Service: hostile, Title: hostile, Words: []string{hostile}, Code: hostile, Link: &Link{Href: hostile, Words: hostile}}.HTML(),
+		"devicecode": DeviceCode{Service: hostile, Action: hostile, Code: hostile, Fault: hostile}.HTML(),
+		"device": Device{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Code: hostile, Asked: hostile, Agent: hostile,
+			Network: hostile, Beside: hostile, Scopes: []Scope{{Name: hostile}, {Words: hostile}}, Lifetime: hostile}.HTML(),
 		"signout": SignOut{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fields: []Field{{hostile, hostile}}}.HTML(),
 	}
 }

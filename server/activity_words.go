@@ -5,9 +5,17 @@ import (
 	"jeton/storage"
 )
 
-// historyWords say in a sentence what an entry of the history is.
-func historyWords(h storage.HistoryEntry, sub, client string) string {
-	mine := h.Actor == sub
+// told are the types of events that users are shown, in the words of
+// [eventWords].
+var told = []string{
+	events.SessionStarted, events.SessionEnded, events.SessionsEnded, events.BindingMismatch, events.SignedIn, events.SignedOut,
+	events.ConsentGranted, events.ConsentRevoked, events.DeviceAllowed, events.PasswordChanged, events.PasswordReset, events.ResetLinkMade,
+	events.UserCreated, events.UserDisabled, events.UserEnabled, events.RolesChanged, events.ClaimsChanged, events.AccountCompromised,
+}
+
+// eventWords say in a sentence what an event is to the user whom it is about.
+func eventWords(h storage.Event, client string) string {
+	mine := h.Actor == h.Subject
 	switch h.Type {
 	case events.SessionStarted:
 		return "You signed in to " + client
@@ -23,6 +31,8 @@ func historyWords(h storage.HistoryEntry, sub, client string) string {
 		return "You signed out of these pages"
 	case events.ConsentGranted:
 		return "You allowed " + client + " access"
+	case events.DeviceAllowed:
+		return "You let a device in to " + client
 	case events.ConsentRevoked:
 		return byWhom(mine, "You disconnected "+client, client+" was disconnected")
 	case events.PasswordChanged:

@@ -96,6 +96,7 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/clients", methods{http.MethodGet: a.listClients, http.MethodPost: a.addClient})
 	at("/clients/{client_id}", methods{http.MethodGet: a.showClient, http.MethodPatch: a.setClient, http.MethodDelete: a.deleteClient})
 	at("/clients/{client_id}/secret", methods{http.MethodPost: a.newSecret})
+	at("/clients/{client_id}/former-secret", methods{http.MethodDelete: a.endFormerSecret})
 	at("/clients/{client_id}/disable", methods{http.MethodPost: a.disableClient})
 	at("/clients/{client_id}/enable", methods{http.MethodPost: a.enableClient})
 	at("/sessions", methods{http.MethodGet: a.listSessions})

@@ -51,6 +51,7 @@ type clientObject struct {
 	Networks       []string          `json:"password_grant_networks,omitempty"`
 	PasswordMost   string            `json:"password_grant_scope,omitempty"`
 	Sunset         time.Time         `json:"password_grant_sunset,omitzero"`
+	FormerUntil    time.Time         `json:"former_secret_until,omitzero"`
 	Disabled       bool              `json:"disabled"`
 	Created        time.Time         `json:"created_at"`
 	Updated        time.Time         `json:"updated_at"`
@@ -69,7 +70,8 @@ func showClient(c storage.Client, secret string) clientObject {
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
 		DPoPBound: c.DPoPBound, Exchange: c.ExchangeAudience,
 		Networks: c.PasswordNetworks, PasswordMost: strings.Join(c.PasswordScopes, " "), Sunset: c.PasswordSunset,
-		Disabled: c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
+		FormerUntil: c.FormerSecretUntil,
+		Disabled:    c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
 	}
 }
 
@@ -132,16 +134,25 @@ func (a *Admin) setClient(c *call) (int, any, error) {
 
 func (a *Admin) newSecret(c *call) (int, any, error) {
 	var body struct {
-		Secret string `json:"client_secret"`
+		Secret string            `json:"client_secret"`
+		Keep   *storage.Duration `json:"keep_former_for"`
 	}
 	if err := c.decodeOptional(&body); err != nil {
 		return 0, nil, err
 	}
-	client, secret, err := a.Clients.NewSecret(c.ctx, c.vars["client_id"], body.Secret, c.act)
+	overlap := a.Grants.Settings.SecretOverlap
+	if body.Keep != nil {
+		overlap = time.Duration(*body.Keep)
+	}
+	client, secret, err := a.Clients.NewSecretBeside(c.ctx, c.vars["client_id"], body.Secret, overlap, c.act)
 	if err != nil {
 		return 0, nil, err
 	}
 	return http.StatusOK, showClient(client, secret), nil
+}
+
+func (a *Admin) endFormerSecret(c *call) (int, any, error) {
+	return answerClient(a.Clients.EndFormerSecret(c.ctx, c.vars["client_id"], c.act))
 }
 
 func (a *Admin) disableClient(c *call) (int, any, error) {

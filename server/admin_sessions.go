@@ -198,6 +198,11 @@ func (v revocation) check() error {
 	if chosen != 1 {
 		return badBody("say which sessions: one of sid, username, client_id, all: true; username and client_id may stand together")
 	}
+	return nil
+}
+
+// because refuses to end anything for no reason.
+func (v revocation) because() error {
 	if strings.TrimSpace(v.Reason) == "" {
 		return badBody("the reason is missing: it is kept with the sessions and in the audit log")
 	}
@@ -209,23 +214,31 @@ func (a *Admin) revokeSessions(c *call) (int, any, error) {
 	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
-	if err := body.check(); err != nil {
-		return 0, nil, err
-	}
-	if err := c.because(body.reason); err != nil {
-		return 0, nil, err
-	}
-	selection, err := a.selected(c, body)
-	if err != nil {
-		return 0, nil, err
-	}
-	n, err := a.Grants.End(c.ctx, selection, grants.Ending{
-		Reason: storage.ReasonOperator, By: c.act.By, Note: c.act.Note, Source: c.act.Source,
-	})
+	n, err := a.revoke(c, body)
 	if err != nil {
 		return 0, nil, err
 	}
 	return http.StatusOK, map[string]int{"revoked": n}, nil
+}
+
+// revoke ends what an operator has selected, whichever door it came in by.
+func (a *Admin) revoke(c *call, v revocation) (int, error) {
+	if err := v.check(); err != nil {
+		return 0, err
+	}
+	if err := v.because(); err != nil {
+		return 0, err
+	}
+	if err := c.because(v.reason); err != nil {
+		return 0, err
+	}
+	selection, err := a.selected(c, v)
+	if err != nil {
+		return 0, err
+	}
+	return a.Grants.End(c.ctx, selection, grants.Ending{
+		Reason: storage.ReasonOperator, By: c.act.By, Note: c.act.Note, Source: c.act.Source,
+	})
 }
 
 // selected finds what was named, so that a misspelt name is an error and not

@@ -3,8 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"slices"
-	"strconv"
 
 	"jeton/grants"
 	"jeton/pages"
@@ -71,44 +69,4 @@ func (s *Server) disconnect(o *own) {
 	}
 	s.count(o.r, "disconnect", "ok")
 	s.say(o, "/account/applications", said)
-}
-
-// activity shows what has happened to the account, the latest first.
-func (s *Server) activity(o *own) {
-	sub := o.in.User.Value.Subject
-	snap, err := s.grants.Store.Read(o.r.Context(), storage.UserPartition(sub), storage.HistoryKey)
-	if err != nil {
-		s.refuseOwn(o.w, o.r, err)
-		return
-	}
-	rec, err := storage.Decode[storage.History](snap.Rows[0])
-	if err != nil {
-		s.refuseOwn(o.w, o.r, err)
-		return
-	}
-	page := pages.Activity{
-		Frame: s.accountFrame(o), Lead: "What has happened to your account lately. Is there something that was not you? Change your password.",
-		Empty: pages.Empty{Title: "Nothing yet", Words: "Sign-ins, applications and changes of the password stand here soon after they happen."},
-	}
-	for _, h := range slices.Backward(rec.Value.Entries) {
-		name, err := s.nameOfClient(o.r.Context(), h.ClientID)
-		if err != nil {
-			s.refuseOwn(o.w, o.r, err)
-			return
-		}
-		page.Rows = append(page.Rows, historyRow(h, sub, name))
-	}
-	s.writeOwn(o.w, http.StatusOK, page.HTML())
-}
-
-func historyRow(h storage.HistoryEntry, sub, client string) pages.Row {
-	line := []pages.Part{{Time: pages.At(h.Time)}}
-	if h.Network != "" {
-		line = append(line, pages.Part{Words: "from " + h.Network})
-	}
-	row := pages.Row{Title: historyWords(h, sub, client), Lines: [][]pages.Part{line}}
-	if h.Count > 1 {
-		row.Badge = &pages.Badge{Words: strconv.Itoa(h.Count) + " times"}
-	}
-	return row
 }

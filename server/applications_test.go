@@ -65,11 +65,11 @@ func TestV19_AccountDisconnectsApplications(t *testing.T) {
 	}
 }
 
-// publish has the history written, as the server does in the background.
-func (n *node) publish(keep time.Duration) {
+// publishHistory has the history written, as the server does in the background.
+func (n *node) publishHistory(keep time.Duration) {
 	n.t.Helper()
 	p := events.NewPublisher(n.store, slog.New(slog.DiscardHandler))
-	p.Remember(keep)
+	p.Follow(events.History{Store: n.store, Kept: keep}.Follow)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); p.Run(ctx) }()
@@ -85,7 +85,7 @@ func (n *node) publish(keep time.Duration) {
 }
 
 func TestAccountTellsWhatHasHappened(t *testing.T) {
-	n := start(t, options{})
+	n := start(t, options{history: storage.Day})
 	laptop, mine := n.signedIn(firefox)
 	if page := laptop.see("/account/activity"); page.title() != "Activity" || !strings.Contains(string(page.body), "Nothing yet") {
 		t.Errorf("%s", page.body)
@@ -95,7 +95,7 @@ func TestAccountTellsWhatHasHappened(t *testing.T) {
 	must(t, second(n.users.SetRoles(t.Context(), "alice", []string{"ROLE_USER", "ROLE_X"}, accounts.Act{By: "operator", Source: "198.51.100.9"})))
 	n.refresh(mine.str("refresh_token"))
 	n.refresh(mine.str("refresh_token")) // the copy
-	n.publish(storage.Day)
+	n.publishHistory(storage.Day)
 	page := laptop.see("/account/activity")
 	text := string(page.body)
 	for _, part := range []string{
@@ -122,18 +122,18 @@ func TestAccountTellsWhatHasHappened(t *testing.T) {
 
 // Each type that is kept has words, and nothing else has.
 func TestHistoryHasWords(t *testing.T) {
-	n := start(t, options{})
+	n := start(t, options{history: storage.Day})
 	b := n.browser()
 	b.login(b.account())
 	var put []storage.Put
 	for _, kind := range events.Types() {
 		n.clock.Add(2 * time.Minute)
 		e := events.New(kind, n.clock.Now())
-		e.Subject = "u-alice"
+		e.Subject, e.Actor = "u-alice", "operator"
 		put = append(put, events.Put(e))
 	}
 	must(t, second(n.store.Commit(t.Context(), storage.Change{Partition: storage.UserPartition("u-alice"), Puts: put})))
-	n.publish(storage.Day)
+	n.publishHistory(storage.Day)
 	page := b.see("/account/activity")
 	for _, kind := range events.Types() {
 		if strings.Contains(string(page.body), "<strong>"+kind+"</strong>") {
@@ -142,5 +142,34 @@ func TestHistoryHasWords(t *testing.T) {
 	}
 	if got := strings.Count(string(page.body), "<li>"); got < 15 {
 		t.Errorf("only %d entries: %s", got, page.body)
+	}
+}
+
+func TestActivityIsBounded(t *testing.T) {
+	n := start(t, options{history: storage.Day})
+	b := n.browser()
+	b.login(b.account())
+	tell := func(client, reason string) {
+		e := events.New(events.SessionEnded, n.clock.Now())
+		e.Subject, e.Actor, e.ClientID, e.Reason = "u-alice", "operator", client, reason
+		must(t, second(n.store.Commit(t.Context(), storage.Change{Partition: storage.UserPartition("u-alice"), Puts: []storage.Put{events.Put(e)}})))
+	}
+	for range 30 {
+		tell("app", "operator")
+	}
+	for i := range 60 {
+		n.clock.Add(2 * time.Second)
+		tell([]string{"app", "other"}[i%2], []string{"revoked", "reuse", "user_disabled"}[i/2%3])
+		n.clock.Add(time.Minute)
+	}
+	n.publishHistory(storage.Day)
+	text := string(b.see("/account/activity").body)
+	if got := strings.Count(text, "<li>"); got != 50 {
+		t.Errorf("%d entries", got)
+	}
+	b = start(t, options{}).browser()
+	b.login(b.account())
+	if page := b.see("/account/activity"); !strings.Contains(string(page.body), "Nothing is kept") {
+		t.Errorf("%s", page.body)
 	}
 }

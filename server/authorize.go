@@ -100,12 +100,17 @@ func (s *Server) loginPost(v *visit) {
 		return
 	}
 	username := f.get("username")
-	if f.get("decision") == "deny" {
+	deny := f.get("decision") == "deny"
+	if deny && v.asked == nil {
 		s.deny(v)
 		return
 	}
 	if !rightToken(s.cookie(v.r, formCookie), "login "+v.req.ID, f.get("form_token")) {
 		s.loginPage(v, http.StatusBadRequest, username, expiredForm)
+		return
+	}
+	if deny {
+		s.denyDevice(v)
 		return
 	}
 	cookie, err := s.grants.SignIn(v.r.Context(), grants.Login{
@@ -117,7 +122,7 @@ func (s *Server) loginPost(v *visit) {
 	}
 	s.count(v.r, "login", "ok")
 	s.setCookie(v.w, signInCookie, cookie)
-	v.move(v.to(s, "/authorize"))
+	v.move(v.to(s, "/"+v.home()))
 }
 
 // expiredForm is told where the token of a form is not the right one.
@@ -154,10 +159,7 @@ func (s *Server) consentPage(v *visit) {
 	page := pages.Consent{
 		Service: s.cfg.ServiceName, Client: clientName(client), Host: hostInWords(v.req.RedirectURI), Action: v.to(s, "/consent"),
 		Token: formToken(v.cookie, "consent "+v.req.ID), Username: v.in.User.Value.Username,
-		Lifetime: lifetimeInWords(idle, most, v.req.Scope),
-	}
-	for _, scope := range v.req.Scope {
-		page.Scopes = append(page.Scopes, pages.Scope{Name: scope, Words: s.scopeInWords(scope)})
+		Scopes: s.scopesInWords(v.req.Scope), Lifetime: lifetimeInWords(idle, most, v.req.Scope),
 	}
 	s.writePage(v.w, http.StatusOK, page.HTML())
 }

@@ -54,6 +54,10 @@ var statusOf = map[grants.Code]int{
 
 	grants.InsufficientUserAuthentication: http.StatusBadRequest,
 
+	grants.AuthorizationPending: http.StatusBadRequest,
+	grants.SlowDown:             http.StatusBadRequest,
+	grants.ExpiredToken:         http.StatusBadRequest,
+
 	// These go to clients by way of the browser, or to users on a page.
 	grants.AccessDenied:            http.StatusBadRequest,
 	grants.UnsupportedResponseType: http.StatusBadRequest,

@@ -33,7 +33,7 @@ var repeatable = []string{"resource", "audience"}
 // histories keep them (RFC 6749 §2.3.1).
 var bodyOnly = []string{
 	"client_secret", "client_assertion", "password", "username", "refresh_token", "code", "token", "grant_type",
-	"subject_token", "actor_token",
+	"subject_token", "actor_token", "device_code",
 }
 
 var errTooLarge = errors.New("server: the body is too large")

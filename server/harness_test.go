@@ -19,6 +19,7 @@ import (
 	"jeton/accounts"
 	"jeton/clients"
 	"jeton/dpop"
+	"jeton/events"
 	"jeton/events/lists"
 	"jeton/events/status"
 	"jeton/events/webhooks"
@@ -73,6 +74,7 @@ type options struct {
 	throttle bool // most tests fail on purpose, and are not to be slowed
 	scopes   []string
 	webhooks []webhooks.Webhook
+	history  time.Duration  // how long events are kept
 	traces   *traces.Tracer // default one of all tests
 	mail     *mailtest.Server
 	callers  []netip.Prefix // whose traceparent counts
@@ -171,7 +173,8 @@ func bare(t testing.TB, o options) *node {
 	logger := slog.New(server.WithRequestID(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	n.grants = &grants.Service{
 		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100,
-			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour},
+			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour,
+			DeviceCodeTTL: 10 * time.Minute, DeviceInterval: 5 * time.Second},
 		Store: n.store, Keys: ring, Master: master, Places: places, Passwords: pw,
 		Proofs: &dpop.Checker{Store: n.store, Master: master, RequireNonce: o.nonces}, Log: logger, Now: n.clock.Now,
 	}
@@ -191,7 +194,8 @@ func bare(t testing.TB, o options) *node {
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
-	n.server, err = server.New(server.Config{Recovery: n.recovery(o.mail, logger), Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, TraceCallers: o.callers, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton"}, n.grants, auth, docs, admin)
+	n.server, err = server.New(server.Config{Recovery: n.recovery(o.mail, logger), Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, TraceCallers: o.callers, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton",
+		History: events.History{Store: n.store, Kept: o.history}}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
 	t.Cleanup(func() {

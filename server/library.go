@@ -87,9 +87,7 @@ func (s *Server) carry(r *http.Request, f form, req grants.Request) (map[string]
 	}
 	data := s.library.GetTokenData(ti)
 	boundType(data, x.response)
-	if x.response.IDToken != "" {
-		data["id_token"] = x.response.IDToken
-	}
+	idToken(data, x.response)
 	return data, x.response, nil
 }
 
@@ -106,10 +104,17 @@ func (s *Server) carryBeside(ctx context.Context, x *exchange) (map[string]any, 
 	}
 	data := s.library.GetTokenData(ti)
 	boundType(data, x.response)
+	idToken(data, x.response)
 	if x.response.IssuedTokenType != "" {
 		data["issued_token_type"] = x.response.IssuedTokenType
 	}
 	return data, x.response, nil
+}
+
+func idToken(data map[string]any, resp grants.Response) {
+	if resp.IDToken != "" {
+		data["id_token"] = resp.IDToken
+	}
 }
 
 // boundType says of a token that is bound to a key what it is (RFC 9449 §5): the

@@ -29,7 +29,7 @@ func TestD10_WhatIsNotAdvertisedIsRefused(t *testing.T) {
 		published = append(published, d.values(member)...)
 	}
 	for _, path := range []string{
-		"/device_authorization", "/register", "/bc-authorize", "/authorize-challenge", "/connect", "/checksession", "/session", "/status/", "/introspection", "/oauth2/token", "/credential",
+		"/register", "/bc-authorize", "/authorize-challenge", "/connect", "/checksession", "/session", "/status/", "/introspection", "/oauth2/token", "/credential",
 	} {
 		if slices.Contains(published, path) {
 			continue
@@ -43,7 +43,7 @@ func TestD10_WhatIsNotAdvertisedIsRefused(t *testing.T) {
 var refusals = map[string]refusal{
 	"grant_types_supported": {
 		[]string{
-			"implicit", "Password", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:Token-exchange", "urn:openid:params:grant-type:ciba",
+			"implicit", "Password", "device_code", "urn:ietf:params:oauth:grant-type:Device_code", "urn:ietf:params:oauth:grant-type:Token-exchange", "urn:openid:params:grant-type:ciba",
 			"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:saml2-bearer", "urn:ietf:params:oauth:grant-type:pre-authorized_code", "__implicit", "é",
 		},
 		func(d *truth, grant string) {

@@ -121,6 +121,7 @@ var exercises = map[string]map[string]func(*truth){
 	}},
 	"authorization_endpoint":                {"/authorize": (*truth).codeFlow},
 	"pushed_authorization_request_endpoint": {"/par": (*truth).pushed},
+	"device_authorization_endpoint":         {"/device_authorization": (*truth).deviceFlow},
 	"token_endpoint":                        {"/token": (*truth).codeFlow},
 	"revocation_endpoint": {"/revoke": func(d *truth) {
 		own := d.machine("app", appSecret)
@@ -154,10 +155,11 @@ var exercises = map[string]map[string]func(*truth){
 	}},
 	"code_challenge_methods_supported": {"S256": (*truth).codeFlow},
 	"grant_types_supported": {
-		"authorization_code": (*truth).codeFlow,
-		"password":           func(d *truth) { d.login() },
-		"refresh_token":      func(d *truth) { d.refresh(d.login().str("refresh_token")).ok(d.t, 200) },
-		"client_credentials": func(d *truth) { d.machine("app", appSecret) },
+		"authorization_code":    (*truth).codeFlow,
+		"password":              func(d *truth) { d.login() },
+		"refresh_token":         func(d *truth) { d.refresh(d.login().str("refresh_token")).ok(d.t, 200) },
+		"client_credentials":    func(d *truth) { d.machine("app", appSecret) },
+		storage.GrantDeviceCode: (*truth).deviceFlow,
 		storage.GrantTokenExchange: func(d *truth) {
 			d.post("/token", form("grant_type", storage.GrantTokenExchange, "subject_token", d.login().str("access_token"), "subject_token_type", accessType), app).ok(d.t, 200)
 		},
@@ -296,6 +298,15 @@ func refusedAs(code string, pairs ...string) func(*truth) {
 
 func (d *truth) codeFlow() {
 	a := d.redeem(d.visitor.code(ask()), app).ok(d.t, 200)
+	if d.verified(d.t, a.str("access_token")); !d.active(a.str("access_token")) {
+		d.t.Error("not active")
+	}
+}
+
+func (d *truth) deviceFlow() {
+	asked := d.askDevice(app).ok(d.t, 200)
+	d.visitor.allow(asked)
+	a := d.poll(asked.str("device_code"), app).ok(d.t, 200)
 	if d.verified(d.t, a.str("access_token")); !d.active(a.str("access_token")) {
 		d.t.Error("not active")
 	}

@@ -29,6 +29,9 @@ type Metrics struct {
 	sunsets  *prometheus.GaugeVec
 	moved    *prometheus.CounterVec
 	panics   prometheus.Counter
+
+	formerSecrets *prometheus.CounterVec
+
 	inFlight atomic.Int64
 
 	named sync.Map // the client_ids that have a label of their own
@@ -47,7 +50,7 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 		registry: prometheus.NewRegistry(),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jeton_acts_total",
-			Help: "What was done: act (a grant type, revoke, introspect, par, authorize, login, logout, end_own, disconnect, password_change, forgot, reset, userinfo), client_id, outcome (ok, retry, reuse, or an error code).",
+			Help: "What was done: act (a grant type, revoke, introspect, par, device_authorization, authorize, device, login, logout, end_own, disconnect, password_change, forgot, reset, userinfo, console), client_id, outcome (ok, retry, reuse, or an error code).",
 		}, []string{"act", "client_id", "outcome"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "jeton_http_request_seconds", Help: "Time to answer a request, by route and status.",
@@ -64,11 +67,15 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 			Name: "jeton_binding_mismatches_total",
 			Help: "Refreshes from another browser or address than before: client_id, what (agent, address), action (observe, step_up, enforce, end).",
 		}, []string{"client_id", "what", "action"}),
+		formerSecrets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jeton_former_client_secrets_total",
+			Help: "Requests of a client that still shows the secret of before, while that works beside the new one.",
+		}, []string{"client_id"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "jeton_panics_total", Help: "Requests that ended in a panic. Each is a defect: report it with the log.",
 		}),
 	}
-	m.registry.MustRegister(m.acts, m.reports, m.requests, m.sunsets, m.moved, m.panics, stateOf(m, g, published),
+	m.registry.MustRegister(m.acts, m.reports, m.requests, m.sunsets, m.moved, m.formerSecrets, m.panics, stateOf(m, g, published),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -133,7 +140,7 @@ func outcomeOf(err error) string {
 
 // actLabel keeps what a stranger sent as a grant type out of the labels.
 func actLabel(act string) string {
-	if slices.Contains(grants.Types(), act) || act == "revoke" || act == "introspect" || act == "par" {
+	if slices.Contains(grants.Types(), act) || slices.Contains([]string{"revoke", "introspect", "par", "device_authorization"}, act) {
 		return act
 	}
 	return "other"

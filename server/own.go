@@ -59,7 +59,7 @@ func (s *Server) owned(handle func(*own)) http.Handler {
 			if r.Method == http.MethodPost {
 				back = "/" + area(back) // that address takes forms alone
 			}
-			seeOther(w, s.base+"/login?"+url.Values{"page": {strings.TrimPrefix(back, "/")}}.Encode())
+			s.toLogin(w, back)
 		default:
 			noteOf(r.Context()).sub = in.User.Value.Subject
 			if err := s.grants.Used(r.Context(), *in); err != nil {
@@ -119,10 +119,25 @@ func (s *Server) refuseOwn(w http.ResponseWriter, r *http.Request, err error) {
 // ends.
 var ownPath = regexp.MustCompile(`^(account|console)(/[A-Za-z0-9_~:%-][A-Za-z0-9_~:%.-]*)*$`)
 
+// consoleQuery is what may follow on the path of a page of the console.
+var consoleQuery = regexp.MustCompile(`^[A-Za-z0-9_~%.&=+-]*$`)
+
+// mostAddress is the longest address that one may come back to.
+const mostAddress = 2048
+
+// toLogin sends a browser to sign in, and back to a page below the issuer's path.
+func (s *Server) toLogin(w http.ResponseWriter, page string) {
+	seeOther(w, s.base+"/login?"+url.Values{"page": {strings.TrimPrefix(page, "/")}}.Encode())
+}
+
 // pageAfter is the page that somebody signs in for.
 func pageAfter(r *http.Request) string {
 	page := r.URL.Query().Get("page")
-	if len(page) > 512 || !ownPath.MatchString(page) || strings.Contains(strings.ToLower(page), "%2e") {
+	path, query, asks := strings.Cut(page, "?")
+	if len(page) > mostAddress || !ownPath.MatchString(path) || strings.Contains(strings.ToLower(path), "%2e") {
+		return "account"
+	}
+	if asks && (area(path) != "console" || !consoleQuery.MatchString(query)) {
 		return "account"
 	}
 	return page

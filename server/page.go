@@ -20,13 +20,17 @@ func (s *Server) writePage(w http.ResponseWriter, status int, html []byte) {
 }
 
 func (s *Server) write(w http.ResponseWriter, status int, html []byte, policy string) {
+	s.writeCached(w, status, html, policy, "no-store")
+}
+
+func (s *Server) writeCached(w http.ResponseWriter, status int, html []byte, policy, cache string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", cache)
 	if s.https {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
@@ -40,7 +44,7 @@ func (s *Server) write(w http.ResponseWriter, status int, html []byte, policy st
 func (s *Server) refuseVisit(v *visit, err error) {
 	p := problemOf(err)
 	noteError(v.r.Context(), p, err)
-	s.count(v.r, "authorize", outcomeOf(err))
+	s.count(v.r, v.home(), outcomeOf(err))
 	if v.req.Trusted() && p.code != string(grants.InvalidRequestURI) {
 		s.answer(v, url.Values{"error": {p.code}, "error_description": {p.description}})
 		return

@@ -20,6 +20,7 @@ func Published(issuer string, scopes []string, requirePush bool) wellknown.Confi
 		Introspection: wellknown.Endpoint{Path: "/introspect", AuthMethods: confidential},
 		Authorization: "/authorize",
 		Push:          "/par",
+		Device:        "/device_authorization",
 		RequirePush:   requirePush,
 		ResponseTypes: grants.ResponseTypes(),
 		ResponseModes: grants.ResponseModes(),

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jeton/grants"
 	"jeton/measure"
 )
 
@@ -37,6 +38,8 @@ func (s *Server) level(n *note, status int) (slog.Level, int) {
 	switch {
 	case status >= 500:
 		return slog.LevelError, 1
+	case n.code == string(grants.AuthorizationPending) && !s.cfg.Requests.All:
+		return slog.LevelDebug, 1 // a device waits, nothing has failed
 	case status >= 400, status == 0, n.code != "":
 		return slog.LevelInfo, 1
 	case !s.cfg.Requests.All:

@@ -64,7 +64,7 @@ func TestStrangeRequestLines(t *testing.T) {
 func TestMethodsOfEveryRoute(t *testing.T) {
 	n := start(t, options{})
 	for path, allow := range map[string]string{
-		"/token": "POST", "/revoke": "POST", "/introspect": "POST", "/healthz": "GET, HEAD", "/readyz": "GET, HEAD",
+		"/token": "POST", "/revoke": "POST", "/introspect": "POST", "/device_authorization": "POST", "/healthz": "GET, HEAD", "/readyz": "GET, HEAD",
 		"/.well-known/jwks.json": "GET, HEAD, OPTIONS", "/.well-known/oauth-authorization-server": "GET, HEAD, OPTIONS", "/.well-known/openid-configuration": "GET, HEAD, OPTIONS",
 		"/status": "GET, HEAD, OPTIONS", "/status/1": "GET, HEAD, OPTIONS",
 	} {

@@ -12,11 +12,13 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/gorilla/mux"
 
 	"jeton/accounts"
 	"jeton/clients"
+	"jeton/events"
 	"jeton/events/lists"
 	"jeton/events/webhooks"
 	"jeton/grants"
@@ -48,6 +50,11 @@ type Config struct {
 	// Recovery mails those who have forgotten their password, nil where no mail
 	// is sent.
 	Recovery *accounts.Recovery
+	// ConsoleMaxAge is how long after a sign-in the console still does what ends
+	// or changes something; then it asks for the password again. Zero takes 15 min.
+	ConsoleMaxAge time.Duration
+	// History has the events of late; its zero value has none.
+	History events.History
 	// Webhooks delivers events, nil where nothing is delivered.
 	Webhooks *webhooks.Dispatcher
 }
@@ -73,6 +80,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	u, err := url.Parse(cfg.Issuer)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.ConsoleMaxAge == 0 {
+		cfg.ConsoleMaxAge = 15 * time.Minute
 	}
 	s := &Server{
 		cfg: cfg, base: strings.TrimSuffix(u.Path, "/"), origin: u.Scheme + "://" + u.Host, https: u.Scheme == "https", grants: g, clients: auth,
@@ -106,7 +116,9 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/introspect", only(http.HandlerFunc(s.introspect), http.MethodPost))
 	at.Handle("/par", s.browser(http.HandlerFunc(s.par)))
 	at.Handle("/authorize", byMethod{http.MethodGet: s.visited(s.authorize), http.MethodPost: http.HandlerFunc(s.authorizePost)})
-	at.Handle("/login", byMethod{http.MethodGet: forOwnPages(s.ownLogin, s.visited(s.loginGet)), http.MethodPost: forOwnPages(s.ownLoginPost, s.visited(s.loginPost))})
+	at.Handle("/device_authorization", s.browser(http.HandlerFunc(s.deviceAuthorization)))
+	at.Handle("/device", byMethod{http.MethodGet: s.deviceVisited(s.device), http.MethodPost: s.deviceVisited(s.devicePost)})
+	at.Handle("/login", byMethod{http.MethodGet: forOwnPages(s.ownLogin, s.eitherVisited(s.loginGet)), http.MethodPost: forOwnPages(s.ownLoginPost, s.eitherVisited(s.loginPost))})
 	at.Handle("/choose", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.choosePost)})
 	at.Handle("/consent", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.consentPost)})
 	at.Handle("/userinfo", byMethod{http.MethodGet: http.HandlerFunc(s.userinfo), http.MethodPost: http.HandlerFunc(s.userinfo), http.MethodOptions: http.HandlerFunc(userinfoPreflight)})
@@ -126,6 +138,7 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
 	at.Handle(statusPath, s.anyPage(http.HandlerFunc(s.statusLists)))
 	at.Handle(statusPath+"/{list}", s.anyPage(http.HandlerFunc(s.statusList)))
+	s.consoleRoutes(at)
 	at.PathPrefix(adminPath + "/").Handler(s.admin.BearerDoor())
 
 	r.Use(nameRoute)

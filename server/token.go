@@ -31,6 +31,9 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) (form, st
 		return nil, none, err
 	}
 	n.client, n.clientID = &client.Value, client.Value.ID
+	if clients.IsFormer(client.Value, creds.Secret) {
+		s.metrics.formerSecrets.WithLabelValues(s.metrics.labelOf(client.Value.ID)).Inc()
+	}
 	return f, client, nil
 }
 
@@ -96,8 +99,9 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request, f form, client sto
 			ActorToken: f.get("actor_token"), ActorTokenType: f.get("actor_token_type"),
 			RequestedTokenType: f.get("requested_token_type"), Resource: f["resource"], Audience: f["audience"],
 		},
-		Proof:  proof,
-		Source: s.sourceOf(r),
+		DeviceCode: f.get("device_code"),
+		Proof:      proof,
+		Source:     s.sourceOf(r),
 	}
 	if client.Value.ByCookie() {
 		req.MostToken = mostCookieValue

@@ -116,7 +116,7 @@ func TestTokenForm(t *testing.T) {
 		h.refused(t, h.do("POST", "/token", formType, "", app), 400, "invalid_request")
 		for _, unknown := range []string{
 			"x", "Password", "refresh_token ", " refresh_token", "refresh_token\n", "implicit",
-			"urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
+			"urn:ietf:params:oauth:grant-type:Device_code", "urn:ietf:params:oauth:grant-type:Token-exchange",
 			"urn:ietf:params:oauth:grant-type:jwt-bearer", "__refreshing", `"`, strings.Repeat("x", 60<<10),
 		} {
 			h.refused(t, h.post("/token", h.refreshForm("grant_type", unknown), app), 400, "unsupported_grant_type")

@@ -24,6 +24,17 @@ type visit struct {
 	// in is who is signed in, nil for nobody; cookie is what says so.
 	in     *grants.SignedIn
 	cookie string
+	// asked is what a device wants, where the way is that of /device; then req only
+	// has the client, and a name.
+	asked *grants.DeviceAsked
+}
+
+// home is where a page leads back to, and what metrics call the way.
+func (v *visit) home() string {
+	if v.asked != nil {
+		return "device"
+	}
+	return "authorize"
 }
 
 // mostQuery bounds an authorization request in a URL.

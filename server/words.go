@@ -5,9 +5,11 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"jeton/grants"
+	"jeton/pages"
 	"jeton/storage"
 )
 
@@ -49,6 +51,31 @@ func (s *Server) scopeInWords(scope string) string {
 		return words
 	}
 	return scopeWords[scope]
+}
+
+func (s *Server) scopesInWords(scope []string) (list []pages.Scope) {
+	for _, name := range scope {
+		list = append(list, pages.Scope{Name: name, Words: s.scopeInWords(name)})
+	}
+	return list
+}
+
+// deviceLifetime says how long a device keeps its access, which no browser's
+// signing out ends.
+func deviceLifetime(idle, most time.Duration) string {
+	return lifetimeInWords(idle, most, []string{grants.ScopeOffline})
+}
+
+// besideInWords compares the network of a device with that of its user. Of two
+// that speak different versions of IP nothing can be said.
+func besideInWords(there, here string) string {
+	switch {
+	case there == here:
+		return "your network too"
+	case there == "" || here == "" || strings.Contains(there, ":") != strings.Contains(here, ":"):
+		return ""
+	}
+	return "not your network"
 }
 
 // lifetimeInWords says how long the client keeps its access.

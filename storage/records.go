@@ -50,6 +50,7 @@ const (
 	GrantClientCredentials = "client_credentials"
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
 	GrantAuthorizationCode = "authorization_code"
+	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code" // RFC 8628
 )
 
 // When the page that asks for consent is shown.
@@ -76,6 +77,10 @@ type Client struct {
 	// SecretHash is "sha256:" and the SHA-256 in hex of the secret, made or given
 	// by hand (32 characters or more).
 	SecretHash string `json:"secret_hash,omitempty"`
+	// FormerSecretHash is the secret of before, likewise, which works beside the
+	// new one until FormerSecretUntil.
+	FormerSecretHash  string    `json:"former_secret_hash,omitempty"`
+	FormerSecretUntil time.Time `json:"former_secret_until,omitzero"`
 	// AuthMethod is one of the Auth constants; empty lets a confidential
 	// client use Basic or post as it likes.
 	AuthMethod string `json:"token_endpoint_auth_method,omitempty"`

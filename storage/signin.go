@@ -112,7 +112,7 @@ const (
 	KindLogout   = "logout"
 
 	IndexSignIns  = "signins"  // sign-ins by browser
-	IndexCodes    = "codes"    // codes by browser
+	IndexCodes    = "codes"    // codes by browser, and approvals of devices
 	IndexConsents = "consents" // consents by client
 	IndexLogouts  = "logouts"  // notices of all users, by when they are due
 )

@@ -47,6 +47,10 @@ const (
 	aBackend = 'b'
 	aSource  = 's'
 	aNetwork = 'n'
+	aSubject = 'i' // who is signed in
+	anAsker  = 'a'
+
+	askersNetwork = 'A'
 )
 
 func (h *hashes) name(of byte, name string) digest {

@@ -42,6 +42,12 @@ type Limits struct {
 	// secret has 32 characters or more, and a client that was set up wrongly
 	// on a hundred machines should work when it is put right.
 	Client Limit
+	// SignedIn is for one user who is signed in and guesses what belongs to nobody,
+	// such as a user_code, from whatever sources: 20, one a minute.
+	SignedIn Limit
+	// Asking is for one address, one IPv6 /64 and one /48 that has the store keep
+	// something without having shown a secret: 100, one a second. Each counts.
+	Asking Limit
 }
 
 // kind is which rule a counter obeys. The numbers are in the store.
@@ -53,11 +59,13 @@ const (
 	ofSource
 	ofNetwork
 	ofClient
+	ofSignedIn
+	ofAsking
 	rules
 )
 
 // The rules as [Throttled] names them.
-var ruleNames = [rules]string{"pair", "account", "source", "network", "client"}
+var ruleNames = [rules]string{"pair", "account", "source", "network", "client", "signed_in", "asking"}
 
 var defaults = Limits{
 	Pair:    Limit{Most: 100, Leak: time.Hour, Free: 5, First: time.Second, Longest: 15 * time.Minute, Parallel: 16},
@@ -65,6 +73,9 @@ var defaults = Limits{
 	Source:  Limit{Most: 30, Leak: 2 * time.Second, Parallel: 64},
 	Network: Limit{Most: 300, Leak: 200 * time.Millisecond, Parallel: 64},
 	Client:  Limit{Most: 100, Leak: time.Minute, Free: 10, First: time.Second, Longest: time.Minute},
+
+	SignedIn: Limit{Most: 20, Leak: time.Minute},
+	Asking:   Limit{Most: 100, Leak: time.Second},
 }
 
 // maxConsecutive is SP 800-63B-4 §3.2.2.
@@ -74,7 +85,7 @@ const maxConsecutive = 100
 const longestMemory = 400 * storage.Day
 
 func (l *Limits) all() [rules]*Limit {
-	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client}
+	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client, &l.SignedIn, &l.Asking}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -211,8 +222,8 @@ func (r *rule) delay(n int64) int64 {
 type Throttled struct {
 	// RetryAfter is in whole seconds, at least one.
 	RetryAfter time.Duration
-	// Rule is which rule has the longest wait: pair, account, source, network
-	// or client. It is for metrics and log, not for the caller.
+	// Rule is which rule has the longest wait: pair, account, source, network,
+	// client, signed_in or asking. It is for metrics and log, not for the caller.
 	Rule string
 }
 

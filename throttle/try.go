@@ -21,6 +21,12 @@ type Attempt struct {
 	// TrustedClient says that the client has authenticated, and that Source is
 	// its own address rather than the user's.
 	TrustedClient bool
+	// SignedIn is the `sub` of who is signed in, where there is neither User nor
+	// ClientID: it counts beside the source.
+	SignedIn string
+	// Asks says that nothing is guessed, but something is kept for a stranger.
+	// The source alone counts, apart from its guesses.
+	Asks bool
 }
 
 // The most rules an attempt obeys.
@@ -82,6 +88,13 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 	if addr.Is6() {
 		bits = 64
 	}
+	if a.Asks {
+		add(ofAsking, t.hashes.addr(anAsker, addr, bits).self())
+		if addr.Is6() {
+			add(ofAsking, t.hashes.addr(askersNetwork, addr, 48).self())
+		}
+		return
+	}
 	source := t.hashes.addr(aSource, addr, bits)
 	if a.User != "" && a.TrustedClient {
 		// Where the backend passes on its visitors' addresses each is a pair of
@@ -103,6 +116,8 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 		client := t.hashes.name(aClient, a.ClientID)
 		k.owner, k.place, k.late = client.owner(), source.place(), true
 		add(ofClient, client.pair(source))
+	case a.SignedIn != "":
+		add(ofSignedIn, t.hashes.name(aSubject, a.SignedIn).self())
 	}
 	add(ofSource, source.self())
 	if addr.Is6() {

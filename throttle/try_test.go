@@ -334,6 +334,51 @@ func TestX8_WithoutAName(t *testing.T) {
 	}
 }
 
+// Who is signed in guesses no faster from more addresses, and slows nobody else.
+func TestX8_WhoIsSignedIn(t *testing.T) {
+	th, c := alone(t)
+	tried := 0
+	for i := range 100 {
+		tried += failures(t, th, Attempt{Source: v4(i), SignedIn: "u-alice"}, 1)
+	}
+	if tried != 20 {
+		t.Errorf("%d codes were tried", tried)
+	}
+	refused(t, th, Attempt{Source: v4(200), SignedIn: "u-alice"}, "signed_in")
+	signIn(t, th, Attempt{Source: v4(200), SignedIn: "u-bob"})
+	signIn(t, th, Attempt{Source: v4(200)})
+	signIn(t, th, by("u-alice", v4(201))) // a name is no sub
+	c.advance(time.Minute)
+	if got := failures(t, th, Attempt{Source: v4(201), SignedIn: "u-alice"}, 5); got != 1 {
+		t.Errorf("%d more a minute later", got)
+	}
+	for range 50 {
+		signIn(t, th, Attempt{Source: v4(202), SignedIn: "u-bob"}) // right ones cost nothing
+	}
+}
+
+func TestWhoHasThingsKept(t *testing.T) {
+	th, c := alone(t)
+	if got := failures(t, th, Attempt{Source: v4(1), Asks: true}, 200); got != 100 {
+		t.Errorf("%d were kept", got)
+	}
+	refused(t, th, Attempt{Source: v4(1), Asks: true}, "asking")
+	if got := failures(t, th, Attempt{Source: v4(1)}, 100); got != 30 {
+		t.Errorf("guesses are counted apart: %d", got)
+	}
+	c.advance(time.Second)
+	if got := failures(t, th, Attempt{Source: v4(1), Asks: true}, 5); got != 1 {
+		t.Errorf("%d more a second later", got)
+	}
+	kept := 0
+	for i := range 200 { // one in each /64, all in one /48
+		kept += failures(t, th, Attempt{Source: v6(1, i, 1), Asks: true}, 1)
+	}
+	if kept != 100 {
+		t.Errorf("%d were kept for one /48", kept)
+	}
+}
+
 // However a name is typed it is one name, and nobody asks if it exists.
 func TestOneNameHoweverTyped(t *testing.T) {
 	th, _ := alone(t)

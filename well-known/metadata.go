@@ -30,6 +30,8 @@ type Config struct {
 	Authorization string
 	Push          string
 	RequirePush   bool
+	// Device is the path of the device authorization endpoint.
+	Device        string
 	ResponseTypes []string
 	ResponseModes []string
 	ACRs          []string
@@ -73,6 +75,7 @@ type Metadata struct {
 	Issuer                string `json:"issuer"`
 	AuthorizationEndpoint string `json:"authorization_endpoint,omitempty"`
 	PushEndpoint          string `json:"pushed_authorization_request_endpoint,omitempty"`
+	DeviceEndpoint        string `json:"device_authorization_endpoint,omitempty"` // RFC 8628 §4
 	TokenEndpoint         string `json:"token_endpoint,omitempty"`
 	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
 	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
@@ -135,6 +138,7 @@ func (c Config) metadata() Metadata {
 		Issuer:                c.Issuer,
 		AuthorizationEndpoint: c.url(c.Authorization),
 		PushEndpoint:          c.url(c.Push),
+		DeviceEndpoint:        c.url(c.Device),
 		TokenEndpoint:         c.url(c.Token.Path),
 		RevocationEndpoint:    c.url(c.Revocation.Path),
 		IntrospectionEndpoint: c.url(c.Introspection.Path),
@@ -259,13 +263,16 @@ func (c Config) check() error {
 
 // checkAuthorization is check for what browsers come to.
 func (c Config) checkAuthorization() (faults []error) {
-	for _, path := range []string{c.Authorization, c.Push, c.Userinfo, c.EndSession} {
+	for _, path := range []string{c.Authorization, c.Push, c.Device, c.Userinfo, c.EndSession} {
 		if path != "" && !plainPath.MatchString(path) {
 			faults = append(faults, fmt.Errorf("%q is not the path of an endpoint", path))
 		}
 	}
 	if (c.Authorization == "") != (len(c.ResponseTypes) == 0) {
 		faults = append(faults, errors.New("an authorization endpoint and its response types go together"))
+	}
+	if (c.Device == "") == slices.Contains(c.Grants, storage.GrantDeviceCode) {
+		faults = append(faults, errors.New("a device authorization endpoint and its grant go together"))
 	}
 	return faults
 }

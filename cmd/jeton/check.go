@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"jeton/accounts"
 	"jeton/keys"
 	"jeton/passwords"
 	"jeton/storage"
@@ -30,8 +31,8 @@ const maxShutdownDelay = storage.Duration(5 * time.Minute)
 // maxPromotionWait is well below the age at which keys are rotated.
 const maxPromotionWait = storage.Duration(7 * storage.Day)
 
-// maxHistory is longer than anybody looks back.
-const maxHistory = storage.Duration(400 * storage.Day)
+// maxHistory bounds what looking back costs the store.
+const maxHistory = storage.Duration(90 * storage.Day)
 
 // maxLife bounds how long a retired key has to stay in the ring, see
 // [keys.Config].
@@ -41,6 +42,7 @@ var maxLife = map[string]storage.Duration{
 	"session-ttl":       storage.Duration(400 * storage.Day),
 	"signin-idle-ttl":   storage.Duration(400 * storage.Day),
 	"signin-ttl":        storage.Duration(400 * storage.Day),
+	"console-max-age":   storage.Duration(storage.Day),
 }
 
 // check reports what is wrong between settings that are fine one by one.
@@ -76,9 +78,6 @@ func (s *Settings) check(wrong *faults) {
 	if name := s.ServiceName.String(); name == "" || len(name) > 80 {
 		add("service-name", "a name for the pages has 1 to 80 bytes")
 	}
-	if s.HistoryTTL < 0 || s.HistoryTTL > maxHistory {
-		add("history-ttl", "%s is not from 0s to %s", s.HistoryTTL, maxHistory)
-	}
 	if s.MaxSessions < 1 {
 		add("max-sessions", "a user needs at least 1 session")
 	}
@@ -94,10 +93,24 @@ func (s *Settings) checkLifetimes(wrong *faults) {
 			add(name, "%s is too long: signing keys are kept until their last token is dead, so stay at %s or below", d, most)
 		}
 	}
-	for _, name := range []string{"signin-idle-ttl", "signin-ttl"} {
+	for _, name := range []string{"signin-idle-ttl", "signin-ttl", "console-max-age"} {
 		if d := *s.duration(name); d < storage.Duration(time.Minute) || d > maxLife[name] {
 			add(name, "%s is not between 1m and %s", d, maxLife[name])
 		}
+	}
+	for _, w := range []struct {
+		name        string
+		least, most storage.Duration
+	}{{"device-code-ttl", storage.Duration(time.Minute), storage.Duration(time.Hour)}, {"device-interval", storage.Duration(time.Second), storage.Duration(time.Minute)}} {
+		if d := *s.duration(w.name); d < w.least || d > w.most || time.Duration(d)%time.Second != 0 {
+			add(w.name, "%s is not whole seconds from %s to %s", d, w.least, w.most)
+		}
+	}
+	if d := s.EventHistory; d < 0 || d > maxHistory {
+		add("event-history", "%s is not from 0s to %s: keep the audit log for longer than that", d, maxHistory)
+	}
+	if d := s.ClientSecretOverlap; d < 0 || d > storage.Duration(accounts.MostSecretOverlap) {
+		add("client-secret-overlap", "%s is not from 0s to %s", d, storage.Duration(accounts.MostSecretOverlap))
 	}
 	if s.RefreshRetryWindow > maxRetryWindow {
 		add("refresh-retry-window", "%s is too long: what helps a client that lost an answer helps a thief too, so stay at 1m or below (10s is usual)", s.RefreshRetryWindow)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"github.com/spf13/cobra"
+
+	"jeton/storage"
 )
 
 // clientColumns are shown in a table of clients.
@@ -34,7 +36,7 @@ func showSecret(out *output, client json.RawMessage, sentence, id string) error 
 func (a *app) clientAdd() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
-		Use:   "add ID --grant G... --scope S... [--public | --secret-stdin | --jwks FILE]",
+		Use:   "add ID --grant G... [--scope S...] [--public | --secret-stdin | --jwks FILE]",
 		Short: "Add a client; without --public, --secret-stdin and --jwks a secret is made and shown once",
 		Example: "  jeton client add web --grant password,refresh_token --scope read,write --public\n" +
 			"  jeton client add reports --grant client_credentials --scope read",
@@ -130,13 +132,30 @@ func (a *app) clientShow() *cobra.Command {
 }
 
 func (a *app) clientSecret() *cobra.Command {
-	var fromStdin bool
+	var fromStdin, endFormer bool
+	var keep storage.Duration
 	cmd := &cobra.Command{
-		Use:   "secret ID [--secret-stdin]",
-		Short: "Replace the secret of a client; the old one stops working at once",
-		Args:  exactly("ID"),
+		Use:     "secret ID [--secret-stdin] [--keep-former D | --end-former]",
+		Short:   "Replace the secret of a client; the old one stops working, at once or after a while",
+		Example: "  jeton client secret reports --keep-former 7d\n  jeton client secret reports --end-former",
+		Args:    exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if endFormer {
+				if fromStdin || cmd.Flags().Changed("keep-former") {
+					return usagef("--end-former stands alone: it makes no new secret")
+				}
+				return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+					client, err := way.do(ctx, http.MethodDelete, clientPath(args[0])+"/former-secret", nil)
+					if err != nil {
+						return err
+					}
+					return out.act(client, "client %s has one secret, the latest", args[0])
+				})
+			}
 			body := map[string]any{}
+			if cmd.Flags().Changed("keep-former") {
+				body["keep_former_for"] = keep.String()
+			}
 			if fromStdin {
 				secret, err := readSecret(a.stdin, a.stderr, "client secret")
 				if err != nil {
@@ -154,6 +173,9 @@ func (a *app) clientSecret() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&fromStdin, "secret-stdin", false, "read the secret (32 characters or more) from standard input")
+	cmd.Flags().Var(&keep, "keep-former", "let the old secret work beside the new one for so long, up to 90d (default: --client-secret-overlap of the server)")
+	cmd.Flags().Lookup("keep-former").DefValue = ""
+	cmd.Flags().BoolVar(&endFormer, "end-former", false, "make no new secret, and have the former one stop working now")
 	return cmd
 }
 

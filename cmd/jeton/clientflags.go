@@ -33,7 +33,7 @@ type clientFlags struct {
 func (f *clientFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.name, "name", "", "the name that people read")
-	flags.Var(&f.grants, "grant", "a grant type: authorization_code, refresh_token, client_credentials, token-exchange, password; repeat or separate by commas")
+	flags.Var(&f.grants, "grant", "a grant type: authorization_code, device_code, refresh_token, client_credentials, token-exchange, password; repeat or separate by commas")
 	flags.Var(&f.scopes, "scope", "a scope the client may ask for; repeat or separate by commas")
 	flags.Var(&f.audience, "audience", "an API its tokens are for (default: the issuer); repeat or separate by commas")
 	flags.BoolVar(&f.dpopBound, "dpop-bound", false, "it must send a DPoP proof with each token request")
@@ -155,8 +155,11 @@ func (f *clientFlags) member(flag *pflag.Flag, body map[string]any) error {
 func grantTypes(given list) []string {
 	all := make([]string, len(given))
 	for i, g := range given {
-		if all[i] = g; g == "token-exchange" {
+		switch all[i] = g; g {
+		case "token-exchange":
 			all[i] = storage.GrantTokenExchange
+		case "device_code":
+			all[i] = storage.GrantDeviceCode
 		}
 	}
 	return all

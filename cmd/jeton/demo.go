@@ -74,7 +74,7 @@ func populate(ctx context.Context, n *node, adminPassword string) error {
 		{ID: "demo", Name: "Demonstration", Scopes: []string{"read", "write"},
 			Grants: []string{storage.GrantPassword, storage.GrantRefreshToken, storage.GrantClientCredentials}},
 		{ID: "demo-login", Name: "Demonstration of a login", Scopes: append(grants.OpenIDScopes(), "read", "write"),
-			Grants: []string{storage.GrantAuthorizationCode, storage.GrantRefreshToken},
+			Grants: []string{storage.GrantAuthorizationCode, storage.GrantDeviceCode, storage.GrantRefreshToken},
 			// The second is where Postman itself waits for codes.
 			RedirectURIs: []string{"http://127.0.0.1/callback", "https://oauth.pstmn.io/v1/callback"}, PostLogoutURIs: []string{"http://127.0.0.1/bye"}},
 	} {

@@ -126,7 +126,7 @@ func (g *generation) administer(ctx context.Context, door http.Handler) error {
 	publisher := events.NewPublisher(n.store, g.log)
 	publisher.Subscribe("audit", events.Audit(g.log.Handler()))
 	publisher.Follow(n.webhooks.Follow)
-	publisher.Remember(time.Duration(g.settings.HistoryTTL))
+	publisher.Follow(n.history.Follow)
 	g.background.Go(func() { publisher.Run(ctx) })
 	g.background.Go(func() { n.webhooks.Run(ctx) })
 	g.background.Go(func() { n.notifier.Run(ctx) })

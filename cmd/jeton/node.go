@@ -13,6 +13,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/dpop"
+	"jeton/events"
 	"jeton/events/backchannel"
 	"jeton/events/lists"
 	"jeton/events/status"
@@ -39,6 +40,7 @@ type node struct {
 	grants   *grants.Service
 	webhooks *webhooks.Dispatcher
 	notifier *backchannel.Notifier
+	history  events.History
 	traces   *traces.Tracer     // nil unless they are asked for
 	recover  *accounts.Recovery // nil unless mail is sent
 	log      *slog.Logger
@@ -116,7 +118,10 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			MaxSessions:        int(s.MaxSessions),
 			SignInIdle:         time.Duration(s.SignInIdleTTL),
 			SignInTTL:          time.Duration(s.SignInTTL),
+			DeviceCodeTTL:      time.Duration(s.DeviceCodeTTL),
+			DeviceInterval:     time.Duration(s.DeviceInterval),
 			RequirePush:        bool(s.RequirePAR),
+			SecretOverlap:      time.Duration(s.ClientSecretOverlap),
 			On:                 s.reactions(),
 		},
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle,
@@ -126,6 +131,7 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 		Queues: webhooks.Queues{Store: n.store, Hooks: s.webhooks()},
 		Keys:   n.ring, Issuer: issuer, Allow: s.OutboundAllow, Log: n.log,
 	})
+	n.history = events.History{Store: n.store, Kept: time.Duration(s.EventHistory)}
 	n.notifier = &backchannel.Notifier{
 		Store: n.store, Keys: n.ring, Issuer: issuer, Log: n.log,
 		HTTP: outbound.NewClient(outbound.Config{Allow: s.OutboundAllow, MaxBytes: 64 << 10}),

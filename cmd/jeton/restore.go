@@ -58,13 +58,7 @@ func (a *app) storeRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Put a backup in the place of the store, and deal with what it has forgotten",
-		Long: "Put a backup in the place of the store, which no server may use meanwhile, and\n" +
-			"keep the store that was there under another name.\n\n" +
-			"Where the store in place is sound and newer than the backup, nothing that\n" +
-			"happened since is undone: users and clients deleted since come back, disabled.\n" +
-			"Else everything is as the backup has it, and all that may have been revoked\n" +
-			"since is: all sessions end, and no token of before is accepted.",
-		Args: exactly("FILE"),
+		Args:  exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := load(cmd.Flags(), a.environ)
 			if err != nil {

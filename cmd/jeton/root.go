@@ -23,7 +23,12 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:   "jeton",
 		Short: "An OAuth 2 authorization server",
 		Long: "Jeton trades credentials for tokens, lets APIs verify them locally, and lets\n" +
-			"whoever owns a token take it back. Start with: jeton serve --demo",
+			"whoever owns a token take it back. Start with: jeton serve --demo\n\n" +
+			"With a server running a command speaks to it, else it opens the store itself.\n" +
+			"What jeton config print shows can be set by flag, by variable (JETON_STORE for\n" +
+			"--store) and in the file of --config.\n\n" +
+			"Exit codes: 0 done, 1 failed, 2 typed wrongly or a setting is wrong, 3 not found,\n" +
+			"4 exists already, 5 server or store out of reach.",
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -38,6 +43,7 @@ func (a *app) rootCommand() *cobra.Command {
 		return usagef("%v; see %s --help (a name that begins with a dash comes last, after --)", err, cmd.CommandPath())
 	})
 	group(root)
+	explain(root)
 	return root
 }
 

@@ -21,9 +21,7 @@ func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [--demo]",
 		Short: "Run the server",
-		Long: "Run the server until it is interrupted. The first start makes the store and the\n" +
-			"keys. With --demo everything is thrown away at the end.",
-		Args: exactly(),
+		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := load(cmd.Flags(), a.environ)
 			if err != nil {

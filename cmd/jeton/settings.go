@@ -49,14 +49,18 @@ type Settings struct {
 	MaxSessions        number
 	DPoPNonce          yesno
 
+	ClientSecretOverlap storage.Duration
+
 	// Signing in at the pages.
-	SignInIdleTTL storage.Duration
-	SignInTTL     storage.Duration
-	ServiceName   text
-	ScopeWords    wording
-	RequirePAR    yesno
-	ResetLinkTTL  storage.Duration
-	HistoryTTL    storage.Duration
+	SignInIdleTTL  storage.Duration
+	SignInTTL      storage.Duration
+	DeviceCodeTTL  storage.Duration
+	DeviceInterval storage.Duration
+	ConsoleMaxAge  storage.Duration
+	ServiceName    text
+	ScopeWords     wording
+	RequirePAR     yesno
+	ResetLinkTTL   storage.Duration
 
 	// Mail to users.
 	SMTPHost         text
@@ -94,6 +98,7 @@ type Settings struct {
 
 	// Calls to others, and logs.
 	OutboundAllow networks
+	EventHistory  storage.Duration
 	LogFormat     choice
 	LogLevel      choice
 	LogRequests   choice
@@ -201,6 +206,8 @@ func tokens() []setting {
 			value: func(s *Settings) pflag.Value { return &s.MaxSessions }},
 		{name: "dpop-nonce", def: "false", help: "take only DPoP proofs with a nonce of this server, so that none can be made in advance",
 			value: func(s *Settings) pflag.Value { return &s.DPoPNonce }},
+		{name: "client-secret-overlap", def: "0s", help: "how long the old secret of a client works beside a new one, up to 90d",
+			value: func(s *Settings) pflag.Value { return &s.ClientSecretOverlap }},
 	}
 }
 
@@ -211,6 +218,12 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.SignInIdleTTL }},
 		{name: "signin-ttl", def: "12h", help: "how long a browser stays signed in at the pages at most",
 			value: func(s *Settings) pflag.Value { return &s.SignInTTL }},
+		{name: "device-code-ttl", def: "10m", help: "how long a device without a browser waits for its user to type its code",
+			value: func(s *Settings) pflag.Value { return &s.DeviceCodeTTL }},
+		{name: "device-interval", def: "5s", help: "how long such a device waits before it asks again",
+			value: func(s *Settings) pflag.Value { return &s.DeviceInterval }},
+		{name: "console-max-age", def: "15m", help: "how long after a sign-in the console changes things without asking for the password again",
+			value: func(s *Settings) pflag.Value { return &s.ConsoleMaxAge }},
 		{name: "service-name", def: "Jeton", help: "what the pages call this server",
 			value: func(s *Settings) pflag.Value { return &s.ServiceName }},
 		{name: "scope-words", help: "what scopes mean, for people: read=Read your notes; write=Change them",
@@ -219,8 +232,6 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.RequirePAR }},
 		{name: "reset-link-ttl", def: "30m", help: "how long a mailed link to set a new password counts",
 			value: func(s *Settings) pflag.Value { return &s.ResetLinkTTL }},
-		{name: "history-ttl", def: "90d", help: "how long users are shown what has happened to their account, 0s for nothing",
-			value: func(s *Settings) pflag.Value { return &s.HistoryTTL }},
 	}
 }
 
@@ -250,6 +261,8 @@ func others() []setting {
 
 		{name: "outbound-allow", help: "private address ranges that may be called: a client's jwks_uri, a webhook",
 			value: func(s *Settings) pflag.Value { return &s.OutboundAllow }},
+		{name: "event-history", def: "7d", help: "how long events can be looked at in the console, and by users those of theirs; 0s keeps none",
+			value: func(s *Settings) pflag.Value { return &s.EventHistory }},
 		{name: "log-format", def: "text", help: "how logs are written",
 			value: func(s *Settings) pflag.Value { s.LogFormat.of = []string{"text", "json"}; return &s.LogFormat }},
 		{name: "log-level", def: "info", help: "the least level that is logged",

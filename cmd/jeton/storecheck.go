@@ -72,6 +72,12 @@ func (c *rowCheck) row(row storage.Row) error {
 	case storage.KindClient:
 		rec, err := storage.Decode[storage.Client](row)
 		return standing(row, rec.Value.ID == row.ID && row.Partition == storage.ClientPartition(row.ID), err)
+	case storage.KindDevice:
+		rec, err := storage.Decode[storage.DeviceRequest](row)
+		return standing(row, rec.Value.ID == row.ID && row.Partition == storage.DevicePartition(row.ID), err)
+	case storage.KindApproval:
+		rec, err := storage.Decode[storage.DeviceApproval](row)
+		return standing(row, rec.Value.ID == row.ID && row.Partition == storage.UserPartition(rec.Value.Subject), err)
 	case storage.KindEvent:
 		rec, err := storage.Decode[storage.Event](row)
 		return standing(row, rec.Value.ID == row.ID, err)

@@ -37,7 +37,7 @@ func (a *app) userAdd() *cobra.Command {
 	var claims []string
 	var fromStdin bool
 	cmd := &cobra.Command{
-		Use:     "add NAME [--sub ID] --role R... --password-stdin",
+		Use:     "add NAME [--sub ID] [--role R...] [--claim NAME=VALUE...] --password-stdin",
 		Short:   "Add a user",
 		Example: "  printf %s \"$PASSWORD\" | jeton user add alice --role ROLE_USER --password-stdin",
 		Args:    exactly("NAME"),

@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"jeton/clients"
 	"jeton/grants"
@@ -42,6 +43,7 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 		Traces: n.traces, TraceCallers: s.TracesCallers, Recovery: n.recover,
 		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
+		ConsoleMaxAge: time.Duration(s.ConsoleMaxAge), History: n.history,
 	}, n.grants, auth, docs, n.accounts())
 	if err != nil {
 		return nil, err

@@ -1,0 +1,299 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"jeton/grants"
+	"jeton/pages"
+)
+
+// deed is something that an operator is about to do. What it is about stands in
+// the address of the page that asks, and of its form.
+type deed struct {
+	title, button string
+	words         []string
+	// ends selects the sessions that end with it, nil for none.
+	ends *grants.Selection
+	// wantsReason has the operator say why.
+	wantsReason bool
+	// choice is what else is to be said.
+	choice *pages.Choice
+	// run does it, and returns what the page that follows says of it.
+	run func(c *call, f form) (url.Values, error)
+	// then is the page that follows.
+	then  string
+	about url.Values
+	// seen is what the deed was decided on: a form that was made when it was
+	// something else does nothing.
+	seen string
+}
+
+// deeds are all there are, by the name they have in addresses.
+var deeds = map[string]func(*operation) (deed, error){
+	"revoke":         (*operation).revokeDeed,
+	"disable-user":   (*operation).disableUserDeed,
+	"enable-user":    (*operation).enableUserDeed,
+	"roles":          (*operation).rolesDeed,
+	"disable-client": (*operation).disableClientDeed,
+	"enable-client":  (*operation).enableClientDeed,
+	"secret":         (*operation).secretDeed,
+	"end-former":     (*operation).endFormerDeed,
+}
+
+// deed finds what the address is about.
+func (o *operation) deed() (deed, error) {
+	find := deeds[o.sent.Get("act")]
+	if find == nil {
+		return deed{}, adminRefusal(http.StatusNotFound, "not_found", "there is nothing to do at this address")
+	}
+	return find(o)
+}
+
+// consoleAsk shows what a deed will end, and asks why. Who has not shown the
+// password lately does so first: before there is anything to fill in.
+func (s *Server) consoleAsk(o *operation) error {
+	if !o.fresh() {
+		return nil
+	}
+	d, err := o.deed()
+	if err != nil {
+		return err
+	}
+	return o.ask(d, http.StatusOK, "", "")
+}
+
+// consoleAct does it.
+func (s *Server) consoleAct(o *operation) error {
+	if !o.fresh() {
+		return nil
+	}
+	d, err := o.deed()
+	if err != nil {
+		return err
+	}
+	if d.seen != "" && o.form.get("seen") != d.seen {
+		return o.ask(d, http.StatusConflict, o.form.get("reason"), "It has changed since you opened this page. Nothing was done: look again.")
+	}
+	said, err := d.act(o)
+	if p := adminProblemOf(err); err != nil && p.status == http.StatusBadRequest {
+		return o.ask(d, p.status, o.form.get("reason"), sentence(p.description))
+	}
+	if err != nil || said == nil {
+		return err
+	}
+	for name, values := range d.about {
+		said[name] = values
+	}
+	o.done(d.then, said)
+	return nil
+}
+
+// act takes the reason and runs the deed.
+func (d deed) act(o *operation) (url.Values, error) {
+	why := revocation{reason: reason{o.form.get("reason")}}
+	if d.wantsReason {
+		if err := why.because(); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.because(why.reason); err != nil {
+		return nil, err
+	}
+	return d.run(o.call, o.form)
+}
+
+// ask is the page of a deed.
+func (o *operation) ask(d deed, status int, why, fault string) error {
+	p := pages.Sheet{Frame: o.frame(""), Title: d.title}
+	if fault != "" {
+		p.Said = &pages.Said{Kind: "bad", Words: fault}
+	}
+	card := pages.Card{Words: strings.Join(d.words, " ")}
+	if d.ends != nil {
+		preview, err := o.s.grants.Preview(o.ctx, *d.ends)
+		if err != nil {
+			return err
+		}
+		card.Title, card.Facts = "What ends", previewFacts(preview)
+	}
+	f := &pages.Form{
+		Action: o.at("/act", o.sent), Token: o.token("/act", o.sent), Words: d.button, Kind: "danger", Cancel: o.at(d.then, d.about), Choice: d.choice,
+	}
+	if d.ends == nil {
+		f.Kind = ""
+	}
+	if d.seen != "" {
+		f.Fields = append(f.Fields, pages.Field{Name: "seen", Value: d.seen})
+	}
+	if d.wantsReason {
+		f.Inputs = append(f.Inputs, pages.Input{
+			Name: "reason", Label: "Reason", Hint: "It is kept with each session and in the audit log, with your name.", Value: why, Max: 400, Required: true, Focus: true,
+		})
+	}
+	card.Form = f
+	p.Cards = []pages.Card{card}
+	return o.show(status, p)
+}
+
+func previewFacts(p grants.Preview) []pages.Fact {
+	some := func(n int, unit string) string {
+		if p.More {
+			return "more than " + count(int64(n), unit)
+		}
+		return count(int64(n), unit)
+	}
+	return []pages.Fact{
+		{Name: "Sessions", Value: some(p.Sessions, "live session")},
+		{Name: "Of", Value: some(p.Users, "user")},
+		{Name: "Through", Value: some(p.Clients, "client")},
+		{Name: "Access tokens", Value: some(p.Tokens, "live token")},
+	}
+}
+
+// revokeDeed ends sessions: one, those of a user, of a client, of a user through a
+// client, or all.
+func (o *operation) revokeDeed() (deed, error) {
+	v := revocation{All: o.sent.Get("all") == "true"}
+	about := url.Values{}
+	for name, to := range map[string]**string{"sid": &v.SessionID, "client": &v.ClientID} {
+		if value := o.sent.Get(name); value != "" {
+			*to = &value
+		}
+	}
+	if sub := o.sent.Get("sub"); sub != "" {
+		name := named(sub)
+		v.Username = &name
+	}
+	if err := v.check(); err != nil {
+		return deed{}, err
+	}
+	sel, err := o.s.admin.selected(o.call, v)
+	if err != nil {
+		return deed{}, err
+	}
+	d := deed{button: "End them", ends: &sel, wantsReason: true, about: about}
+	switch {
+	case v.All:
+		d.title, d.then = "End all sessions of everyone", "/users"
+		d.words = []string{"Everybody has to log in again, you too, and clients have to fetch their own tokens anew."}
+	case v.SessionID != nil:
+		d.title, d.button, d.then = "End this session", "End it", "/session"
+		about.Set("sid", *v.SessionID)
+		d.words = []string{"Its access tokens stop working within seconds."}
+	case v.Username != nil:
+		d.then = "/user"
+		about.Set("sub", sel.Subject)
+		user, err := o.s.admin.Users.Find(o.ctx, *v.Username)
+		if err != nil {
+			return deed{}, err
+		}
+		d.title = "End all sessions of " + user.Username
+		d.words = []string{"The user is also signed out of all browsers."}
+		if v.ClientID != nil {
+			d.title, d.words = "End all sessions of "+user.Username+" through "+sel.ClientID, nil
+		}
+	default:
+		d.title, d.then = "End all sessions through "+sel.ClientID, "/client"
+		about.Set("id", sel.ClientID)
+		d.words = []string{"Tokens that the client got for itself end too. It may ask for new ones."}
+	}
+	d.run = func(c *call, f form) (url.Values, error) {
+		v.Reason = f.get("reason")
+		n, err := o.s.admin.revoke(c, v)
+		return url.Values{"done": {"revoked"}, "n": {strconv.Itoa(n)}}, err
+	}
+	return d, nil
+}
+
+// ofUser begins a deed about the user that the address names.
+func (o *operation) ofUser() (deed, string, error) {
+	u, err := o.s.admin.Users.Find(o.ctx, named(o.sent.Get("sub")))
+	d := deed{then: "/user", about: url.Values{"sub": {u.Subject}}}
+	if u.Subject == o.actor.ID {
+		d.words = append(d.words, "This is you.")
+	}
+	return d, u.Username, err
+}
+
+func (o *operation) disableUserDeed() (deed, error) {
+	d, name, err := o.ofUser()
+	d.title, d.button, d.wantsReason = "Disable "+name, "Disable", true
+	d.ends = &grants.Selection{Subject: d.about.Get("sub")}
+	d.words = append(d.words, "The user cannot log in until enabled again.")
+	d.run = func(c *call, _ form) (url.Values, error) {
+		_, err := o.s.admin.Users.Disable(c.ctx, named(d.about.Get("sub")), c.act)
+		return url.Values{"done": {"disabled"}}, err
+	}
+	return d, err
+}
+
+func (o *operation) enableUserDeed() (deed, error) {
+	d, name, err := o.ofUser()
+	d.title, d.button, d.wantsReason = "Enable "+name, "Enable", true
+	d.words = append(d.words, "The user can log in again. Sessions that have ended stay ended.")
+	d.run = func(c *call, _ form) (url.Values, error) {
+		_, err := o.s.admin.Users.Enable(c.ctx, named(d.about.Get("sub")), c.act)
+		return url.Values{"done": {"enabled"}}, err
+	}
+	return d, err
+}
+
+func (o *operation) rolesDeed() (deed, error) {
+	u, err := o.s.admin.Users.Find(o.ctx, named(o.sent.Get("sub")))
+	if err != nil {
+		return deed{}, err
+	}
+	d, name, err := o.ofUser()
+	roles := strings.Fields(o.sent.Get("roles"))
+	d.title, d.button = "Change the roles of "+name, "Change roles"
+	d.words = append(d.words, "From: "+orNone(strings.Join(u.Roles, " "))+". To: "+orNone(strings.Join(roles, " "))+".")
+	switch o.s.grants.Settings.On.ToRoles(u.Roles, roles) {
+	case grants.EndAllSessions:
+		d.ends = &grants.Selection{Subject: u.Subject}
+	case grants.RevokeAccessTokens:
+		d.words = append(d.words, "All live access tokens of the user are revoked at once; the sessions go on, and their next refresh tells the new roles.")
+	}
+	d.seen = strings.Join(u.Roles, " ") + " "
+	d.run = func(c *call, _ form) (url.Values, error) {
+		_, err := o.s.admin.Users.SetRoles(c.ctx, named(u.Subject), roles, c.act)
+		return url.Values{"done": {"roles"}}, err
+	}
+	if slices.Equal(u.Roles, roles) {
+		return d, adminRefusal(http.StatusConflict, "invalid_request", "these are the roles of %s already", name)
+	}
+	return d, err
+}
+
+// ofClient begins a deed about the client that the address names.
+func (o *operation) ofClient() (deed, error) {
+	client, err := o.s.admin.Clients.Find(o.ctx, o.sent.Get("id"))
+	return deed{then: "/client", about: url.Values{"id": {client.ID}}}, err
+}
+
+func (o *operation) disableClientDeed() (deed, error) {
+	d, err := o.ofClient()
+	id := d.about.Get("id")
+	d.title, d.button, d.wantsReason, d.ends = "Disable "+id, "Disable", true, &grants.Selection{ClientID: id}
+	d.words = []string{"The client is refused everything until it is enabled again. Tokens that it got for itself end too."}
+	d.run = func(c *call, _ form) (url.Values, error) {
+		_, err := o.s.admin.Clients.Disable(c.ctx, id, c.act)
+		return url.Values{"done": {"disabled"}}, err
+	}
+	return d, err
+}
+
+func (o *operation) enableClientDeed() (deed, error) {
+	d, err := o.ofClient()
+	id := d.about.Get("id")
+	d.title, d.button, d.wantsReason = "Enable "+id, "Enable", true
+	d.words = []string{"The client can ask for tokens again. Sessions that have ended stay ended."}
+	d.run = func(c *call, _ form) (url.Values, error) {
+		_, err := o.s.admin.Clients.Enable(c.ctx, id, c.act)
+		return url.Values{"done": {"enabled"}}, err
+	}
+	return d, err
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"net/url"
+	"strings"
+
+	"jeton/pages"
+	"jeton/storage"
+)
+
+// consoleClients lists the clients.
+func (s *Server) consoleClients(o *operation) error {
+	clients, next, err := s.admin.Clients.List(o.ctx, o.sent.Get("after"), consolePage)
+	if err != nil {
+		return err
+	}
+	card := pages.Card{Pager: o.pager("/clients", next)}
+	t := &pages.Table{Caption: "Clients", Columns: []string{"Client", "Name", "State", "Grants", "Scope", "Added"}}
+	for _, c := range clients {
+		t.Rows = append(t.Rows, []pages.Cell{
+			{Words: c.ID, Href: o.at("/client", url.Values{"id": {c.ID}})},
+			{Words: c.Name},
+			{Badges: clientBadges(c)},
+			{Words: strings.Join(c.Grants, " ")},
+			{Words: strings.Join(c.Scopes, " ")},
+			{Time: pages.At(c.Created)},
+		})
+	}
+	if card.Table = t; len(clients) == 0 {
+		card.Table = nil
+		card.Empty = &pages.Empty{Title: "There are no clients", Words: "Add programs on the machine itself: jeton client add ID --grant authorization_code,refresh_token --scope read --redirect-uri https://…"}
+	}
+	return o.show(200, pages.Sheet{Frame: o.frame("/clients"), Title: "Clients", Cards: []pages.Card{card}})
+}
+
+func clientBadges(c storage.Client) []pages.Badge {
+	badges := []pages.Badge{{Kind: "good", Words: "active"}}
+	if c.Disabled {
+		badges[0] = pages.Badge{Kind: "bad", Words: "disabled"}
+	}
+	for _, more := range []struct {
+		is    bool
+		words string
+	}{{c.Public(), "public"}, {c.Admin, "administers"}, {c.Introspect, "introspects"}} {
+		if more.is {
+			badges = append(badges, pages.Badge{Words: more.words})
+		}
+	}
+	return badges
+}
+
+// consoleClient shows one client with its settings and its sessions.
+func (s *Server) consoleClient(o *operation) error {
+	c, err := s.admin.Clients.Find(o.ctx, o.sent.Get("id"))
+	if err != nil {
+		return err
+	}
+	sessions, err := o.sessionsCard(storage.Query{Index: storage.IndexClientSessions(c.ID)}, "/client", "client")
+	if err != nil {
+		return err
+	}
+	cards := []pages.Card{o.clientFacts(c), sessions}
+	if c.SecretHash != "" {
+		cards = append(cards, o.secretsCard(c))
+	}
+	return o.show(200, pages.Sheet{
+		Frame: o.frame("/clients"), Title: clientName(c), Badges: clientBadges(c), Cards: append(cards, o.clientActs(c)),
+	})
+}
+
+func (o *operation) clientFacts(c storage.Client) pages.Card {
+	view := showClient(c, "")
+	card := pages.Card{Facts: []pages.Fact{
+		{Name: "client_id", Value: c.ID, Code: true},
+		{Name: "Grants", Value: strings.Join(view.Grants, " "), Code: true},
+		{Name: "Scope", Value: orNone(view.Scope), Code: true},
+		{Name: "Authenticates", Value: authInWords(c)},
+	}}
+	retry := ""
+	if c.RefreshRetryWindow != nil {
+		retry = c.RefreshRetryWindow.String()
+	}
+	for _, f := range []pages.Fact{
+		{Name: "Audience", Value: strings.Join(c.Audience, " "), Code: true},
+		{Name: "Redirect URIs", Value: strings.Join(c.RedirectURIs, " "), Code: true},
+		{Name: "After signing out", Value: strings.Join(c.PostLogoutURIs, " "), Code: true},
+		{Name: "Told of logouts at", Value: c.BackchannelLogoutURI, Code: true},
+		{Name: "Origins", Value: strings.Join(c.CORSOrigins, " "), Code: true},
+		{Name: "Delivery", Value: c.Delivery},
+		{Name: "Bound to the browser", Value: c.BindAgent},
+		{Name: "Bound to the address", Value: c.BindAddress},
+		{Name: "Consent", Value: view.Consent},
+		{Name: "Access tokens live", Value: lifetimeFact(c.AccessTokenTTL)},
+		{Name: "Sessions live unused", Value: lifetimeFact(c.RefreshTokenTTL)},
+		{Name: "Sessions live at most", Value: lifetimeFact(c.SessionTTL)},
+		{Name: "Retry window", Value: retry},
+	} {
+		if f.Value != "" {
+			card.Facts = append(card.Facts, f)
+		}
+	}
+	card.Facts = append(card.Facts, pages.Fact{Name: "Added", Time: pages.At(c.Created)}, pages.Fact{Name: "Changed", Time: pages.At(c.Updated)})
+	return card
+}
+
+func lifetimeFact(d storage.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
+}
+
+func authInWords(c storage.Client) string {
+	switch c.AuthMethod {
+	case storage.AuthNone:
+		return "not at all: it is public"
+	case storage.AuthPrivateKeyJWT:
+		return "with its own key"
+	}
+	return "with a secret"
+}
+
+// clientActs leads to what can be done to a client here; its settings are changed
+// by the command.
+func (o *operation) clientActs(c storage.Client) pages.Card {
+	card := pages.Card{Title: "End and refuse", Words: "You see what it ends before it does. Settings are changed on the machine itself: jeton client set " + c.ID + " --help"}
+	card.Danger = append(card.Danger, o.link("End all sessions", "revoke", "client", c.ID))
+	if c.Disabled {
+		card.Links = append(card.Links, o.link("Enable", "enable-client", "id", c.ID))
+	} else {
+		card.Danger = append(card.Danger, o.link("Disable", "disable-client", "id", c.ID))
+	}
+	return card
+}

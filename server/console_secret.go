@@ -1,0 +1,97 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"jeton/clients"
+	"jeton/pages"
+	"jeton/storage"
+)
+
+// overlaps are the times for which the console lets the old secret work.
+var overlaps = []storage.Duration{0, storage.Duration(time.Hour), storage.Duration(storage.Day), 7 * storage.Duration(storage.Day), 30 * storage.Duration(storage.Day)}
+
+// secretDeed gives a client a new secret. The answer is the page that shows it,
+// this once: a redirect would have to carry it. Sent again, as by "reload", the
+// form does nothing, since the client is not what it was made for any more.
+func (o *operation) secretDeed() (deed, error) {
+	d, err := o.ofClient()
+	if err != nil {
+		return d, err
+	}
+	id := d.about.Get("id")
+	client, err := o.s.admin.Clients.Find(o.ctx, id)
+	if err != nil {
+		return d, err
+	}
+	d.title, d.button, d.wantsReason = "New secret for "+id, "Make a new secret", true
+	d.words = []string{"The new secret is shown once, on the next page. While you hand it to the servers of the client, the old one can go on working."}
+	if client.FormerSecretUntil.After(o.in.Now) {
+		d.words = append(d.words, "There are two now: the former one stops working with this, whatever you choose.")
+	}
+	d.choice = &pages.Choice{Name: "keep", Label: "The old secret works for"}
+	for _, overlap := range overlaps {
+		words := inWords(time.Duration(overlap)) + " more"
+		if overlap == 0 {
+			words = "no longer: it stops at once"
+		}
+		d.choice.Options = append(d.choice.Options, pages.Option{
+			Value: overlap.String(), Words: words, Chosen: time.Duration(overlap) == o.s.grants.Settings.SecretOverlap,
+		})
+	}
+	// Of the hash a hash, so that nothing of it leaves the server.
+	d.seen = clients.HashSecret("seen " + client.SecretHash)
+	d.run = func(c *call, f form) (url.Values, error) {
+		keep, err := storage.ParseDuration(f.get("keep"))
+		if err != nil {
+			return nil, badBody("say how long the old secret works")
+		}
+		client, secret, err := o.s.admin.Clients.NewSecretBeside(c.ctx, id, "", time.Duration(keep), c.act)
+		if err != nil {
+			return nil, err
+		}
+		return nil, o.showSecret(client, secret)
+	}
+	return d, nil
+}
+
+// showSecret is the one page on which a secret stands.
+func (o *operation) showSecret(client storage.Client, secret string) error {
+	o.s.count(o.r, "console", "ok")
+	facts := []pages.Fact{{Name: "client_id", Value: client.ID, Code: true}, {Name: "client_secret", Value: secret, Code: true}}
+	if !client.FormerSecretUntil.IsZero() {
+		facts = append(facts, pages.Fact{Name: "The old one works until", Time: pages.At(client.FormerSecretUntil)})
+	}
+	p := pages.Sheet{
+		Frame: o.frame(""), Title: "The new secret of " + clientName(client),
+		Lead:  "It is shown this once: put it now where the client will read it. Nobody can look it up later.",
+		Cards: []pages.Card{{Facts: facts, Links: []pages.Link{{Href: o.at("/client", url.Values{"id": {client.ID}}), Words: "Done"}}}},
+	}
+	return o.show(http.StatusOK, p)
+}
+
+func (o *operation) endFormerDeed() (deed, error) {
+	d, err := o.ofClient()
+	id := d.about.Get("id")
+	d.title, d.button, d.wantsReason = "End the former secret of "+id, "End it", true
+	d.words = []string{"Whoever has not got the new one is refused from now on."}
+	d.run = func(c *call, _ form) (url.Values, error) {
+		_, err := o.s.admin.Clients.EndFormerSecret(c.ctx, id, c.act)
+		return url.Values{"done": {"dropped"}}, err
+	}
+	return d, err
+}
+
+// secretsCard shows which secrets work.
+func (o *operation) secretsCard(c storage.Client) pages.Card {
+	card := pages.Card{Title: "Secret", Words: "One works. A new one can work beside it for a while, until all servers of the client have it."}
+	if c.FormerSecretUntil.After(o.in.Now) {
+		card.Words = "Two work."
+		card.Facts = []pages.Fact{{Name: "The former until", Time: pages.At(c.FormerSecretUntil)}}
+		card.Danger = []pages.Link{o.link("End the former", "end-former", "id", c.ID)}
+	}
+	card.Links = []pages.Link{o.link("New secret", "secret", "id", c.ID)}
+	return card
+}
