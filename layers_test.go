@@ -31,6 +31,7 @@ var layers = [][]string{
 	{"events/status"},
 	{"events/lists", "events/webhooks"},
 	{"clients", "passwords", "throttle", "dpop"},
+	{"clients/documents"},
 	{"grants", "well-known"},
 	{"accounts"},
 	{"server"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -186,6 +187,26 @@ func parseSunset(text string) (time.Time, error) {
 	return t.UTC().Truncate(time.Second), err
 }
 
+// checkDocument refuses what a client's document, or the settings for all such
+// clients, would set otherwise at the next reading. How long its sessions live,
+// how many there are and what they are bound to remains.
+func (s ClientSettings) checkDocument(wrong *faults) {
+	mine := ClientSettings{
+		AccessTTL: s.AccessTTL, RefreshTTL: s.RefreshTTL, SessionTTL: s.SessionTTL, RetryWindow: s.RetryWindow, MaxSessions: s.MaxSessions,
+		BindAgent: s.BindAgent, BindAddress: s.BindAddress,
+	}
+	b, _ := json.Marshal(s)
+	var all, may map[string]json.RawMessage
+	json.Unmarshal(b, &all)
+	b, _ = json.Marshal(mine)
+	json.Unmarshal(b, &may)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if may[name] == nil {
+			wrong.add("%s: the client's document says it, or a setting for all such clients; what can be set is lifetimes, max_sessions, bind_agent and bind_address", name)
+		}
+	}
+}
+
 // check finds all that is wrong with a client after s was applied.
 func (s ClientSettings) check(c storage.Client, server grants.Settings) error {
 	var wrong faults
@@ -200,6 +221,9 @@ func (s ClientSettings) check(c storage.Client, server grants.Settings) error {
 	}
 	if _, err := parseSunset(s.PasswordSunset.Value); err != nil {
 		wrong.add("password_grant_sunset: %q is neither a date such as 2027-01-31 nor a moment such as 2027-01-31T12:00:00Z", s.PasswordSunset.Value)
+	}
+	if c.Document != nil {
+		s.checkDocument(&wrong)
 	}
 	if admin := server.AdminAudience(); slices.Contains(c.Audience, admin) {
 		wrong.add("audience: %s is that of tokens with the scope %s, which have it by themselves, and of no other", admin, grants.AdminScope)

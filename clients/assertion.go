@@ -79,6 +79,20 @@ func (a *Authenticator) readAssertion(c Credentials) (assertion, error) {
 	return as, nil
 }
 
+// ClaimedID is the client that a request says it comes from, of which nothing
+// has been proved.
+func (c Credentials) ClaimedID() string {
+	if c.ClientID != "" || c.Assertion == "" {
+		return c.ClientID
+	}
+	if _, err := keys.CheckCompact(c.Assertion); err != nil {
+		return ""
+	}
+	claims, _ := unverifiedClaims(c.Assertion)
+	sub, _ := claims["sub"].(string)
+	return sub
+}
+
 // unverifiedClaims reads the claims of a token that CheckCompact has passed.
 // They name the client whose keys decide whether they are true. A map and not
 // a struct: encoding/json would read "EXP" into exp.

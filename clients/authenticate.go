@@ -23,6 +23,8 @@ type Config struct {
 	AssertionLife time.Duration
 	// HTTP fetches jwks_uri: a client of package outbound with its defaults.
 	HTTP *http.Client
+	// Unstored finds clients that have no record yet; nil knows none.
+	Unstored func(id string) (storage.Client, bool)
 	// Now is this machine's clock. It runs the cache of fetched key sets, and
 	// nothing else: assertions are judged by the store's time.
 	Now func() time.Time
@@ -35,6 +37,7 @@ type Authenticator struct {
 	issuer        string
 	assertionLife time.Duration
 	fetched       *keySets
+	unstored      func(id string) (storage.Client, bool)
 }
 
 // New makes an authenticator.
@@ -54,7 +57,7 @@ func New(c Config) (*Authenticator, error) {
 	case c.AssertionLife < time.Minute || c.AssertionLife > time.Hour:
 		return nil, fmt.Errorf("clients: assertions that expire up to %s ahead: take 1m to 1h", c.AssertionLife)
 	}
-	return &Authenticator{c.Store, c.Issuer, c.AssertionLife, newKeySets(c.HTTP, c.Now)}, nil
+	return &Authenticator{c.Store, c.Issuer, c.AssertionLife, newKeySets(c.HTTP, c.Now), c.Unstored}, nil
 }
 
 // Credentials are what a request presents, as read from header or form.
@@ -104,6 +107,9 @@ func (a *Authenticator) identify(ctx context.Context, c Credentials, as assertio
 	rec, err := a.store.CachedClient(ctx, c.ClientID)
 	if err != nil {
 		return rec, fmt.Errorf("clients: reading client %q: %w", c.ClientID, err)
+	}
+	if !rec.Exists() && a.unstored != nil {
+		rec.Value, _ = a.unstored(c.ClientID)
 	}
 	refused := a.prove(ctx, rec.Value, c, as)
 	if refused == nil || !errors.Is(refused, ErrInvalidClient) || !rec.Exists() {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +24,10 @@ const (
 	// refetchEvery bounds what a stranger, naming kids that nobody has, can
 	// make the server fetch: one call in that time per client.
 	refetchEvery = 30 * time.Second
-	// maxSets bounds the memory. Only registered clients have a set.
-	maxSets = 1000
+	// maxSets bounds the memory. The sets of clients that nobody has registered
+	// are small.
+	maxSets     = 1000
+	maxSetOther = 16 << 10
 )
 
 // keySets holds what was fetched from the jwks_uri of clients. No lock is held
@@ -88,7 +91,11 @@ func (k *keySets) refetch(ctx context.Context, name setName) (keySet, error) {
 		if !set.tried.IsZero() && now.Sub(set.tried) < refetchEvery {
 			return set, nil
 		}
-		found, err := k.fetch(context.WithoutCancel(ctx), name.uri)
+		most := keys.MaxJWKSet
+		if strings.HasPrefix(name.clientID, "https://") {
+			most = maxSetOther
+		}
+		found, err := k.fetch(context.WithoutCancel(ctx), name.uri, most)
 		if set.tried, set.err = now, err; err == nil {
 			set.keys, set.fetched = found, now
 		}
@@ -115,7 +122,7 @@ func (k *keySets) keep(name setName, set keySet) {
 	k.sets[name] = set
 }
 
-func (k *keySets) fetch(ctx context.Context, uri string) ([]keys.JWK, error) {
+func (k *keySets) fetch(ctx context.Context, uri string, most int) ([]keys.JWK, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
 		return nil, err
@@ -134,9 +141,12 @@ func (k *keySets) fetch(ctx context.Context, uri string) ([]keys.JWK, error) {
 	if err != nil || kind != "application/json" && kind != "application/jwk-set+json" {
 		return nil, errors.New("the answer is not JSON by its Content-Type")
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, keys.MaxJWKSet+1))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if err != nil {
 		return nil, err
+	}
+	if len(text) > most {
+		return nil, fmt.Errorf("the key set is larger than %d KiB", most>>10)
 	}
 	return keys.ParseJWKSet(text)
 }

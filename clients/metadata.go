@@ -42,7 +42,7 @@ func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(f
 // [*MetadataError].
 func Validate(c storage.Client) error {
 	var wrong faults
-	checkID(c.ID, &wrong)
+	checkID(c, &wrong)
 	if !shortText(c.Name) {
 		wrong.add("client_name: not up to 255 bytes of printable text")
 	}
@@ -69,9 +69,13 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxID && printable(id) && strings.TrimSpace(id) == id && !strings.ContainsAny(id, `"\`)
 }
 
-func checkID(id string, wrong *faults) {
-	lower := strings.ToLower(id)
+func checkID(c storage.Client, wrong *faults) {
+	id, lower := c.ID, strings.ToLower(c.ID)
 	switch {
+	case c.Document != nil:
+		if err := CheckDocumentID(id); err != nil {
+			wrong.add("client_id: %v", err)
+		}
 	case id == "":
 		wrong.add("client_id: it is empty")
 	case !validID(id):

@@ -5,13 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"jeton/clients/documents"
 	"jeton/storage"
 )
 
@@ -63,10 +63,10 @@ func (a AuthorizeRequest) Trusted() bool { return a.RedirectURI != "" }
 
 // CheckAuthorize judges an authorization request. An error goes to the client
 // if what is returned beside it is [AuthorizeRequest.Trusted].
-func (s *Service) CheckAuthorize(ctx context.Context, sent url.Values) (AuthorizeRequest, error) {
+func (s *Service) CheckAuthorize(ctx context.Context, sent url.Values, source Source) (AuthorizeRequest, error) {
 	a := AuthorizeRequest{MaxAge: -1, Mode: ModeQuery}
 	var err error
-	if a.Client, err = s.authorizeClient(ctx, sent.Get("client_id")); err != nil {
+	if a.Client, err = s.authorizeClient(ctx, sent.Get("client_id"), source); err != nil {
 		return a, err
 	}
 	sum := sha256.Sum256([]byte(sent.Encode()))
@@ -92,7 +92,7 @@ func (s *Service) CheckPush(client storage.Record[storage.Client], sent url.Valu
 
 // authorizeClient finds the client. The words are for the user, who can do
 // nothing about it but tell whoever runs the client.
-func (s *Service) authorizeClient(ctx context.Context, id string) (storage.Record[storage.Client], error) {
+func (s *Service) authorizeClient(ctx context.Context, id string, source Source) (storage.Record[storage.Client], error) {
 	var none storage.Record[storage.Client]
 	if id == "" {
 		return none, fail(InvalidRequest, "client_id is missing", nil)
@@ -104,10 +104,12 @@ func (s *Service) authorizeClient(ctx context.Context, id string) (storage.Recor
 	switch {
 	case err != nil:
 		return none, err
+	case !client.Exists() && documents.Describes(id):
+		return s.met(ctx, id, source)
 	case !client.Exists() || client.Value.Disabled:
 		return none, fail(InvalidClient, "no application is registered under this client_id", nil)
 	}
-	return client, nil
+	return s.renewed(ctx, client, true)
 }
 
 // checkRequest first finds out where answers go, then judges the rest.
@@ -116,7 +118,7 @@ func (s *Service) checkRequest(a AuthorizeRequest, sent url.Values) (AuthorizeRe
 	switch {
 	case uri == "":
 		return a, fail(InvalidRequest, "redirect_uri is missing", nil)
-	case !redirectAllowed(client.RedirectURIs, uri):
+	case !redirectAllowed(client, uri):
 		return a, fail(InvalidRequest, "the redirect_uri is not registered for this application", nil)
 	}
 	a.RedirectURI, a.State = uri, sent.Get("state")
@@ -168,9 +170,13 @@ func (s *Service) checkWish(a AuthorizeRequest, sent url.Values) (AuthorizeReque
 	if a.Scope, err = grantScope(client, sent.Get("scope")); err != nil {
 		return a, err
 	}
-	a.Resource = sent["resource"]
-	if _, err := s.Settings.resources(client, a.Scope, nil, a.Resource); err != nil {
+	a.Resource = s.Settings.resourceOf(client, sent["resource"])
+	named, err := s.Settings.resources(client, a.Scope, nil, a.Resource)
+	if err != nil {
 		return a, err
+	}
+	if len(a.Resource) > 0 {
+		a.Resource = named // as they are called here
 	}
 	a.Challenge, a.Nonce = sent.Get("code_challenge"), sent.Get("nonce")
 	a.LoginHint, a.IDTokenHint = sent.Get("login_hint"), sent.Get("id_token_hint")
@@ -199,47 +205,6 @@ func (s *Service) checkWish(a AuthorizeRequest, sent url.Values) (AuthorizeReque
 const mostNonce = 512
 
 func (a AuthorizeRequest) prompts(how string) bool { return slices.Contains(a.Prompt, how) }
-
-// redirectAllowed compares as RFC 9700 §2.1 wants it: byte by byte. The one
-// exception is the port of a literal loopback address, which an app learns only
-// when it runs (RFC 8252 §7.3).
-func redirectAllowed(registered []string, uri string) bool {
-	if slices.Contains(registered, uri) {
-		return true
-	}
-	rest, ok := withoutPort(uri)
-	return ok && slices.ContainsFunc(registered, func(r string) bool {
-		other, ok := withoutPort(r)
-		return ok && other == rest
-	})
-}
-
-// withoutPort cuts the port out of an http URI on a literal loopback address;
-// ok is false for any other URI, and for one with anything odd about it.
-func withoutPort(uri string) (rest string, ok bool) {
-	after, ok := strings.CutPrefix(uri, "http://")
-	if !ok {
-		return "", false
-	}
-	end := strings.IndexAny(after, "/?#")
-	if end < 0 {
-		end = len(after)
-	}
-	authority, path := after[:end], after[end:]
-	host, port := authority, ""
-	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
-		host, port = authority[:i], authority[i+1:]
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
-			return "", false
-		}
-	}
-	literal := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	addr, err := netip.ParseAddr(literal)
-	if err != nil || !addr.IsLoopback() || addr.Zone() != "" || addr.Is6() != strings.HasPrefix(host, "[") {
-		return "", false
-	}
-	return host + path, true
-}
 
 // errPushed is a refusal of a request_uri. There is nowhere to send it but to
 // the user, since what the client said of itself is what cannot be read.

@@ -50,7 +50,7 @@ func codeRequest() url.Values {
 func (p *pages) agree(sent url.Values, cookie string) (string, error) {
 	p.t.Helper()
 	ctx := context.Background()
-	a, err := p.CheckAuthorize(ctx, sent)
+	a, err := p.CheckAuthorize(ctx, sent, grants.Source{})
 	if err != nil {
 		return "", err
 	}

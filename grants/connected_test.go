@@ -83,7 +83,7 @@ func TestNoCodeIsCommittedOnAConsentThatIsGone(t *testing.T) {
 	w.addClient(storage.Client{ID: "web", Grants: grants.Types(), Scopes: []string{"read"}, RedirectURIs: []string{"https://app.example/cb"}})
 	ctx := t.Context()
 	request, err := w.CheckAuthorize(ctx, url.Values{"client_id": {"web"}, "redirect_uri": {"https://app.example/cb"}, "response_type": {"code"},
-		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}})
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}}, grants.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,6 +153,9 @@ func (s *Service) makeCode(ctx context.Context, a AuthorizeRequest, in SignedIn,
 	if err != nil {
 		return "", err
 	}
+	if a, err = s.admit(ctx, a, in.User.Value.Subject); err != nil {
+		return "", err
+	}
 	if err := s.usePush(ctx, a, in); err != nil {
 		return "", err
 	}
@@ -247,11 +250,15 @@ func (s *Service) addConsent(ctx context.Context, change *storage.Change, a Auth
 	}
 	e := events.New(events.ConsentGranted, in.Now)
 	e.Subject, e.ClientID, e.Actor, e.Source, e.Note = c.Subject, c.ClientID, c.Subject, source.Address, strings.Join(a.Scope, " ")
-	change.Checks = append(change.Checks, has.Check(storage.ConsentKey(client.ID)))
-	change.Puts = append(change.Puts, events.Put(e), storage.Put{
+	put := storage.Put{
 		Key: storage.ConsentKey(client.ID), Value: storage.Encode(c),
 		Index: []storage.Entry{{Name: storage.IndexConsents, Sort: client.ID}},
-	})
+	}
+	if client.Document != nil { // asked each time, and forgotten with the client
+		put.Expires = client.Document.Forget
+	}
+	change.Checks = append(change.Checks, has.Check(storage.ConsentKey(client.ID)))
+	change.Puts = append(change.Puts, events.Put(e), put)
 	return nil
 }
 

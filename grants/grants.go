@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"jeton/clients/documents"
 	"jeton/dpop"
 	"jeton/events/status"
 	"jeton/keys"
@@ -59,6 +60,9 @@ type Settings struct {
 	// SecretOverlap is how long the old secret of a client works beside a new one,
 	// where nothing else is asked for.
 	SecretOverlap time.Duration
+	// OpenResources are the APIs that clients may ask for which described
+	// themselves.
+	OpenResources []string
 	// Registration says who may register clients.
 	Registration Registration
 	// On says what follows from what happens.
@@ -68,6 +72,9 @@ type Settings struct {
 // AdminAudience is the `aud` of a token with [AdminScope] or [EventsScope], and of no other: an
 // API that is shown such a token by mistake cannot be one it is meant for.
 func (s Settings) AdminAudience() string { return s.Issuer + "/admin/v1" }
+
+// Userinfo is the endpoint of OpenID Connect, as a resource (RFC 8707).
+func (s Settings) Userinfo() string { return s.Issuer + "/userinfo" }
 
 // Host is the host of the issuer, without a port.
 func (s Settings) Host() string {
@@ -88,6 +95,9 @@ type Service struct {
 	Passwords *passwords.Passwords
 	// Throttle slows who guesses passwords. Without one nothing does.
 	Throttle *throttle.Throttle
+	// Documents reads those by which clients describe themselves. Without one
+	// there are no such clients.
+	Documents *documents.Reader
 	// Proofs remembers which proofs of possession were used.
 	Proofs *dpop.Checker
 	Log    *slog.Logger

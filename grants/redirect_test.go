@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"jeton/storage"
 )
 
 // FuzzRedirect: what is not registered as it stands passes only on a literal
@@ -14,7 +16,7 @@ func FuzzRedirect(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
-		if !redirectAllowed(registered, uri) {
+		if !redirectAllowed(storage.Client{RedirectURIs: registered}, uri) {
 			return
 		}
 		for _, r := range registered {

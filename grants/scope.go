@@ -89,6 +89,14 @@ func (s Settings) audience(client storage.Client, scope []string) []string {
 		return []string{s.AdminAudience()}
 	case len(client.Audience) > 0:
 		return client.Audience
+	case openClient(client):
+		return append(slices.Clone(s.OpenResources), s.Issuer)
 	}
 	return []string{s.Issuer}
+}
+
+// openClient reports whether nobody here has said what the client's tokens are
+// for: it described itself.
+func openClient(c storage.Client) bool {
+	return (c.Document != nil || c.Registration != nil) && len(c.Audience) == 0
 }

@@ -78,7 +78,7 @@ func TestOAuth2Device(t *testing.T) {
 	t.Run("declined", func(t *testing.T) {
 		ctx, config := contextOf(t), s.config(oauth2.AuthStyleInHeader)
 		config.Endpoint.DeviceAuthURL = s.issuer + "/device_authorization"
-		asked, err := config.DeviceAuth(ctx)
+		asked, err := config.DeviceAuth(ctx, proof(config)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,11 +90,20 @@ func TestOAuth2Device(t *testing.T) {
 	})
 }
 
+// proof is what golang.org/x/oauth2 has to be told to send at the device
+// authorization endpoint, where by itself it says no more than the client_id.
+func proof(config *oauth2.Config) []oauth2.AuthCodeOption {
+	if config.ClientSecret == "" {
+		return nil
+	}
+	return []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("client_secret", config.ClientSecret)}
+}
+
 // logInOnDevice is the whole of it as golang.org/x/oauth2 does it: it waits while
 // the user goes through the pages.
 func (s *server) logInOnDevice(t *testing.T, config *oauth2.Config) {
 	ctx := contextOf(t)
-	asked, err := config.DeviceAuth(ctx)
+	asked, err := config.DeviceAuth(ctx, proof(config)...)
 	if err != nil {
 		t.Fatal(err)
 	}

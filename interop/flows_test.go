@@ -31,7 +31,9 @@ func TestFlows(t *testing.T) {
 		fmt.Fprintf(&script, "echo 'sample %d' >&2\n%s\n", i+1, m[1])
 	}
 
-	s := newServer(t)
+	document, certificate := documentSite(t, "http://127.0.0.1/cb")
+	s := newServer(t, "JETON_CLIENT_DOCUMENT_HOSTS=127.0.0.1", "JETON_CLIENT_DOCUMENT_SCOPES=openid,notes", "JETON_OPEN_CLIENT_RESOURCES=https://notes.example.com/mcp",
+		"JETON_OUTBOUND_ALLOW=127.0.0.0/8", "SSL_CERT_FILE="+certificate)
 	typed, typing := io.Pipe()
 	jar, err := cookiejar.New(nil) // one browser for all of it
 	if err != nil {
@@ -55,7 +57,7 @@ func TestFlows(t *testing.T) {
 	cmd := exec.Command("bash", "-c", script.String())
 	cmd.Dir = s.dir
 	cmd.Env = append(environ(), "PATH="+bin+":"+filepath.Dir(binary)+":"+os.Getenv("PATH"), "ISSUER="+s.issuer,
-		"JETON_STORE="+s.store, "USERNAME="+username, "PASSWORD="+password)
+		"JETON_STORE="+s.store, "USERNAME="+username, "PASSWORD="+password, "DOCUMENT="+document)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

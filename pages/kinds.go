@@ -32,7 +32,15 @@ type Consent struct {
 	Token    string
 	Username string
 	Scopes   []Scope
-	Lifetime string
+	// Resources are the APIs that it is for, where the client has named any.
+	Resources []string
+	Lifetime  string
+
+	// Unknown says that nobody has registered the client, whose host Client is
+	// then, and Calls what it calls itself. OnDevice says that it takes answers on
+	// the user's device alone.
+	Unknown, OnDevice bool
+	Calls             string
 }
 
 // Scope is a scope token, with words for people where somebody wrote any.

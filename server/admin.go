@@ -173,7 +173,7 @@ func (a *Admin) serve(m methods, others ...ActorKind) http.Handler {
 		}
 		c, err := a.call(w, r, method != http.MethodGet)
 		if err == nil && c.actor.Kind == ActorReporter && !slices.Contains(others, ActorReporter) {
-			err = adminResource(grants.AdminScope).lacking()
+			err = adminResource(a.Grants.Settings, grants.AdminScope).lacking()
 		}
 		if err != nil {
 			writeAdminProblem(w, r, err)
@@ -195,7 +195,7 @@ func (a *Admin) serve(m methods, others ...ActorKind) http.Handler {
 func (a *Admin) call(w http.ResponseWriter, r *http.Request, changes bool) (*call, error) {
 	actor, ok := r.Context().Value(actorKey{}).(Actor)
 	if !ok {
-		return nil, adminResource(grants.AdminScope).missing()
+		return nil, adminResource(a.Grants.Settings, grants.AdminScope).missing()
 	}
 	noteOf(r.Context()).actor = actor.String()
 	c := &call{w: w, r: r, ctx: r.Context(), actor: actor, vars: make(map[string]string)}

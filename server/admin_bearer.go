@@ -9,6 +9,7 @@ import (
 	"jeton/accounts"
 	"jeton/grants"
 	"jeton/storage"
+	wellknown "jeton/well-known"
 )
 
 // roleAdmin is what a user needs to administer, beside a client that may.
@@ -22,9 +23,9 @@ var (
 
 // adminResource is the administration as access tokens open it, at an address
 // that needs a scope.
-func adminResource(scope string) resource {
+func adminResource(s grants.Settings, scope string) resource {
 	return resource{
-		realm: "jeton admin", scope: scope,
+		realm: "jeton admin", scope: scope, metadata: wellknown.ResourceURL(s.AdminAudience()),
 		invalid: "the access token is invalid, expired, revoked or for another audience: ask for one with the scope " + scope,
 	}
 }
@@ -61,7 +62,7 @@ func (a *Admin) BearerDoor() http.Handler {
 
 // bearer finds who sends a request.
 func (a *Admin) bearer(w http.ResponseWriter, r *http.Request) (Actor, error) {
-	door := adminResource(scopeOf(r.URL.EscapedPath()))
+	door := adminResource(a.Grants.Settings, scopeOf(r.URL.EscapedPath()))
 	access, err := door.admit(a.Grants, w, r)
 	if err != nil {
 		return Actor{}, err

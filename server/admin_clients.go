@@ -52,9 +52,24 @@ type clientObject struct {
 	PasswordMost   string            `json:"password_grant_scope,omitempty"`
 	Sunset         time.Time         `json:"password_grant_sunset,omitzero"`
 	FormerUntil    time.Time         `json:"former_secret_until,omitzero"`
+	Document       *documentObject   `json:"document,omitempty"`
 	Disabled       bool              `json:"disabled"`
 	Created        time.Time         `json:"created_at"`
 	Updated        time.Time         `json:"updated_at"`
+}
+
+// documentObject says when the document behind a client's id was read, and until
+// when it counts.
+type documentObject struct {
+	Read  time.Time `json:"read_at"`
+	Fresh time.Time `json:"fresh_until"`
+}
+
+func showDocument(d *storage.Document) *documentObject {
+	if d == nil {
+		return nil
+	}
+	return &documentObject{d.Read.UTC(), d.Fresh.UTC()}
 }
 
 func showClient(c storage.Client, secret string) clientObject {
@@ -72,6 +87,7 @@ func showClient(c storage.Client, secret string) clientObject {
 		Networks: c.PasswordNetworks, PasswordMost: strings.Join(c.PasswordScopes, " "), Sunset: c.PasswordSunset,
 		FormerUntil: c.FormerSecretUntil,
 		Disabled:    c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
+		Document: showDocument(c.Document),
 	}
 }
 

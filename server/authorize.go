@@ -161,6 +161,14 @@ func (s *Server) consentPage(v *visit) {
 		Token: formToken(v.cookie, "consent "+v.req.ID), Username: v.in.User.Value.Username,
 		Scopes: s.scopesInWords(v.req.Scope), Lifetime: lifetimeInWords(idle, most, v.req.Scope),
 	}
+	if client.Document != nil {
+		page.Calls, page.Unknown, page.OnDevice = client.Name, true, onDeviceAlone(client)
+	}
+	for _, r := range v.req.Resource {
+		if r != s.cfg.Issuer {
+			page.Resources = append(page.Resources, r)
+		}
+	}
 	s.writePage(v.w, http.StatusOK, page.HTML())
 }
 

@@ -94,7 +94,7 @@ func TestV8_V19_NoCodeGoesByAConsentThatIsGone(t *testing.T) {
 	b := n.browser()
 	b.code(ask())
 	ctx := t.Context()
-	req, err := n.grants.CheckAuthorize(ctx, ask())
+	req, err := n.grants.CheckAuthorize(ctx, ask(), grants.Source{})
 	must(t, err)
 	var cookie string
 	for _, c := range b.jar.Cookies(mustURL(t, n.url)) {

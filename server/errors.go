@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"jeton/clients"
+	"jeton/clients/documents"
 	"jeton/grants"
 	"jeton/passwords"
 	"jeton/storage"
@@ -76,10 +77,16 @@ const retryAfter = "2"
 func problemOf(err error) problem {
 	var refused *grants.Error
 	var throttled *throttle.Throttled
+	var busy *documents.Busy
 	var own refusal
 	switch {
 	case errors.As(err, &own):
 		return own.problem
+	case errors.As(err, &busy):
+		p := unavailable("too many applications that are new here are looked at; wait as long as Retry-After says")
+		p.status = http.StatusTooManyRequests
+		p.header.Set("Retry-After", strconv.Itoa(int(busy.RetryAfter.Seconds())))
+		return p
 	case errors.As(err, &throttled):
 		p := unavailable("too many failed attempts; wait as long as Retry-After says")
 		p.status = http.StatusTooManyRequests

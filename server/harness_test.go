@@ -18,6 +18,7 @@ import (
 
 	"jeton/accounts"
 	"jeton/clients"
+	"jeton/clients/documents"
 	"jeton/dpop"
 	"jeton/events"
 	"jeton/events/lists"
@@ -78,7 +79,12 @@ type options struct {
 	traces   *traces.Tracer // default one of all tests
 	mail     *mailtest.Server
 	callers  []netip.Prefix // whose traceparent counts
+	// documents are the hosts whose clients come by a document.
+	documents []string
 }
+
+// openResources are what such clients may ask for.
+var openResources = []string{"https://mcp.example", "https://mcp.example/two"}
 
 // node is a whole server on a real store, reached over HTTP.
 type node struct {
@@ -174,7 +180,7 @@ func bare(t testing.TB, o options) *node {
 	n.grants = &grants.Service{
 		Settings: grants.Settings{Issuer: o.issuer, AccessTokenTTL: 30 * time.Minute, RefreshTokenTTL: 15 * storage.Day, SessionTTL: 90 * storage.Day, MaxSessions: 100,
 			SignInIdle: 2 * time.Hour, SignInTTL: 12 * time.Hour,
-			DeviceCodeTTL: 10 * time.Minute, DeviceInterval: 5 * time.Second},
+			DeviceCodeTTL: 10 * time.Minute, DeviceInterval: 5 * time.Second, OpenResources: openResources},
 		Store: n.store, Keys: ring, Master: master, Places: places, Passwords: pw,
 		Proofs: &dpop.Checker{Store: n.store, Master: master, RequireNonce: o.nonces}, Log: logger, Now: n.clock.Now,
 	}
@@ -183,13 +189,20 @@ func bare(t testing.TB, o options) *node {
 		must(t, err)
 		t.Cleanup(func() { n.grants.Throttle.Close() })
 	}
+	if o.documents != nil {
+		n.grants.Documents = documents.New(documents.Config{
+			HTTP: o.outbound, Hosts: o.documents, Scopes: []string{"openid", "offline_access", "mcp"}, Log: logger, Now: n.clock.Now,
+		})
+	}
 	if o.settings != nil {
 		o.settings(&n.grants.Settings)
 	}
-	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now})
+	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now, Unstored: n.grants.Documents.Client})
 	must(t, err)
 	n.lists = lists.New(lists.Config{Store: n.store, Keys: ring, Issuer: o.issuer, Log: logger})
-	docs, err := wellknown.Routes(server.Published(o.issuer, o.scopes, n.grants.Settings.RequirePush), ring)
+	published := server.Published(o.issuer, o.scopes, n.grants.Settings.RequirePush)
+	published.DocumentClients = n.grants.Documents.On()
+	docs, err := wellknown.Routes(published, ring)
 	must(t, err)
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}

@@ -28,11 +28,14 @@ type truth struct {
 	signers  map[string]jwtKey
 	// visitor is signed in, once somebody has asked for a login.
 	visitor *browser
+	// site has a client that nobody registered.
+	site *site
 }
 
 func startTruth(t *testing.T, alg string) *truth {
-	n := startOpenID(t, options{scopes: []string{"read", "write"}, alg: alg})
-	d := &truth{node: n, metadata: make(map[string]any), signers: make(map[string]jwtKey), visitor: n.browser()}
+	site := newSite(t)
+	n := startOpenID(t, options{scopes: []string{"read", "write"}, alg: alg, documents: []string{"127.0.0.1"}, outbound: site.client(loopbackNets...)})
+	d := &truth{node: n, site: site, metadata: make(map[string]any), signers: make(map[string]jwtKey), visitor: n.browser()}
 	for _, place := range places("") {
 		maps.Copy(d.metadata, n.do("GET", place, "", "").ok(t, 200).json)
 	}
@@ -62,7 +65,7 @@ func startTruth(t *testing.T, alg string) *truth {
 func (d *truth) in(t *testing.T) *truth {
 	n := *d.node
 	n.t = t
-	return &truth{&n, d.metadata, d.signers, &browser{node: &n, jar: d.visitor.jar}}
+	return &truth{&n, d.metadata, d.signers, &browser{node: &n, jar: d.visitor.jar}, d.site}
 }
 
 // values are what a member of the metadata says, addresses without the issuer.
@@ -70,7 +73,7 @@ func (d *truth) values(member string) (out []string) {
 	switch v := d.metadata[member].(type) {
 	case []any:
 		for _, one := range v {
-			out = append(out, fmt.Sprint(one))
+			out = append(out, strings.TrimPrefix(fmt.Sprint(one), d.url))
 		}
 	case string:
 		out = []string{strings.TrimPrefix(v, d.url)}
@@ -226,6 +229,10 @@ var exercises = map[string]map[string]func(*truth){
 			d.t.Errorf("%v", id)
 		}
 	}},
+	"client_id_metadata_document_supported": {"true": func(d *truth) {
+		d.trade(d.site, d.visitor.through(d.site.wish()).Get("code")).ok(d.t, 200)
+	}},
+	"protected_resources":             {"/userinfo": describes("/userinfo"), "/admin/v1": describes("/admin/v1")},
 	"request_parameter_supported":     {"false": refusedAs("request_not_supported", "request", "e30.e30.")},
 	"request_uri_parameter_supported": {"false": refusedAs("request_uri_not_supported", "request_uri", "https://client.example/request")},
 }
@@ -283,6 +290,17 @@ func scoped(scope string) func(*truth) {
 	return func(d *truth) {
 		if a := d.post("/token", form("grant_type", "client_credentials", "scope", scope), app).ok(d.t, 200); a.str("scope") != scope {
 			d.t.Errorf("%s", a.body)
+		}
+	}
+}
+
+// describes is an API of the server that says where its metadata are.
+func describes(api string) func(*truth) {
+	return func(d *truth) {
+		a := d.do("GET", api+map[string]string{"/admin/v1": "/users"}[api], "", "")
+		m := resourceMetadata.FindStringSubmatch(a.Header.Get("WWW-Authenticate"))
+		if m == nil || d.do("GET", strings.TrimPrefix(m[1], d.url), "", "").ok(d.t, 200).str("resource") != d.url+api {
+			d.t.Errorf("%d %v", a.StatusCode, a.Header)
 		}
 	}
 }

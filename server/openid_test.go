@@ -100,7 +100,7 @@ func TestO9_J24_Userinfo(t *testing.T) {
 	n.do("GET", "/userinfo", "", "", bearer(b.openID("scope", "read").str("access_token"))).want(t, 403, "insufficient_scope")
 	n.do("GET", "/userinfo", "", "", bearer(n.machine("app", appSecret))).want(t, 403, "insufficient_scope")
 	none := n.do("GET", "/userinfo", "", "")
-	if none.StatusCode != 401 || none.Header.Get("WWW-Authenticate") != `Bearer realm="jeton", scope="openid"` {
+	if none.StatusCode != 401 || none.Header.Get("WWW-Authenticate") != `Bearer realm="jeton", scope="openid", resource_metadata="`+n.url+`/.well-known/oauth-protected-resource/userinfo"` {
 		t.Errorf("B1 %d %v", none.StatusCode, none.Header)
 	}
 	for token, status := range map[string]int{"x": 401, "x y": 400, b.openID().str("refresh_token"): 401} {

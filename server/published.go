@@ -30,6 +30,11 @@ func Published(issuer string, scopes []string, requirePush bool) wellknown.Confi
 		Backchannel:   true,
 		Claims:        grants.ClaimNames(),
 		StatusLists:   statusPath,
+
+		Resources: []wellknown.Resource{
+			{Path: "/userinfo", Name: "Who the user is (OpenID Connect)", Scopes: grants.OpenIDScopes()},
+			{Path: adminPath, Name: "Administration", Scopes: []string{grants.AdminScope, grants.EventsScope}},
+		},
 		// By an access token of the scope that [grants.EventsScope] is.
 		GlobalRevocation: wellknown.Endpoint{Path: globalRevocationPath, AuthMethods: []string{schemeBearer, schemeDPoP}},
 		Grants:           grants.Types(),

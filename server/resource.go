@@ -19,6 +19,8 @@ type resource struct {
 	scope string
 	// invalid is said of a token that is worth nothing here.
 	invalid string
+	// metadata is where the metadata of the resource are (RFC 9728 §5.1).
+	metadata string
 }
 
 // The schemes of Authorization that resources take.
@@ -116,7 +118,7 @@ func schemeOf(r *http.Request) string {
 // missing is told to who sends no token: only how to come in (RFC 6750 §3.1).
 func (o resource) missing() error {
 	p := problem{status: http.StatusUnauthorized, code: "invalid_token", description: "this needs an access token with the scope " + o.scope}
-	p.challenge = &challenge{realm: o.realm, scope: o.scope}
+	p.challenge = &challenge{realm: o.realm, scope: o.scope, metadata: o.metadata}
 	return refusal{p}
 }
 
@@ -136,7 +138,7 @@ func (o resource) malformed(description string) error {
 
 // refusal is an answer with a challenge.
 func (o resource) refusal(status int, code, description string) error {
-	c := &challenge{realm: o.realm, code: code, description: description}
+	c := &challenge{realm: o.realm, code: code, description: description, metadata: o.metadata}
 	if code == "invalid_token" || code == "insufficient_scope" { // another token would do
 		c.scope = o.scope
 	}
@@ -145,13 +147,13 @@ func (o resource) refusal(status int, code, description string) error {
 
 // challenge is what WWW-Authenticate says to who was refused (RFC 6750 §3, RFC
 // 9449 §7.1).
-type challenge struct{ realm, code, description, scope string }
+type challenge struct{ realm, code, description, scope, metadata string }
 
 // fields are the challenges of an answer, the one of the scheme by which the
 // caller has tried first. The other says only that it is there.
 func (c challenge) fields(r *http.Request) []string {
 	said := ""
-	for _, p := range [][2]string{{"error", c.code}, {"error_description", described(c.description)}, {"scope", c.scope}} {
+	for _, p := range [][2]string{{"error", c.code}, {"error_description", described(c.description)}, {"scope", c.scope}, {"resource_metadata", c.metadata}} {
 		if p[1] != "" {
 			said += ", " + p[0] + `="` + p[1] + `"`
 		}

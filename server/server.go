@@ -94,6 +94,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	if cfg.Recovery != nil {
 		s.metrics.registry.MustRegister(newMailMetrics(cfg.Recovery.Mail))
 	}
+	if g.Documents.On() {
+		s.metrics.registry.MustRegister(newDocumentMetrics(g.Documents))
+	}
 	s.library = newLibrary(g)
 	admin.Source, admin.metrics = s.sourceOf, s.metrics
 	return s, nil

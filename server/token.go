@@ -26,6 +26,9 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) (form, st
 	}
 	n := noteOf(r.Context())
 	n.clientID, n.authMethod = creds.ClientID, creds.Method
+	if err := s.reread(r, creds); err != nil {
+		return nil, none, err
+	}
 	client, err := s.authenticate(r, creds)
 	if err != nil {
 		return nil, none, err
@@ -35,6 +38,18 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) (form, st
 		s.metrics.formerSecrets.WithLabelValues(s.metrics.labelOf(client.Value.ID)).Inc()
 	}
 	return f, client, nil
+}
+
+// reread has the document of a client read again where something is to be had:
+// revoking needs none.
+func (s *Server) reread(r *http.Request, creds clients.Credentials) error {
+	switch r.URL.Path {
+	case s.base + "/token":
+		return s.grants.Describe(r.Context(), creds.ClaimedID(), false, s.sourceOf(r))
+	case s.base + "/par":
+		return s.grants.Describe(r.Context(), creds.ClaimedID(), true, s.sourceOf(r))
+	}
+	return nil
 }
 
 // authenticate asks who the client is. Who presents a wrong secret too often is

@@ -7,6 +7,7 @@ import (
 
 	"jeton/grants"
 	"jeton/storage"
+	wellknown "jeton/well-known"
 )
 
 // userinfo is /userinfo (OpenID Connect Core §5.3): what the scope of the access
@@ -33,14 +34,20 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 }
 
 // userResource is /userinfo as access tokens open it.
-var userResource = resource{realm: "jeton", scope: grants.ScopeOpenID, invalid: "the access token is invalid, expired or revoked"}
+func userResource(s grants.Settings) resource {
+	return resource{
+		realm: "jeton", scope: grants.ScopeOpenID, invalid: "the access token is invalid, expired or revoked",
+		metadata: wellknown.ResourceURL(s.Userinfo()),
+	}
+}
 
 // userinfoToken finds the access token of a request to /userinfo. One without the
 // scope is told of all the same, for the log.
 func (s *Server) userinfoToken(w http.ResponseWriter, r *http.Request) (grants.Access, error) {
-	access, err := userResource.admit(s.grants, w, r)
+	resource := userResource(s.grants.Settings)
+	access, err := resource.admit(s.grants, w, r)
 	if err == nil && (access.SessionID == "" || !slices.Contains(strings.Fields(access.Scope), grants.ScopeOpenID)) {
-		err = userResource.lacking()
+		err = resource.lacking()
 	}
 	return access, err
 }

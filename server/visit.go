@@ -51,7 +51,7 @@ func (s *Server) visited(handle func(*visit)) http.Handler {
 			foreign(sent)
 			v.query = sent.Encode()
 			noteOf(r.Context()).clientID = sent.Get("client_id")
-			v.req, err = s.grants.CheckAuthorize(r.Context(), sent)
+			v.req, err = s.grants.CheckAuthorize(r.Context(), sent, s.sourceOf(r))
 		}
 		if v.req.Client.Exists() {
 			noteOf(r.Context()).client = &v.req.Client.Value

@@ -13,12 +13,31 @@ import (
 	"jeton/storage"
 )
 
-// clientName is what people know the client by.
+// clientName is what people know the client by. Of one that no operator added
+// only the host of its document is known; what it calls itself is its own word.
 func clientName(c storage.Client) string {
+	if c.Document != nil {
+		return hostOfDocument(c.ID)
+	}
 	if c.Name != "" {
 		return c.Name
 	}
 	return c.ID
+}
+
+func hostOfDocument(id string) string {
+	u, err := url.Parse(id)
+	if err != nil {
+		return id
+	}
+	return u.Host
+}
+
+// onDeviceAlone reports whether a client takes its answers on the device of the
+// user and nowhere else: then nothing says that the program there is the one that
+// its document is about.
+func onDeviceAlone(c storage.Client) bool {
+	return c.Document != nil && !slices.ContainsFunc(c.RedirectURIs, func(uri string) bool { return strings.HasPrefix(uri, "https://") })
 }
 
 // hostInWords says where answers go (RFC 9700 §4.11).

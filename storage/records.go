@@ -167,6 +167,9 @@ type Client struct {
 	// MaxSessions is the most live sessions per user; zero takes the server's.
 	MaxSessions int `json:"max_sessions,omitempty"`
 
+	// Document is there for a client that no operator added: its id is the address
+	// of a document that describes it.
+	Document *Document `json:"document,omitempty"`
 	// Registration is there for a client that has registered itself (RFC 7591).
 	Registration *Registration `json:"registration,omitempty"`
 

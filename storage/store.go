@@ -90,16 +90,6 @@ func ClientIndex(c Client) []Entry {
 	return entries
 }
 
-// ClientPut is the row of a client. One that registered itself and that nobody
-// has used expires by itself.
-func ClientPut(c Client) Put {
-	put := Put{Key: ClientKey(c.ID), Value: Encode(c), Index: ClientIndex(c)}
-	if c.Registration != nil {
-		put.Expires = c.Registration.UnusedUntil
-	}
-	return put
-}
-
 // IndexClientSessions lists the sessions of one client by sid.
 func IndexClientSessions(clientID string) string { return "sessions/" + clientID }
 

@@ -43,6 +43,12 @@ type Config struct {
 	Backchannel bool
 	Claims      []string
 
+	// DocumentClients says that a client_id may be the address of a document that
+	// describes the client.
+	DocumentClients bool
+	// Resources are the APIs of the server itself.
+	Resources []Resource
+
 	// StatusLists is the path that lists the status lists, if there is one.
 	StatusLists string
 
@@ -105,6 +111,11 @@ type Metadata struct {
 
 	DPoPAlgs []string `json:"dpop_signing_alg_values_supported,omitempty"` // RFC 9449 §5.1
 
+	// DocumentClients is of draft-ietf-oauth-client-id-metadata-document §5.
+	DocumentClients bool `json:"client_id_metadata_document_supported,omitempty"`
+	// ProtectedResources is of RFC 9728 §4.
+	ProtectedResources []string `json:"protected_resources,omitempty"`
+
 	// StatusListAggregation is of Token Status List §9.
 	StatusListAggregation string `json:"status_list_aggregation_endpoint,omitempty"`
 	ServiceDocumentation  string `json:"service_documentation,omitempty"`
@@ -164,6 +175,10 @@ func (c Config) metadata() Metadata {
 		StatusListAggregation: c.url(c.StatusLists),
 		ServiceDocumentation:  c.ServiceDocumentation,
 		RequirePush:           c.RequirePush,
+		DocumentClients:       c.DocumentClients,
+	}
+	for _, r := range c.Resources {
+		m.ProtectedResources = append(m.ProtectedResources, c.url(r.Path))
 	}
 	if c.Authorization != "" { // PKCE and iss come with it, for everyone
 		m.ChallengeMethods, m.ResponseIssuer = []string{"S256"}, true
@@ -267,6 +282,14 @@ func (c Config) checkAuthorization() (faults []error) {
 		if path != "" && !plainPath.MatchString(path) {
 			faults = append(faults, fmt.Errorf("%q is not the path of an endpoint", path))
 		}
+	}
+	for _, r := range c.Resources {
+		if !plainPath.MatchString(r.Path) || r.Path == "" {
+			faults = append(faults, fmt.Errorf("%q is not the path of an API", r.Path))
+		}
+	}
+	if c.DocumentClients && c.Authorization == "" {
+		faults = append(faults, errors.New("clients come by documents to an authorization endpoint alone"))
 	}
 	if (c.Authorization == "") != (len(c.ResponseTypes) == 0) {
 		faults = append(faults, errors.New("an authorization endpoint and its response types go together"))

@@ -47,5 +47,9 @@ func Routes(c Config, ring *keys.Ring) ([]Route, error) {
 	if base != "" { // OpenID Connect Discovery §4 appends where RFC 8414 §3 inserts
 		routes = append(routes, Route{base + "/.well-known/openid-configuration", discovery})
 	}
+	for _, r := range c.Resources {
+		about := c.resource(r)
+		routes = append(routes, Route{ResourcePath(base + r.Path), &document{ring: ring, build: func(*keys.KeySet) []byte { return storage.Encode(about) }}})
+	}
 	return routes, nil
 }

@@ -62,6 +62,7 @@ func (s *Settings) check(wrong *faults) {
 		}
 	}
 	s.checkLifetimes(wrong)
+	s.checkOpenClients(wrong)
 
 	if !slices.Contains([]number{2048, 3072, 4096}, s.RSABits) {
 		add("rsa-bits", "%d is not one of 2048, 3072 and 4096", s.RSABits)

@@ -122,10 +122,12 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			DeviceInterval:     time.Duration(s.DeviceInterval),
 			RequirePush:        bool(s.RequirePAR),
 			SecretOverlap:      time.Duration(s.ClientSecretOverlap),
+			OpenResources:      s.OpenClientResources,
 			On:                 s.reactions(),
 		},
 		Store: n.store, Keys: n.ring, Master: master, Places: n.places, Passwords: hasher, Throttle: n.throttle,
-		Proofs: &dpop.Checker{Store: n.store, Master: master, RequireNonce: bool(s.DPoPNonce)}, Log: n.log, Now: time.Now,
+		Documents: s.documents(n),
+		Proofs:    &dpop.Checker{Store: n.store, Master: master, RequireNonce: bool(s.DPoPNonce)}, Log: n.log, Now: time.Now,
 	}
 	n.webhooks = webhooks.NewDispatcher(webhooks.Config{
 		Queues: webhooks.Queues{Store: n.store, Hooks: s.webhooks()},

@@ -71,6 +71,11 @@ type Settings struct {
 	SMTPCAFile       path
 	MailFrom         text
 
+	// Clients that no operator added.
+	ClientDocumentHosts  list
+	ClientDocumentScopes list
+	OpenClientResources  list
+
 	// What follows from what happens.
 	OnPasswordChange     choice
 	OnPasswordReset      choice
@@ -139,7 +144,7 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
-	return slices.Concat(places(), tokens(), signIn(), mails(), reactions(), others())
+	return slices.Concat(places(), tokens(), signIn(), openClients(), mails(), reactions(), others())
 }
 
 // places are the settings of what is served, where, and how commands find it.

@@ -19,12 +19,15 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	issuer := n.grants.Settings.Issuer
 	auth, err := clients.New(clients.Config{
 		Store: n.store, Issuer: issuer,
-		HTTP: outbound.NewClient(outbound.Config{Allow: s.OutboundAllow, MaxBytes: keys.MaxJWKSet}),
+		HTTP:     outbound.NewClient(outbound.Config{Allow: s.OutboundAllow, MaxBytes: keys.MaxJWKSet}),
+		Unstored: n.grants.Documents.Client,
 	})
 	if err != nil {
 		return nil, err
 	}
-	docs, err := wellknown.Routes(server.Published(issuer, scopesSupported(s), bool(s.RequirePAR)), n.ring)
+	published := server.Published(issuer, scopesSupported(s), bool(s.RequirePAR))
+	published.DocumentClients = n.grants.Documents.On()
+	docs, err := wellknown.Routes(published, n.ring)
 	if err != nil {
 		return nil, err
 	}
