@@ -92,7 +92,7 @@ func (o *operation) sessionsCard(q storage.Query, path, of string) (pages.Card, 
 	card := pages.Card{Title: "Sessions", Pager: o.pager(path, page.Next)}
 	views := o.views()
 	var all []sessionObject
-	t := &pages.Table{Caption: "Sessions", Columns: []string{"Session", "State", "User", "Client", "Device", "Network", "Began", "Last used", "Refreshes", "Live tokens", ""}}
+	t := &pages.Table{Caption: "Sessions", Columns: []string{"Session", "State", "User", "Client", "Device", "Network", "Began", "Last used", "Refreshes", "Live tokens", "Act"}}
 	for _, row := range page.Rows {
 		rec, err := storage.Decode[storage.Session](row)
 		if o.s.grants.Store.Skip(o.ctx, row, err) {
