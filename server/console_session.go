@@ -182,6 +182,8 @@ var endings = map[string][2]string{
 	storage.ReasonClientChanged:   {"The client lost a scope or an audience, or its delivery changed", ""},
 	storage.ReasonSecretChanged:   {"The client got a new secret", ""},
 	storage.ReasonSessionLimit:    {"A newer login took its place", "The user had as many sessions through this client as it may have; the one unused for longest ended."},
+	storage.ReasonConsentRevoked:  {"The user disconnected the application", ""},
+	storage.ReasonUser:            {"The user ended it", "At the pages of the account."},
 	storage.ReasonLostWrite:       {"The store had forgotten a refresh", "It was put back, or lost writes, and two branches of the session were about."},
 	storage.ReasonCodeReplay:      {"Its authorization code came back", "A code works once. Somebody has read it: the client's logs and redirects are where to look."},
 	storage.ReasonSignedOut:       {"The user signed out", "In the browser in which the session began."},
