@@ -21,7 +21,8 @@ import (
 // replaced without knowing who stands on it.
 var layers = [][]string{
 	{"pages"}, // HTML alone
-	{"measure", "leaktest", "fixedjson"},
+	{"measure", "leaktest", "fixedjson", "mail/mailtest"},
+	{"mail"},
 	{"storage", "storage/mark", "outbound", "traces"}, // the latter two know nothing of Jeton; calls to others go through outbound
 	{"storage/sqlite", "storage/redis", "storage/redis/redistest", "storage/storagetest", "storage/copying", "keys"},
 	{"storage/chosen"},
@@ -48,7 +49,7 @@ var programs = []string{"proof", "bench", "examples/"}
 var backends = []string{"storage/sqlite", "storage/redis"}
 
 // forTests are imported by tests alone.
-var forTests = []string{"storage/storagetest", "storage/redis/redistest", "storage/chosen", "leaktest"}
+var forTests = []string{"storage/storagetest", "storage/redis/redistest", "storage/chosen", "leaktest", "mail/mailtest"}
 
 // library is fenced: only these files know it (docs/DIVERGENCES.md).
 const library = "github.com/go-oauth2/oauth2"

@@ -55,7 +55,7 @@ func (u *Users) bringBack(ctx context.Context, user storage.User, tombstone stor
 		Partition: storage.UserPartition(user.Subject),
 		Checks:    []storage.Check{tombstone.Check(storage.UserKey(user.Subject))},
 		Puts: []storage.Put{
-			{Key: storage.UserKey(user.Subject), Value: storage.Encode(user), Index: []storage.Entry{{Name: storage.IndexUsers, Sort: name}}},
+			{Key: storage.UserKey(user.Subject), Value: storage.Encode(user), Index: storage.UserIndex(user)},
 			events.Put(event),
 		},
 	})

@@ -66,7 +66,7 @@ func (u *Users) Add(ctx context.Context, n NewUser, act Act) (storage.User, erro
 		Partition: storage.UserPartition(sub),
 		Checks:    []storage.Check{{Key: storage.UserKey(sub)}},
 		Puts: []storage.Put{
-			{Key: storage.UserKey(sub), Value: storage.Encode(user), Index: []storage.Entry{{Name: storage.IndexUsers, Sort: name}}},
+			{Key: storage.UserKey(sub), Value: storage.Encode(user), Index: storage.UserIndex(user)},
 			events.Put(event),
 		},
 	})

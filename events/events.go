@@ -36,6 +36,7 @@ const (
 	LostWrite       = "lost_write"       // the store had forgotten a rotation, and the session went on from it
 	PasswordChanged = "password_changed" // by the user
 	PasswordReset   = "password_reset"   // by somebody else
+	ResetLinkMade   = "reset_link_made"  // a link by which a user may set a new one
 
 	SignedIn       = "signed_in" // at the pages, in a browser
 	SignedOut      = "signed_out"

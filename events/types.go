@@ -8,7 +8,7 @@ func Types() []string { return slices.Clone(types) }
 
 var types = []string{
 	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, BindingMismatch, LostWrite,
-	SignedIn, SignedOut, ConsentGranted, ConsentRevoked, DeviceAllowed, DeviceDenied, PasswordChanged, PasswordReset,
+	SignedIn, SignedOut, ConsentGranted, ConsentRevoked, DeviceAllowed, DeviceDenied, PasswordChanged, PasswordReset, ResetLinkMade,
 	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged, ClaimsChanged,
 	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted, RegistrationTokenAdded, RegistrationTokenRevoked,
 	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,

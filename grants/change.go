@@ -18,7 +18,8 @@ func (s *Service) ChangeUser(ctx context.Context, sub string, change func(*stora
 	return u, err
 }
 
-func (s *Service) changeUser(ctx context.Context, sub string, change func(*storage.User) error, end *Ending, facts []storage.Event) (u storage.User, ended int, err error) {
+// changeUser also runs what others add to the commit, each time it is tried.
+func (s *Service) changeUser(ctx context.Context, sub string, change func(*storage.User) error, end *Ending, facts []storage.Event, others ...func(*storage.Change) error) (u storage.User, ended int, err error) {
 	p := storage.UserPartition(sub)
 	var task *pending
 	if end != nil {
@@ -48,7 +49,16 @@ func (s *Service) changeUser(ctx context.Context, sub string, change func(*stora
 				return err
 			}
 		}
-		follow(&commit, storage.Put{Key: storage.UserKey(sub), Value: storage.Encode(u)}, task, facts, now)
+		for _, add := range others {
+			if err := add(&commit); err != nil {
+				return err
+			}
+		}
+		put := storage.Put{Key: storage.UserKey(sub), Value: storage.Encode(u)}
+		if u.Claims.Email != rec.Value.Claims.Email {
+			put.Index = storage.UserIndex(u)
+		}
+		follow(&commit, put, task, facts, now)
 		_, err = s.Store.Commit(ctx, commit)
 		return err
 	})

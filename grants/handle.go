@@ -41,16 +41,21 @@ const purposeCode = "authorization code"
 // sealCode is the code as it travels through browsers, their histories and
 // logs: who the user is cannot be read there, and a forged one costs no look
 // into the store.
-func (s *Service) sealCode(h handle) string {
-	return base64.RawURLEncoding.EncodeToString(append(h.secret[:handleSize:handleSize], s.Master.Seal(purposeCode, []byte(h.sub), h.secret)...))
+func (s *Service) sealCode(h handle) string { return s.seal(purposeCode, h) }
+
+func (s *Service) openCode(text string) (handle, bool) { return s.open(purposeCode, text) }
+
+// seal is a handle as it travels, for one purpose.
+func (s *Service) seal(purpose string, h handle) string {
+	return base64.RawURLEncoding.EncodeToString(append(h.secret[:handleSize:handleSize], s.Master.Seal(purpose, []byte(h.sub), h.secret)...))
 }
 
-func (s *Service) openCode(text string) (handle, bool) {
+func (s *Service) open(purpose, text string) (handle, bool) {
 	raw, ok := decodeHandle(text)
 	if !ok {
 		return handle{}, false
 	}
-	sub, err := s.Master.Open(purposeCode, raw[handleSize:], raw[:handleSize])
+	sub, err := s.Master.Open(purpose, raw[handleSize:], raw[:handleSize])
 	return handle{raw[:handleSize], string(sub)}, err == nil
 }
 

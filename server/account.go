@@ -17,7 +17,8 @@ import (
 const mostShown = 100
 
 func accountNav() []pages.Link {
-	return []pages.Link{{Href: "/account", Words: "Overview"}}
+	return []pages.Link{{Href: "/account", Words: "Overview"}, {Href: "/account/applications", Words: "Applications"},
+		{Href: "/account/password", Words: "Password"}, {Href: "/account/activity", Words: "Activity"}}
 }
 
 // accountFrame is what stands around the pages of an account.
@@ -30,10 +31,14 @@ func (s *Server) accountFrame(o *own) pages.Frame {
 // accountSaid is what a form came to. The address names it, so that a page can
 // be loaded again; it can name nothing else.
 var accountSaid = map[string]*pages.Said{
-	"ended":        {Kind: "good", Words: "The session has ended. Its tokens stop working within seconds."},
-	"over":         {Words: "That session was over already."},
-	"signed-out":   {Kind: "good", Words: "That browser is signed out, and its sessions have ended."},
-	"others-ended": {Kind: "good", Words: "All other sessions have ended. Their tokens stop working within seconds."},
+	"ended":            {Kind: "good", Words: "The session has ended. Its tokens stop working within seconds."},
+	"over":             {Words: "That session was over already."},
+	"signed-out":       {Kind: "good", Words: "That browser is signed out, and its sessions have ended."},
+	"disconnected":     {Kind: "good", Words: "The application has lost its access. Its tokens stop working within seconds."},
+	"no-connection":    {Words: "That application had no access."},
+	"password-changed": {Kind: "good", Words: "Your new password is set. All sessions but those on this device have ended."},
+	"password-set":     {Kind: "good", Words: "Your new password is set."},
+	"others-ended":     {Kind: "good", Words: "All other sessions have ended. Their tokens stop working within seconds."},
 }
 
 // account shows somebody where they are signed in.
@@ -164,6 +169,9 @@ func deviceInWords(d storage.Device) string {
 
 // nameOfClient is what people know a client by, also one that is gone.
 func (s *Server) nameOfClient(ctx context.Context, id string) (string, error) {
+	if id == "" {
+		return "", nil
+	}
 	client, err := s.grants.Store.CachedClient(ctx, id)
 	if err != nil || !client.Exists() {
 		return id, err

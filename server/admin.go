@@ -85,6 +85,7 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/users", methods{http.MethodGet: a.listUsers, http.MethodPost: a.addUser})
 	at("/users/{username}", methods{http.MethodGet: a.showUser, http.MethodDelete: a.deleteUser})
 	at("/users/{username}/password", methods{http.MethodPut: a.setPassword})
+	at("/users/{username}/reset-link", methods{http.MethodPost: a.resetLink})
 	at("/users/{username}/roles", methods{http.MethodPut: a.setRoles})
 	at("/users/{username}/claims", methods{http.MethodPut: a.setClaims})
 	at("/users/{username}/disable", methods{http.MethodPost: a.disableUser})

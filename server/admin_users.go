@@ -115,6 +115,27 @@ func (a *Admin) setPassword(c *call) (int, any, error) {
 	}{showUser(u), reaction}, nil
 }
 
+// resetLink makes a link that is shown once, here: the store has its hash.
+func (a *Admin) resetLink(c *call) (int, any, error) {
+	var body struct{ reason }
+	if err := c.decodeOptional(&body); err != nil {
+		return 0, nil, err
+	}
+	if err := c.because(body.reason); err != nil {
+		return 0, nil, err
+	}
+	u, link, expires, err := a.Users.ResetLink(c.ctx, c.vars["username"], c.act)
+	if err != nil {
+		return 0, nil, err
+	}
+	return http.StatusCreated, struct {
+		Subject  string    `json:"sub"`
+		Username string    `json:"username"`
+		Link     string    `json:"reset_link"`
+		Expires  time.Time `json:"expires_at"`
+	}{u.Subject, u.Username, link, expires.UTC()}, nil
+}
+
 func (a *Admin) setRoles(c *call) (int, any, error) {
 	var body struct {
 		Roles *[]string `json:"roles"`

@@ -83,6 +83,7 @@ func (s *Server) loginPage(v *visit, status int, username, fault string) {
 	s.writePage(v.w, status, pages.Login{
 		Service: s.cfg.ServiceName, Client: clientName(v.req.Client.Value), Action: v.to(s, "/login"),
 		Token: formToken(s.loginKey(v.w, v.r), "login "+v.req.ID), Username: cut(username), Fault: fault,
+		Forgot: s.forgotLink(),
 	}.HTML())
 }
 

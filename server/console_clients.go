@@ -123,7 +123,7 @@ func authInWords(c storage.Client) string {
 // clientActs leads to what can be done to a client here; its settings are changed
 // by the command.
 func (o *operation) clientActs(c storage.Client) pages.Card {
-	card := pages.Card{Title: "End and refuse", Words: "You see what it ends before it does. Settings are changed on the machine itself: jeton client set " + c.ID + " --help"}
+	card := pages.Card{Title: "What to do", Words: "You see what it ends before it does. Settings are changed on the machine itself: jeton client set " + c.ID + " --help"}
 	card.Danger = append(card.Danger, o.link("End all sessions", "revoke", "client", c.ID))
 	if c.Disabled {
 		card.Links = append(card.Links, o.link("Enable", "enable-client", "id", c.ID))

@@ -104,7 +104,7 @@ func (o *operation) eventsTable(list []storage.Event) (*pages.Table, error) {
 		}
 		why := strings.Join(slices.DeleteFunc([]string{inPlainWords(e.Reason), e.Note}, func(s string) bool { return s == "" }), ": ")
 		t.Rows = append(t.Rows, []pages.Cell{
-			{Time: pages.At(e.Time)}, {Words: inPlainWords(e.Type)},
+			{Time: toTheSecond(e.Time)}, {Words: inPlainWords(e.Type)},
 			o.linked(user, "/user", "sub", e.Subject), o.linked(e.ClientID, "/client", "id", e.ClientID), o.linked(shortID(e.Session), "/session", "sid", e.Session),
 			{Words: by}, {Words: why}, {Words: e.Source},
 		})

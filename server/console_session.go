@@ -93,11 +93,17 @@ func (o *operation) timeline(ses storage.Session, view sessionObject) ([]pages.S
 	slices.SortStableFunc(all, func(a, b step) int { return a.at.Compare(b.at) })
 	steps := make([]pages.Step, 0, len(all)+1)
 	for _, one := range all {
-		one.Time = pages.At(one.at)
+		one.Time = toTheSecond(one.at)
 		steps = append(steps, one.Step)
 	}
 	last, err := o.lastStep(ses, view)
 	return append(steps, last), err
+}
+
+// toTheSecond is a moment where seconds tell one thing from another.
+func toTheSecond(t time.Time) *pages.Moment {
+	t = t.UTC()
+	return &pages.Moment{Machine: t.Format(time.RFC3339), Words: t.Format("2 Jan 2006, 15:04:05 UTC")}
 }
 
 // sessionEvents are those that the record of a session does not tell.
@@ -114,10 +120,10 @@ func (o *operation) lastStep(ses storage.Session, view sessionObject) (pages.Ste
 	case sessionLive:
 		return pages.Step{Kind: "good", Title: "It lives", Words: "Unused, it ends on " + pages.At(view.Expires).Words + "."}, nil
 	case sessionIdleExpired:
-		return pages.Step{Kind: "bad", Time: pages.At(ses.Refresh.Expires), Title: "It was not used for too long",
+		return pages.Step{Kind: "bad", Time: toTheSecond(ses.Refresh.Expires), Title: "It was not used for too long",
 			Words: "Its refresh token expired. Whoever wants other lifetimes sets refresh_token_ttl, of the server or of the client."}, nil
 	case sessionExpired:
-		return pages.Step{Kind: "bad", Time: pages.At(ses.End), Title: "It reached its absolute end",
+		return pages.Step{Kind: "bad", Time: toTheSecond(ses.End), Title: "It reached its absolute end",
 			Words: "However much it is used, a session lives no longer than session_ttl."}, nil
 	}
 	if ses.Ended == nil {
@@ -140,7 +146,7 @@ func (o *operation) lastStep(ses storage.Session, view sessionObject) (pages.Ste
 	if ses.Ended.Note != "" {
 		words = append(words, "Said about it: "+strings.TrimSuffix(ses.Ended.Note, ".")+".")
 	}
-	return pages.Step{Kind: "bad", Time: pages.At(ses.Ended.At), Title: why[0], Words: strings.TrimSpace(strings.Join(words, " "))}, err
+	return pages.Step{Kind: "bad", Time: toTheSecond(ses.Ended.At), Title: why[0], Words: strings.TrimSpace(strings.Join(words, " "))}, err
 }
 
 // whoDid names who ended a session.
@@ -176,6 +182,8 @@ var endings = map[string][2]string{
 	storage.ReasonClientChanged:   {"The client lost a scope or an audience, or its delivery changed", ""},
 	storage.ReasonSecretChanged:   {"The client got a new secret", ""},
 	storage.ReasonSessionLimit:    {"A newer login took its place", "The user had as many sessions through this client as it may have; the one unused for longest ended."},
+	storage.ReasonConsentRevoked:  {"The user disconnected the application", ""},
+	storage.ReasonUser:            {"The user ended it", "At the pages of the account."},
 	storage.ReasonLostWrite:       {"The store had forgotten a refresh", "It was put back, or lost writes, and two branches of the session were about."},
 	storage.ReasonCodeReplay:      {"Its authorization code came back", "A code works once. Somebody has read it: the client's logs and redirects are where to look."},
 	storage.ReasonSignedOut:       {"The user signed out", "In the browser in which the session began."},

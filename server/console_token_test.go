@@ -3,6 +3,8 @@ package server_test
 import (
 	"context"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"jeton/accounts"
 	"jeton/events"
 	"jeton/grants"
+	"jeton/server"
 	"jeton/storage"
 )
 
@@ -148,6 +151,22 @@ func (b *browser) reloginIfOver(t *testing.T) {
 	t.Helper()
 	if a := b.page("/console/keys"); a.title() == "Sign in" {
 		b.submit(a, "login", "username", "root", "password", password)
+	}
+}
+
+// A reason that the console has no words for would be shown as it stands on the
+// wire.
+func TestConsoleHasWordsForEveryEnding(t *testing.T) {
+	source, err := os.ReadFile("../storage/records.go")
+	must(t, err)
+	reasons := regexp.MustCompile(`(?m)^\tReason[A-Za-z]+ += "([a-z_]+)"`).FindAllSubmatch(source, -1)
+	if len(reasons) < 20 {
+		t.Fatalf("%d reasons were found", len(reasons))
+	}
+	for _, m := range reasons {
+		if server.WordsOfEnding(string(m[1])) == "" {
+			t.Errorf("no words for %s", m[1])
+		}
 	}
 }
 

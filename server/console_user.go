@@ -62,7 +62,8 @@ func (o *operation) rolesCard(u storage.User) pages.Card {
 
 // userActs leads to the pages on which something is done to a user.
 func (o *operation) userActs(u storage.User) pages.Card {
-	c := pages.Card{Title: "End and refuse", Words: "You see what it ends before it does."}
+	c := pages.Card{Title: "What to do", Words: "You see what it ends before it does."}
+	c.Links = append(c.Links, o.link("New password", "reset-password", "sub", u.Subject))
 	c.Danger = append(c.Danger, o.link("End all sessions", "revoke", "sub", u.Subject))
 	if u.Disabled {
 		c.Links = append(c.Links, o.link("Enable", "enable-user", "sub", u.Subject))
@@ -92,7 +93,7 @@ func (o *operation) sessionsCard(q storage.Query, path, of string) (pages.Card, 
 	card := pages.Card{Title: "Sessions", Pager: o.pager(path, page.Next)}
 	views := o.views()
 	var all []sessionObject
-	t := &pages.Table{Caption: "Sessions", Columns: []string{"Session", "State", "User", "Client", "Device", "Network", "Began", "Last used", "Refreshes", "Live tokens", ""}}
+	t := &pages.Table{Caption: "Sessions", Columns: []string{"Session", "State", "User", "Client", "Device", "Began", "Last used", "Refreshes", "Tokens", "Act"}}
 	for _, row := range page.Rows {
 		rec, err := storage.Decode[storage.Session](row)
 		if o.s.grants.Store.Skip(o.ctx, row, err) {
@@ -135,7 +136,7 @@ func (o *operation) sessionCells(v sessionObject) []pages.Cell {
 		{Badges: []pages.Badge{stateBadge(v.State)}},
 		{Words: v.Username, Href: o.at("/user", url.Values{"sub": {v.Subject}})},
 		{Words: v.ClientID, Href: o.at("/client", url.Values{"id": {v.ClientID}})},
-		{Words: orUnknown(v.Device.Agent)}, {Words: orUnknown(v.Device.Network)},
+		{Words: orUnknown(v.Device.Agent) + ", " + orUnknown(v.Device.Network)},
 		{Time: pages.At(v.Created)}, {Time: pages.At(v.LastUsed)},
 		{Words: strconv.FormatUint(refreshes(v.Generation), 10)}, {Words: strconv.Itoa(v.Live)}, end,
 	}

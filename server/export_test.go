@@ -45,3 +45,6 @@ func Named(r *http.Request) (id, trace string) {
 	}
 	return requestID(r), trace
 }
+
+// WordsOfEnding are what the console says of a reason.
+func WordsOfEnding(reason string) string { return endings[reason][0] }

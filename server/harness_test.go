@@ -26,6 +26,8 @@ import (
 	"jeton/events/webhooks"
 	"jeton/grants"
 	"jeton/keys"
+	"jeton/mail"
+	"jeton/mail/mailtest"
 	"jeton/passwords"
 	"jeton/server"
 	"jeton/storage"
@@ -75,6 +77,7 @@ type options struct {
 	webhooks []webhooks.Webhook
 	history  time.Duration  // how long events are kept
 	traces   *traces.Tracer // default one of all tests
+	mail     *mailtest.Server
 	callers  []netip.Prefix // whose traceparent counts
 	// documents are the hosts whose clients come by a document.
 	documents []string
@@ -204,7 +207,7 @@ func bare(t testing.TB, o options) *node {
 	n.users = &accounts.Users{Store: n.store, Grants: n.grants, Passwords: pw}
 	n.clients = &accounts.Clients{Store: n.store, Grants: n.grants}
 	admin := &server.Admin{Users: n.users, Clients: n.clients, Grants: n.grants, Webhooks: &webhooks.Queues{Store: n.store, Hooks: o.webhooks}}
-	n.server, err = server.New(server.Config{Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, TraceCallers: o.callers, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton",
+	n.server, err = server.New(server.Config{Recovery: n.recovery(o.mail, logger), Issuer: o.issuer, TrustedProxies: o.proxies, Log: logger, Lists: n.lists, Traces: o.traces, TraceCallers: o.callers, Requests: server.RequestLog{All: true, QuietOneIn: 3}, ServiceName: "Jeton",
 		History: events.History{Store: n.store, Kept: o.history}}, n.grants, auth, docs, admin)
 	must(t, err)
 	n.handler, n.operate = n.server.Handler(), admin.OperatorDoor()
@@ -217,6 +220,24 @@ func bare(t testing.TB, o options) *node {
 		n.store.Close()
 	})
 	return n
+}
+
+// recovery mails links through a mail server, until the test ends.
+func (n *node) recovery(to *mailtest.Server, logger *slog.Logger) *accounts.Recovery {
+	if to == nil {
+		return nil
+	}
+	sender, err := mail.New(mail.Config{
+		Host: to.Host, Port: to.Port, TLS: mail.STARTTLS, CAs: to.CAs, From: "Jeton <login@example.com>", Hello: "localhost", Log: logger,
+	})
+	must(n.t, err)
+	r := accounts.NewRecovery(accounts.Recovery{Users: n.users, Mail: sender, Service: "Jeton", TTL: 30 * time.Minute, Log: logger})
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { r.Run(ctx) })
+	work.Go(func() { sender.Run(ctx) })
+	n.t.Cleanup(func() { cancel(); work.Wait() })
+	return r
 }
 
 func must(t testing.TB, err error) {

@@ -53,7 +53,7 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 		registry: prometheus.NewRegistry(),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jeton_acts_total",
-			Help: "What was done: act (a grant type, revoke, introspect, par, device_authorization, authorize, device, login, logout, end_own, userinfo, console, register, registration), client_id, outcome (ok, retry, reuse, or an error code).",
+			Help: "What was done: act (a grant type, revoke, introspect, par, device_authorization, authorize, device, login, logout, end_own, disconnect, password_change, forgot, reset, userinfo, console, register, registration), client_id, outcome (ok, retry, reuse, or an error code).",
 		}, []string{"act", "client_id", "outcome"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "jeton_http_request_seconds", Help: "Time to answer a request, by route and status.",

@@ -163,6 +163,7 @@ func (s *Server) ownLoginPage(w http.ResponseWriter, r *http.Request, status int
 	s.writeOwn(w, status, pages.Login{
 		Service: s.cfg.ServiceName, Action: s.base + "/login?" + url.Values{"page": {page}}.Encode(),
 		Token: formToken(s.loginKey(w, r), "login for "+page), Username: cut(username), Fault: fault,
+		Forgot: s.forgotLink(),
 	}.HTML())
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"jeton/accounts"
 	"jeton/clients"
 	"jeton/events"
 	"jeton/events/lists"
@@ -46,6 +47,9 @@ type Config struct {
 	// of scopes.
 	ServiceName string
 	ScopeWords  map[string]string
+	// Recovery mails those who have forgotten their password, nil where no mail
+	// is sent.
+	Recovery *accounts.Recovery
 	// ConsoleMaxAge is how long after a sign-in the console still does what ends
 	// or changes something; then it asks for the password again. Zero takes 15 min.
 	ConsoleMaxAge time.Duration
@@ -87,6 +91,9 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 	if cfg.Webhooks != nil {
 		s.metrics.registry.MustRegister(newWebhookMetrics(cfg.Webhooks))
 	}
+	if cfg.Recovery != nil {
+		s.metrics.registry.MustRegister(newMailMetrics(cfg.Recovery.Mail))
+	}
 	if g.Documents.On() {
 		s.metrics.registry.MustRegister(newDocumentMetrics(g.Documents))
 	}
@@ -127,9 +134,16 @@ func (s *Server) Handler() http.Handler {
 		})
 	}
 	at.Handle("/account", s.ownPages(s.account, nil))
+	at.Handle("/account/applications", s.ownPages(s.applications, nil))
+	at.Handle("/account/applications/disconnect", s.ownPages(s.applicationsAgain, s.disconnect))
+	at.Handle("/account/activity", s.ownPages(s.activity, nil))
+	at.Handle("/account/password", s.ownPages(s.password, s.passwordPost))
 	at.Handle("/account/end", s.ownPages(s.accountAgain, s.endOwn))
 	at.Handle("/account/end-others", s.ownPages(s.accountAgain, s.endOthers))
 	at.Handle("/account/sign-out", s.ownPages(s.accountAgain, s.signOutElsewhere))
+	at.Handle("/forgot", byMethod{http.MethodGet: http.HandlerFunc(s.forgot), http.MethodPost: http.HandlerFunc(s.forgotPost)})
+	at.Handle("/reset", byMethod{http.MethodGet: http.HandlerFunc(s.resetDone)})
+	at.Handle("/reset/{link}", byMethod{http.MethodGet: http.HandlerFunc(s.reset), http.MethodPost: http.HandlerFunc(s.resetPost)})
 	at.Handle("/healthz", only(http.HandlerFunc(s.healthz), http.MethodGet, http.MethodHead))
 	at.Handle("/readyz", only(http.HandlerFunc(s.readyz), http.MethodGet, http.MethodHead))
 	at.Handle(statusPath, s.anyPage(http.HandlerFunc(s.statusLists)))

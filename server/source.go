@@ -41,7 +41,7 @@ func (s *Server) placeOf(r *http.Request) grants.Source {
 	}
 	src := grants.Source{Agent: r.UserAgent(), Unnamed: unnamed, Device: storage.Device{Agent: agentFamily(r.UserAgent())}}
 	if addr.IsValid() {
-		src.Address, src.Device.Network = addr.String(), network(addr)
+		src.Address, src.Device.Network = addr.String(), storage.NetworkOf(addr)
 	}
 	return src
 }
@@ -68,20 +68,6 @@ func (s *Server) trusted(a netip.Addr) bool { return within(s.cfg.TrustedProxies
 
 func within(networks []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// network is the address cut to /24 or /48: enough to recognise one's own
-// network, too little to tell the people in it apart.
-func network(a netip.Addr) string {
-	bits := 48
-	if a.Is4() {
-		bits = 24
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return p.String()
 }
 
 // families are looked for in this order: each names itself after those below.

@@ -152,6 +152,7 @@ func (s *Settings) checkServing(wrong *faults) {
 		e.check(wrong)
 	}
 	s.checkWebhooks(wrong)
+	s.checkMail(wrong)
 	s.checkPasswords(wrong)
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		add("tls-cert", "--tls-cert and --tls-key belong together: give both")

@@ -26,6 +26,7 @@ const (
 	demoSecret   = "demo-secret"
 	demoUser     = "alice"
 	demoPassword = "wonderland-wonderland"
+	demoMail     = "alice@example.com"
 )
 
 // serveDemo serves a store in a temporary directory, which is removed at the
@@ -55,6 +56,7 @@ func (a *app) serveDemo(ctx context.Context, s *Settings) error {
 	if s.origin["registration-scopes"] == "" {
 		s.RegistrationScopes = append(s.RegistrationScopes, "read", "write")
 	}
+	s.printMail = a.stdout
 	adminPassword := rand.Text()
 	return a.serve(ctx, s, occasion{
 		opened: func(ctx context.Context, n *node) (func(string), error) {
@@ -96,7 +98,8 @@ func populate(ctx context.Context, n *node, adminPassword string) error {
 		{"/clients", map[string]any{"client_id": "demo-web", "client_name": "Demonstration in a browser", "public": true,
 			"grant_types": []string{storage.GrantPassword, storage.GrantRefreshToken}, "scope": "read write",
 			"delivery": storage.DeliveryCookie, "cors_origins": append([]string{demoOrigin(n.grants.Settings.Issuer)}, exampleOrigins...)}},
-		{"/users", map[string]any{"username": demoUser, "roles": []string{"ROLE_USER"}, "password": demoPassword}},
+		{"/users", map[string]any{"username": demoUser, "roles": []string{"ROLE_USER"}, "password": demoPassword,
+			"claims": map[string]any{"email": demoMail, "email_verified": true}}},
 		{"/users", map[string]any{"username": "admin", "roles": []string{"ROLE_USER", "ROLE_ADMIN"}, "password": adminPassword}},
 	} {
 		if _, err := way.do(ctx, http.MethodPost, one.path, one.body); err != nil {
@@ -183,6 +186,10 @@ TOKEN=$(echo "$R" | sed -n 's/.*"registration_access_token": *"\([^"]*\)".*/\1/p
 
 # See the login pages: sign in as {alice}; the browser then looks for a program at 127.0.0.1:
 #   {url}/authorize?response_type=code&client_id=demo-login&redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback&scope=openid+profile+read&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256
+
+# See where {alice} is signed in, change the password, or forget it: mails are printed here.
+#   {url}/account
+#   {url}/forgot
 
 # Use the command line on this store:
 {cd}JETON_STORE={store} {jeton} session list

@@ -17,6 +17,10 @@ password is read from standard input, since others on the machine may see a
 command line; it has 15 characters or more and is not one that everybody knows.`,
 	"user list": `List all users, by name.`,
 	"user show": `Show one user. NAME is the login name, or sub:ID.`,
+	"user reset-link": `NAME is the user. The link is shown once; hand it over yourself. Whoever opens it
+sets a new password, once and within a day, also for a user who never had one.
+That ends all sessions, unless the setting on-password-reset says otherwise.`,
+
 	"user passwd": `Give the user NAME the password that is read from standard input. All sessions of
 the user end, unless the setting on-password-reset says otherwise.`,
 	"user roles": `Give the user NAME these roles and no others. Tokens with a role that is lost stop

@@ -41,7 +41,8 @@ type node struct {
 	webhooks *webhooks.Dispatcher
 	notifier *backchannel.Notifier
 	history  events.History
-	traces   *traces.Tracer // nil unless they are asked for
+	traces   *traces.Tracer     // nil unless they are asked for
+	recover  *accounts.Recovery // nil unless mail is sent
 	log      *slog.Logger
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -59,6 +60,16 @@ type Settings struct {
 	ServiceName    text
 	ScopeWords     wording
 	RequirePAR     yesno
+	ResetLinkTTL   storage.Duration
+
+	// Mail to users.
+	SMTPHost         text
+	SMTPPort         number
+	SMTPTLS          choice
+	SMTPUser         text
+	SMTPPasswordFile path
+	SMTPCAFile       path
+	MailFrom         text
 
 	// Clients that no operator added.
 	ClientDocumentHosts  list
@@ -119,6 +130,8 @@ type Settings struct {
 	origin map[string]string
 	// flags are what was typed, to read everything again by.
 	flags *pflag.FlagSet
+	// printMail takes the mails of a demonstration.
+	printMail io.Writer
 	// masterKey is JETON_MASTER_KEY.
 	masterKey string
 }
@@ -137,7 +150,7 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
-	return slices.Concat(places(), tokens(), signIn(), openClients(), registration(), reactions(), others())
+	return slices.Concat(places(), tokens(), signIn(), openClients(), registration(), mails(), reactions(), others())
 }
 
 // places are the settings of what is served, where, and how commands find it.
@@ -228,6 +241,8 @@ func signIn() []setting {
 			value: func(s *Settings) pflag.Value { return &s.ScopeWords }},
 		{name: "require-par", def: "false", help: "refuse authorization requests that were not pushed (RFC 9126)",
 			value: func(s *Settings) pflag.Value { return &s.RequirePAR }},
+		{name: "reset-link-ttl", def: "30m", help: "how long a mailed link to set a new password counts",
+			value: func(s *Settings) pflag.Value { return &s.ResetLinkTTL }},
 	}
 }
 
@@ -257,7 +272,7 @@ func others() []setting {
 
 		{name: "outbound-allow", help: "private address ranges that may be called: a client's jwks_uri, a webhook",
 			value: func(s *Settings) pflag.Value { return &s.OutboundAllow }},
-		{name: "event-history", def: "7d", help: "how long events can be looked at in the console; 0s keeps none",
+		{name: "event-history", def: "7d", help: "how long events can be looked at in the console, and by users those of theirs; 0s keeps none",
 			value: func(s *Settings) pflag.Value { return &s.EventHistory }},
 		{name: "log-format", def: "text", help: "how logs are written",
 			value: func(s *Settings) pflag.Value { s.LogFormat.of = []string{"text", "json"}; return &s.LogFormat }},

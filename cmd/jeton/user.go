@@ -15,7 +15,7 @@ var userColumns = []string{"username", "sub", "roles", "disabled", "created_at"}
 // userCommand administers the people who log in.
 func (a *app) userCommand() *cobra.Command {
 	return group(&cobra.Command{Use: "user", Short: "Add, change and remove the people who log in"},
-		a.userAdd(), a.userList(), a.userShow(), a.userPasswd(), a.userRoles(), a.userClaims(),
+		a.userAdd(), a.userList(), a.userShow(), a.userPasswd(), a.userResetLink(), a.userRoles(), a.userClaims(),
 		a.userState("disable", "Refuse a user all tokens and end all sessions", "user %s is disabled and all sessions have ended"),
 		a.userState("enable", "Let a disabled user log in again", "user %s is enabled"),
 		a.userDelete(), a.userImport())
@@ -128,6 +128,23 @@ func (a *app) userPasswd() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
 	return cmd
+}
+
+func (a *app) userResetLink() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reset-link NAME",
+		Short: "Make a link, shown once, by which a user sets a new password",
+		Args:  exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
+				made, err := way.do(ctx, http.MethodPost, userPath(args[0])+"/reset-link", map[string]any{})
+				if err != nil {
+					return err
+				}
+				return out.act(made, "hand this link to %s; it works once, until %s:\n%s", args[0], pick(made, "expires_at"), pick(made, "reset_link"))
+			})
+		},
+	}
 }
 
 // afterPassword is what a reaction did, for people.

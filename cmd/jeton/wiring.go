@@ -38,9 +38,12 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 			return nil, err
 		}
 	}
+	if n.recover, err = n.recovery(s); err != nil {
+		return nil, err
+	}
 	srv, err := server.New(server.Config{
 		Issuer: issuer, TrustedProxies: s.TrustedProxies, Log: n.log, Lists: n.lists, Webhooks: n.webhooks,
-		Traces: n.traces, TraceCallers: s.TracesCallers,
+		Traces: n.traces, TraceCallers: s.TracesCallers, Recovery: n.recover,
 		Requests:    server.RequestLog{All: s.LogRequests.word == "all", QuietOneIn: int(s.LogQuiet)},
 		ServiceName: s.ServiceName.String(), ScopeWords: s.ScopeWords,
 		ConsoleMaxAge: time.Duration(s.ConsoleMaxAge), History: n.history,
