@@ -41,6 +41,7 @@ var deeds = map[string]func(*operation) (deed, error){
 	"disable-client": (*operation).disableClientDeed,
 	"enable-client":  (*operation).enableClientDeed,
 	"secret":         (*operation).secretDeed,
+	"reset-password": (*operation).resetDeed,
 	"end-former":     (*operation).endFormerDeed,
 }
 

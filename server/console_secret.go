@@ -72,6 +72,30 @@ func (o *operation) showSecret(client storage.Client, secret string) error {
 	return o.show(http.StatusOK, p)
 }
 
+// resetDeed makes a link by which a user sets a new password: nobody else learns
+// it, the operator neither.
+func (o *operation) resetDeed() (deed, error) {
+	d, name, err := o.ofUser()
+	d.title, d.button, d.wantsReason = "A link for "+name+" to set a new password", "Make the link", true
+	d.words = append(d.words, "The link is shown once, on the next page, for you to hand over. It works once. The password there is stays until it is used.")
+	sub := d.about.Get("sub")
+	d.run = func(c *call, _ form) (url.Values, error) {
+		user, link, expires, err := o.s.admin.Users.ResetLink(c.ctx, named(sub), c.act)
+		if err != nil {
+			return nil, err
+		}
+		o.s.count(o.r, "console", "ok")
+		return nil, o.show(http.StatusOK, pages.Sheet{
+			Frame: o.frame(""), Title: "A link for " + user.Username, Lead: "It is shown this once. Hand it over on a way that nobody else reads.",
+			Cards: []pages.Card{{
+				Facts: []pages.Fact{{Name: "Link", Value: link, Code: true}, {Name: "Works once, until", Time: pages.At(expires)}},
+				Links: []pages.Link{{Href: o.at("/user", url.Values{"sub": {sub}}), Words: "Done"}},
+			}},
+		})
+	}
+	return d, err
+}
+
 func (o *operation) endFormerDeed() (deed, error) {
 	d, err := o.ofClient()
 	id := d.about.Get("id")

@@ -239,6 +239,16 @@ func TestConsoleChangesUsersAndClients(t *testing.T) {
 	b.node.post("/token", loginForm(), app).want(t, 400, "invalid_grant")
 	b.deed("/console/act?act=enable-user&sub=u-alice", "back")
 	token = b.node.login().str("access_token")
+	a = b.deed("/console/act?act=reset-password&sub=u-alice", "forgotten")
+	link := regexp.MustCompile(`<code>(http[^<]*/reset/[^<]*)</code>`).FindSubmatch(a.body)
+	if link == nil || a.StatusCode != 200 || a.Header.Get("Cache-Control") != "no-store" || !b.active(token) {
+		t.Fatalf("no link: %d %s", a.StatusCode, a.body)
+	}
+	user := b.node.browser()
+	user.at = b.url
+	if page := user.load("GET", string(link[1]), nil); page.StatusCode != 200 || !strings.Contains(string(page.body), "password") {
+		t.Errorf("the link: %d %s", page.StatusCode, page.body)
+	}
 	b.deed("/console/act?act=disable-client&id=app", "leaked")
 	if b.active(token) {
 		t.Error("a token of a disabled client lives")

@@ -62,7 +62,8 @@ func (o *operation) rolesCard(u storage.User) pages.Card {
 
 // userActs leads to the pages on which something is done to a user.
 func (o *operation) userActs(u storage.User) pages.Card {
-	c := pages.Card{Title: "End and refuse", Words: "You see what it ends before it does."}
+	c := pages.Card{Title: "What to do", Words: "You see what it ends before it does."}
+	c.Links = append(c.Links, o.link("New password", "reset-password", "sub", u.Subject))
 	c.Danger = append(c.Danger, o.link("End all sessions", "revoke", "sub", u.Subject))
 	if u.Disabled {
 		c.Links = append(c.Links, o.link("Enable", "enable-user", "sub", u.Subject))

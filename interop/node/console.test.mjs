@@ -168,6 +168,29 @@ for (const options of [
   })
 }
 
+test('a link for a new password is handed over and works once', async (t) => {
+  const page = await open(t, { name: 'light', colorScheme: 'light', viewport: { width: 1280, height: 800 } })
+  await signIn(page, '/console/users?q=carol')
+  await page.getByRole('link', { name: 'carol' }).click()
+  await page.getByRole('link', { name: 'New password' }).click()
+  await page.getByLabel('Reason').fill('asked by phone')
+  await page.getByRole('button', { name: 'Make the link' }).click()
+  const link = await page.locator('code', { hasText: '/reset/' }).innerText()
+  await look(page, 'reset-link')
+  const user = await open(t, { name: 'light', colorScheme: 'light', javaScriptEnabled: false })
+  await user.goto(link)
+  for (const field of await user.locator('input[type=password]').all()) await field.fill('another lantern above the harbour')
+  await user.locator('form button').last().click()
+  await user.waitForLoadState()
+  const answer = (pass) => fetch(`${issuer}/token`, {
+    method: 'POST', body: new URLSearchParams({ grant_type: 'password', username: 'carol', password: pass, client_id: clientID, client_secret: clientSecret }),
+  })
+  assert.equal((await answer('another lantern above the harbour')).status, 200)
+  assert.equal((await answer(password)).status, 400)
+  await user.goto(link)
+  assert.equal(await user.locator('input[type=password]').count(), 0)
+})
+
 test('who is no operator is told so', async (t) => {
   const page = await open(t, { name: 'light', colorScheme: 'light' })
   await page.goto(`${issuer}/console`)
