@@ -2,6 +2,7 @@ package clients
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,6 +108,13 @@ func ParseMetadata(text []byte) (Metadata, error) {
 	return m, m.readJWKS()
 }
 
+// Own is a member that the server gives and a client repeats, such as client_id;
+// ok is false where it is not there or is no string.
+func (m Metadata) Own(name string) (value string, ok bool) {
+	ok = len(m.Sent[name]) > 0 && json.Unmarshal(m.Sent[name], &value) == nil && value != ""
+	return value, ok
+}
+
 const (
 	textKind = "a string"
 	listKind = "a list of strings"
@@ -160,7 +168,7 @@ func (m Metadata) Describe(c *storage.Client, r Rules) error {
 	if judged.ID == "" {
 		judged.ID = "not-chosen-yet"
 	}
-	if judged.SecretHash = ""; judged.AuthMethod == storage.AuthBasic || judged.AuthMethod == storage.AuthPost {
+	if judged.SecretHash = ""; judged.AuthMethod == "" || judged.AuthMethod == storage.AuthBasic || judged.AuthMethod == storage.AuthPost {
 		judged.SecretHash = HashSecret("not-made-yet")
 	}
 	var bad *MetadataError
@@ -211,16 +219,13 @@ func (m Metadata) checkUse(c *storage.Client, r Rules, wrong *faults) {
 	if len(c.Grants) == 0 {
 		c.Grants = []string{storage.GrantAuthorizationCode}
 	}
-	if c.AuthMethod == "" {
-		c.AuthMethod = storage.AuthBasic
-	}
 	for _, grant := range c.Grants {
 		if !slices.Contains(r.Grants, grant) && slices.Contains(grantTypes, grant) { // others are found by Validate
 			wrong.add("grant_types: %q is not for clients that register themselves; there are %s", grant, strings.Join(r.Grants, ", "))
 		}
 	}
-	if !slices.Contains(r.AuthMethods, c.AuthMethod) {
-		wrong.add("token_endpoint_auth_method: %q is not one of %s", c.AuthMethod, strings.Join(r.AuthMethods, ", "))
+	if method := AuthMethod(*c); !slices.Contains(r.AuthMethods, method) {
+		wrong.add("token_endpoint_auth_method: %q is not one of %s", method, strings.Join(r.AuthMethods, ", "))
 	}
 	code := slices.Contains(c.Grants, storage.GrantAuthorizationCode)
 	if !code && slices.Contains(c.Grants, storage.GrantRefreshToken) {
@@ -242,6 +247,11 @@ func (m Metadata) checkUse(c *storage.Client, r Rules, wrong *faults) {
 
 const responseCode = "code"
 
+// AuthMethod is how a client says that it authenticates. One that does not say
+// so is told client_secret_basic (RFC 7591 §2), and may send its secret in the
+// form as well: libraries in use do so by default.
+func AuthMethod(c storage.Client) string { return cmp.Or(c.AuthMethod, storage.AuthBasic) }
+
 // ResponseTypes are those of a client: they follow from its grants.
 func ResponseTypes(c storage.Client) []string {
 	if slices.Contains(c.Grants, storage.GrantAuthorizationCode) {
@@ -254,8 +264,10 @@ func ResponseTypes(c storage.Client) []string {
 // than to leave it out: a client that will be told invalid_scope at each login
 // should not believe that all is well.
 func (m Metadata) checkScope(c *storage.Client, r Rules, wrong *faults) {
+	// Whatever the rules say, none of these administers.
+	allowed := slices.DeleteFunc(slices.Clone(r.Scopes), func(s string) bool { return s == adminScope || s == eventsScope })
 	if m.Scope == "" {
-		c.Scopes = slices.Clone(r.Scopes)
+		c.Scopes = allowed
 		return
 	}
 	c.Scopes = strings.Fields(m.Scope)
@@ -266,10 +278,9 @@ func (m Metadata) checkScope(c *storage.Client, r Rules, wrong *faults) {
 		return // which is told by Validate
 	}
 	for _, scope := range c.Scopes {
-		if slices.Contains(r.Scopes, scope) && scope != adminScope && scope != eventsScope {
-			continue
+		if !slices.Contains(allowed, scope) {
+			wrong.add("scope: %q is not for clients that register themselves; there are: %s", scope, strings.Join(allowed, " "))
 		}
-		wrong.add("scope: %q is not for clients that register themselves; there are: %s", scope, strings.Join(r.Scopes, " "))
 	}
 }
 

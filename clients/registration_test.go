@@ -32,7 +32,7 @@ func TestC3_MetadataDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.AuthMethod != storage.AuthBasic || !slices.Equal(c.Grants, []string{"authorization_code"}) || !slices.Equal(ResponseTypes(c), []string{"code"}) ||
+	if c.AuthMethod != "" || AuthMethod(c) != storage.AuthBasic || !slices.Equal(c.Grants, []string{"authorization_code"}) || !slices.Equal(ResponseTypes(c), []string{"code"}) ||
 		!slices.Equal(c.Scopes, openRules.Scopes) || c.CORSOrigins != nil {
 		t.Errorf("%+v", c)
 	}
@@ -142,10 +142,14 @@ func TestC2_P5_MetadataIsJudged(t *testing.T) {
 		}
 	}
 	// Whatever the rules say, such scopes are not for who registers itself.
-	for _, scope := range []string{adminScope, eventsScope} {
-		if _, err := described(`{"scope":"`+scope+`",`+cb+`}`, Rules{Grants: openRules.Grants, AuthMethods: openRules.AuthMethods, Scopes: []string{scope}}); err == nil {
-			t.Errorf("%s is registered", scope)
+	lax := Rules{Grants: []string{storage.GrantClientCredentials}, AuthMethods: openRules.AuthMethods, Scopes: []string{adminScope, eventsScope}}
+	for _, scope := range lax.Scopes {
+		if _, err := described(`{"grant_types":["client_credentials"],"scope":"`+scope+`"}`, lax); err == nil || !strings.Contains(err.Error(), "not for clients") {
+			t.Errorf("%s is registered: %v", scope, err)
 		}
+	}
+	if c, err := described(`{"grant_types":["client_credentials"]}`, lax); err != nil || len(c.Scopes) > 0 {
+		t.Errorf("by default %v, %v", c.Scopes, err)
 	}
 	// All faults at once.
 	_, err := described(`{"scope":"x","grant_types":["password"],"response_types":["token"],"logo_uri":"x"}`, openRules)
@@ -175,7 +179,7 @@ func FuzzMetadata(f *testing.F) {
 			return
 		}
 		c.ID = "x"
-		if c.AuthMethod == storage.AuthBasic || c.AuthMethod == storage.AuthPost {
+		if c.AuthMethod != storage.AuthNone && c.AuthMethod != storage.AuthPrivateKeyJWT {
 			c.SecretHash = HashSecret("x")
 		}
 		if err := Validate(c); err != nil || !json.Valid(text) {

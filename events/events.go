@@ -66,6 +66,9 @@ const (
 	ClientEnabled       = "client_enabled"
 	ClientDeleted       = "client_deleted"
 
+	RegistrationTokenAdded   = "registration_token_added"
+	RegistrationTokenRevoked = "registration_token_revoked"
+
 	KeyRotated  = "key_rotated"
 	KeyImported = "key_imported"
 	KeyRemoved  = "key_removed"

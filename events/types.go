@@ -10,7 +10,7 @@ var types = []string{
 	SessionStarted, SessionEnded, SessionsEnded, TokenRevoked, TokensRevoked, ResponseLost, BindingMismatch, LostWrite,
 	SignedIn, SignedOut, ConsentGranted, ConsentRevoked, DeviceAllowed, DeviceDenied, PasswordChanged, PasswordReset, ResetLinkMade,
 	UserCreated, UserDisabled, UserEnabled, UserDeleted, RolesChanged, ClaimsChanged,
-	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted,
+	ClientCreated, ClientChanged, ClientSecretChanged, ClientDisabled, ClientEnabled, ClientDeleted, RegistrationTokenAdded, RegistrationTokenRevoked,
 	KeyRotated, KeyImported, KeyRemoved, MasterKeyChanged,
 	Logout, AccountDisabled, AccountCompromised, ClientCompromised,
 	StoreRestored, DeadLettersDropped,

@@ -33,7 +33,8 @@ func TestFlows(t *testing.T) {
 
 	document, certificate := documentSite(t, "http://127.0.0.1/cb")
 	s := newServer(t, "JETON_CLIENT_DOCUMENT_HOSTS=127.0.0.1", "JETON_CLIENT_DOCUMENT_SCOPES=openid,notes", "JETON_OPEN_CLIENT_RESOURCES=https://notes.example.com/mcp",
-		"JETON_OUTBOUND_ALLOW=127.0.0.0/8", "SSL_CERT_FILE="+certificate)
+		"JETON_OUTBOUND_ALLOW=127.0.0.0/8", "SSL_CERT_FILE="+certificate,
+		"JETON_CLIENT_REGISTRATION=token", "JETON_REGISTRATION_SCOPES=openid,notes")
 	typed, typing := io.Pipe()
 	jar, err := cookiejar.New(nil) // one browser for all of it
 	if err != nil {

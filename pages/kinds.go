@@ -26,6 +26,9 @@ type Choose struct {
 // Consent asks whether a client may have what it wants.
 type Consent struct {
 	Service, Client string
+	// Registered is the day on which the client registered itself, empty for one
+	// that an operator knows.
+	Registered string
 	// Host is where answers go, in words.
 	Host     string
 	Action   string

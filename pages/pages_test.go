@@ -39,7 +39,7 @@ func everyPage() map[string][]byte {
 
 		"login":  Login{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile, Forgot: hostile}.HTML(),
 		"choose": Choose{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile}.HTML(),
-		"consent": Consent{Service: hostile, Client: hostile, Host: hostile, Action: hostile, Token: hostile, Username: hostile,
+		"consent": Consent{Service: hostile, Client: hostile, Registered: hostile, Host: hostile, Action: hostile, Token: hostile, Username: hostile,
 			Scopes: []Scope{{Name: hostile}, {Words: hostile}}, Lifetime: hostile}.HTML(),
 		"answer":     Answer{Service: hostile, Client: hostile, Action: template.URL(hostile), Fields: []Field{{hostile, hostile}}}.HTML(),
 		"notice":     Notice{Service: hostile, Title: hostile, Words: []string{hostile}, Code: hostile, Link: &Link{Href: hostile, Words: hostile}}.HTML(),

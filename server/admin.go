@@ -99,6 +99,8 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/clients/{client_id}/former-secret", methods{http.MethodDelete: a.endFormerSecret})
 	at("/clients/{client_id}/disable", methods{http.MethodPost: a.disableClient})
 	at("/clients/{client_id}/enable", methods{http.MethodPost: a.enableClient})
+	at("/registration-tokens", methods{http.MethodGet: a.listInitialTokens, http.MethodPost: a.addInitialToken})
+	at("/registration-tokens/{name}", methods{http.MethodDelete: a.revokeInitialToken})
 	at("/sessions", methods{http.MethodGet: a.listSessions})
 	at("/sessions/revoke", methods{http.MethodPost: a.revokeSessions})
 	at("/sessions/{sid}", methods{http.MethodGet: a.showSession})

@@ -51,11 +51,22 @@ type clientObject struct {
 	Networks       []string          `json:"password_grant_networks,omitempty"`
 	PasswordMost   string            `json:"password_grant_scope,omitempty"`
 	Sunset         time.Time         `json:"password_grant_sunset,omitzero"`
+	ClientURI      string            `json:"client_uri,omitempty"`
+	LogoURI        string            `json:"logo_uri,omitempty"`
+	TermsURI       string            `json:"tos_uri,omitempty"`
+	PolicyURI      string            `json:"policy_uri,omitempty"`
+	Contacts       []string          `json:"contacts,omitempty"`
+	SoftwareID     string            `json:"software_id,omitempty"`
+	SoftwareVer    string            `json:"software_version,omitempty"`
+	AppType        string            `json:"application_type,omitempty"`
 	FormerUntil    time.Time         `json:"former_secret_until,omitzero"`
 	Document       *documentObject   `json:"document,omitempty"`
 	Disabled       bool              `json:"disabled"`
+	RegisteredBy   string            `json:"registered_by"`
 	Created        time.Time         `json:"created_at"`
 	Updated        time.Time         `json:"updated_at"`
+
+	Registration *registrationObject `json:"registration,omitempty"`
 }
 
 // documentObject says when the document behind a client's id was read, and until
@@ -85,6 +96,9 @@ func showClient(c storage.Client, secret string) clientObject {
 		RetryWindow: c.RefreshRetryWindow, MaxSessions: c.MaxSessions,
 		DPoPBound: c.DPoPBound, Exchange: c.ExchangeAudience,
 		Networks: c.PasswordNetworks, PasswordMost: strings.Join(c.PasswordScopes, " "), Sunset: c.PasswordSunset,
+		ClientURI: c.ClientURI, LogoURI: c.LogoURI, TermsURI: c.TermsURI, PolicyURI: c.PolicyURI, Contacts: c.Contacts,
+		SoftwareID: c.SoftwareID, SoftwareVer: c.SoftwareVersion, AppType: c.ApplicationType,
+		RegisteredBy: cameBy(c.Registration), Registration: showRegistration(c.Registration),
 		FormerUntil: c.FormerSecretUntil,
 		Disabled:    c.Disabled, Created: c.Created.UTC(), Updated: c.Updated.UTC(),
 		Document: showDocument(c.Document),

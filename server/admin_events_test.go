@@ -243,7 +243,7 @@ func TestV18_GlobalTokenRevocation(t *testing.T) {
 	carol := n.post("/token", form("grant_type", "password", "username", "carol@example.org", "password", password), app).ok(t, 200)
 	endpoint, _ := n.do("GET", "/.well-known/oauth-authorization-server", "", "").ok(t, 200).json["global_token_revocation_endpoint"].(string)
 	path, ok := strings.CutPrefix(endpoint, n.url+"/admin/v1")
-	if methods := n.do("GET", "/.well-known/oauth-authorization-server", "", "").json["global_token_revocation_endpoint_auth_methods_supported"]; !ok || fmt.Sprint(methods) != "[Bearer]" {
+	if methods := n.do("GET", "/.well-known/oauth-authorization-server", "", "").json["global_token_revocation_endpoint_auth_methods_supported"]; !ok || fmt.Sprint(methods) != "[Bearer DPoP]" {
 		t.Fatalf("endpoint %q, methods %v", endpoint, methods)
 	}
 	revoke := func(subject, token string) answer {

@@ -30,7 +30,7 @@ import (
 func (n *node) keyClient(id string, of ...jwtKey) {
 	n.t.Helper()
 	must(n.t, n.addClient(accounts.NewClient{ID: id, ClientSettings: accounts.ClientSettings{
-		JWKS: accounts.To(json.RawMessage(keySet(n.t, of...))), Grants: accounts.To([]string{"client_credentials", "password", "refresh_token", "authorization_code"}),
+		JWKS: accounts.To(json.RawMessage(keySet(n.t, of...))), Grants: accounts.To([]string{"client_credentials", "password", "refresh_token", "authorization_code", "urn:ietf:params:oauth:grant-type:device_code"}),
 		RedirectURIs: accounts.To([]string{callback}), Scope: accounts.To("read"), Introspect: accounts.To(true)}}))
 }
 
@@ -70,6 +70,7 @@ var endpoints = map[string][]string{
 	"/introspect": {"token", "x"},
 	"/par": {"response_type", "code", "redirect_uri", callback, "scope", "read",
 		"code_challenge", challengeOf(verifier), "code_challenge_method", "S256"},
+	"/device_authorization": {"scope", "read"},
 }
 
 // done is the status of a request to one of them that is right.

@@ -164,6 +164,9 @@ func (s *Server) consentPage(v *visit) {
 	if client.Document != nil {
 		page.Calls, page.Unknown, page.OnDevice = client.Name, true, onDeviceAlone(client)
 	}
+	if r := client.Registration; r != nil {
+		page.Registered = r.At.UTC().Format("2 January 2006")
+	}
 	for _, r := range v.req.Resource {
 		if r != s.cfg.Issuer {
 			page.Resources = append(page.Resources, r)

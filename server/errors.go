@@ -90,6 +90,9 @@ func problemOf(err error) problem {
 	case errors.As(err, &throttled):
 		p := unavailable("too many failed attempts; wait as long as Retry-After says")
 		p.status = http.StatusTooManyRequests
+		if throttled.Rule == throttle.RuleRegistration {
+			p.description = "too many clients were registered from this address; wait as long as Retry-After says"
+		}
 		p.header.Set("Retry-After", strconv.Itoa(int(throttled.RetryAfter.Seconds())))
 		return p
 	case errors.As(err, &refused):

@@ -200,7 +200,7 @@ func bare(t testing.TB, o options) *node {
 	auth, err := clients.New(clients.Config{Store: n.store, Issuer: o.issuer, HTTP: o.outbound, Now: n.clock.Now, Unstored: n.grants.Documents.Client})
 	must(t, err)
 	n.lists = lists.New(lists.Config{Store: n.store, Keys: ring, Issuer: o.issuer, Log: logger})
-	published := server.Published(o.issuer, o.scopes, n.grants.Settings.RequirePush)
+	published := server.Published(n.grants.Settings, o.scopes)
 	published.DocumentClients = n.grants.Documents.On()
 	docs, err := wellknown.Routes(published, ring)
 	must(t, err)

@@ -2,6 +2,9 @@ package server_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/http"
@@ -200,6 +203,15 @@ var exercises = map[string]map[string]func(*truth){
 			if head := segment(d.t, a.str(name), 0); head["alg"] != alg {
 				d.t.Errorf("%s: %v", name, head)
 			}
+		}
+		left := sha256.New
+		if alg == keys.EdDSA { // OpenID Connect Core §3.1.3.6 by the hash of Ed25519
+			left = sha512.New
+		}
+		h := left()
+		h.Write([]byte(a.str("access_token")))
+		if sum := h.Sum(nil); segment(d.t, a.str("id_token"), 1)["at_hash"] != base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2]) {
+			d.t.Errorf("at_hash of %s", alg)
 		}
 	}),
 

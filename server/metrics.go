@@ -53,7 +53,7 @@ func newMetrics(g *grants.Service, published *lists.Publisher) *Metrics {
 		registry: prometheus.NewRegistry(),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jeton_acts_total",
-			Help: "What was done: act (a grant type, revoke, introspect, par, device_authorization, authorize, device, login, logout, end_own, disconnect, password_change, forgot, reset, userinfo, console), client_id, outcome (ok, retry, reuse, or an error code).",
+			Help: "What was done: act (a grant type, revoke, introspect, par, device_authorization, authorize, device, login, logout, end_own, disconnect, password_change, forgot, reset, userinfo, console, register, registration), client_id, outcome (ok, retry, reuse, or an error code).",
 		}, []string{"act", "client_id", "outcome"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "jeton_http_request_seconds", Help: "Time to answer a request, by route and status.",
@@ -96,7 +96,7 @@ func (s *Server) count(r *http.Request, act, outcome string) {
 	n.outcome = outcome
 	id := ""
 	if n.client != nil { // a stranger's client_id would make metrics without end
-		id = s.metrics.labelOf(n.client.ID)
+		id = s.metrics.label(*n.client)
 	}
 
 	s.metrics.acts.WithLabelValues(act, id, outcome).Inc()
@@ -109,8 +109,17 @@ func (s *Server) countMoved(client storage.Client, resp grants.Response, err err
 		moved = refused.Elsewhere
 	}
 	for _, m := range moved {
-		s.metrics.moved.WithLabelValues(s.metrics.labelOf(client.ID), m.What, m.Action).Inc()
+		s.metrics.moved.WithLabelValues(s.metrics.label(client), m.What, m.Action).Inc()
 	}
+}
+
+// label is the client's in figures. Those that registered themselves with nobody
+// to vouch for them share one: they could use up the names.
+func (m *Metrics) label(c storage.Client) string {
+	if c.Registration != nil && c.Registration.InitialToken == "" {
+		return otherClients
+	}
+	return m.labelOf(c.ID)
 }
 
 // labelOf bounds what clients that come and go leave behind in memory.

@@ -41,7 +41,7 @@ func (n *node) peer() *node {
 	auth, err := clients.New(clients.Config{Store: p.store, Issuer: settings.Issuer, Now: n.clock.Now})
 	must(t, err)
 	p.lists = lists.New(lists.Config{Store: p.store, Keys: ring, Issuer: settings.Issuer, Log: n.grants.Log})
-	docs, err := wellknown.Routes(server.Published(settings.Issuer, nil, false), ring)
+	docs, err := wellknown.Routes(server.Published(settings, nil), ring)
 	must(t, err)
 	p.users = &accounts.Users{Store: p.store, Grants: p.grants, Passwords: pw}
 	p.clients = &accounts.Clients{Store: p.store, Grants: p.grants}

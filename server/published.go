@@ -10,18 +10,23 @@ import (
 
 // Published are the facts about this server's endpoints that the documents of
 // package wellknown tell. It stands beside the routes so that the two agree.
-func Published(issuer string, scopes []string, requirePush bool) wellknown.Config {
+func Published(settings grants.Settings, scopes []string) wellknown.Config {
+	registration := ""
+	if settings.Registration.On() {
+		registration = registerPath
+	}
 	confidential := []string{storage.AuthBasic, storage.AuthPost, storage.AuthPrivateKeyJWT}
 	all := append(confidential, storage.AuthNone)
 	return wellknown.Config{
-		Issuer:        issuer,
+		Issuer:        settings.Issuer,
 		Token:         wellknown.Endpoint{Path: "/token", AuthMethods: all},
 		Revocation:    wellknown.Endpoint{Path: "/revoke", AuthMethods: all},
 		Introspection: wellknown.Endpoint{Path: "/introspect", AuthMethods: confidential},
 		Authorization: "/authorize",
 		Push:          "/par",
+		RequirePush:   settings.RequirePush,
+		Registration:  registration,
 		Device:        "/device_authorization",
-		RequirePush:   requirePush,
 		ResponseTypes: grants.ResponseTypes(),
 		ResponseModes: grants.ResponseModes(),
 		ACRs:          grants.ACRs(),

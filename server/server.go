@@ -126,6 +126,13 @@ func (s *Server) Handler() http.Handler {
 	at.Handle("/consent", byMethod{http.MethodGet: s.visited(s.again), http.MethodPost: s.visited(s.consentPost)})
 	at.Handle("/userinfo", byMethod{http.MethodGet: http.HandlerFunc(s.userinfo), http.MethodPost: http.HandlerFunc(s.userinfo), http.MethodOptions: http.HandlerFunc(userinfoPreflight)})
 	at.Handle("/end_session", byMethod{http.MethodGet: http.HandlerFunc(s.endSession), http.MethodPost: http.HandlerFunc(s.endSessionPost)})
+	if s.grants.Settings.Registration.On() {
+		at.Handle(registerPath, byMethod{http.MethodPost: http.HandlerFunc(s.register), http.MethodOptions: registerPreflight("POST")})
+		at.Handle(registerPath+"/{client_id}", byMethod{
+			http.MethodGet: http.HandlerFunc(s.showRegistration), http.MethodPut: http.HandlerFunc(s.changeRegistration),
+			http.MethodDelete: http.HandlerFunc(s.endRegistration), http.MethodOptions: registerPreflight("GET, PUT, DELETE"),
+		})
+	}
 	at.Handle("/account", s.ownPages(s.account, nil))
 	at.Handle("/account/applications", s.ownPages(s.applications, nil))
 	at.Handle("/account/applications/disconnect", s.ownPages(s.applicationsAgain, s.disconnect))

@@ -47,8 +47,10 @@ const (
 	aBackend = 'b'
 	aSource  = 's'
 	aNetwork = 'n'
-	aSubject = 'i' // who is signed in
-	anAsker  = 'a'
+
+	aRegistration = 'r'
+	aSubject      = 'i' // who is signed in
+	anAsker       = 'a'
 
 	askersNetwork = 'A'
 )

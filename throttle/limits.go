@@ -48,6 +48,9 @@ type Limits struct {
 	// Asking is for one address, one IPv6 /64 and one /48 that has the store keep
 	// something without having shown a secret: 100, one a second. Each counts.
 	Asking Limit
+	// Registration is for clients that register themselves from one address, or
+	// one IPv6 /48: 20, one in 3 min.
+	Registration Limit
 }
 
 // kind is which rule a counter obeys. The numbers are in the store.
@@ -61,11 +64,15 @@ const (
 	ofClient
 	ofSignedIn
 	ofAsking
+	ofRegistration
 	rules
 )
 
+// RuleRegistration is the name of the rule for clients that register themselves.
+const RuleRegistration = "registration"
+
 // The rules as [Throttled] names them.
-var ruleNames = [rules]string{"pair", "account", "source", "network", "client", "signed_in", "asking"}
+var ruleNames = [rules]string{"pair", "account", "source", "network", "client", "signed_in", "asking", RuleRegistration}
 
 var defaults = Limits{
 	Pair:    Limit{Most: 100, Leak: time.Hour, Free: 5, First: time.Second, Longest: 15 * time.Minute, Parallel: 16},
@@ -76,6 +83,8 @@ var defaults = Limits{
 
 	SignedIn: Limit{Most: 20, Leak: time.Minute},
 	Asking:   Limit{Most: 100, Leak: time.Second},
+
+	Registration: Limit{Most: 20, Leak: 3 * time.Minute},
 }
 
 // maxConsecutive is SP 800-63B-4 §3.2.2.
@@ -85,7 +94,7 @@ const maxConsecutive = 100
 const longestMemory = 400 * storage.Day
 
 func (l *Limits) all() [rules]*Limit {
-	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client, &l.SignedIn, &l.Asking}
+	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client, &l.SignedIn, &l.Asking, &l.Registration}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -223,7 +232,7 @@ type Throttled struct {
 	// RetryAfter is in whole seconds, at least one.
 	RetryAfter time.Duration
 	// Rule is which rule has the longest wait: pair, account, source, network,
-	// client, signed_in or asking. It is for metrics and log, not for the caller.
+	// client, signed_in, asking or registration. It is for metrics and log, not for the caller.
 	Rule string
 }
 

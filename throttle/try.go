@@ -21,6 +21,9 @@ type Attempt struct {
 	// TrustedClient says that the client has authenticated, and that Source is
 	// its own address rather than the user's.
 	TrustedClient bool
+	// Registers is an attempt to register a client: Source alone counts, by a rule
+	// of its own.
+	Registers bool
 	// SignedIn is the `sub` of who is signed in, where there is neither User nor
 	// ClientID: it counts beside the source.
 	SignedIn string
@@ -107,6 +110,12 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 		return
 	}
 	switch {
+	case a.Registers:
+		if addr.Is6() {
+			bits = 48
+		}
+		add(ofRegistration, t.hashes.addr(aRegistration, addr, bits).self())
+		return
 	case a.User != "":
 		user := t.hashes.name(aUser, plainName(a.User))
 		k.owner, k.place = user.owner(), source.place()

@@ -48,6 +48,8 @@ type Config struct {
 	DocumentClients bool
 	// Resources are the APIs of the server itself.
 	Resources []Resource
+	// Registration is the path at which clients register themselves, if they may.
+	Registration string
 
 	// StatusLists is the path that lists the status lists, if there is one.
 	StatusLists string
@@ -85,6 +87,7 @@ type Metadata struct {
 	TokenEndpoint         string `json:"token_endpoint,omitempty"`
 	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
 	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
+	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
 	JWKSURI               string `json:"jwks_uri"`
 
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
@@ -153,6 +156,7 @@ func (c Config) metadata() Metadata {
 		TokenEndpoint:         c.url(c.Token.Path),
 		RevocationEndpoint:    c.url(c.Revocation.Path),
 		IntrospectionEndpoint: c.url(c.Introspection.Path),
+		RegistrationEndpoint:  c.url(c.Registration),
 		JWKSURI:               c.url(KeySetPath),
 
 		ScopesSupported:        c.Scopes,
@@ -278,7 +282,7 @@ func (c Config) check() error {
 
 // checkAuthorization is check for what browsers come to.
 func (c Config) checkAuthorization() (faults []error) {
-	for _, path := range []string{c.Authorization, c.Push, c.Device, c.Userinfo, c.EndSession} {
+	for _, path := range []string{c.Authorization, c.Push, c.Device, c.Userinfo, c.EndSession, c.Registration} {
 		if path != "" && !plainPath.MatchString(path) {
 			faults = append(faults, fmt.Errorf("%q is not the path of an endpoint", path))
 		}

@@ -82,6 +82,7 @@ func (s *Settings) check(wrong *faults) {
 	if s.MaxSessions < 1 {
 		add("max-sessions", "a user needs at least 1 session")
 	}
+	s.checkRegistration(wrong)
 }
 
 // checkLifetimes refuses pairs that would surprise.

@@ -11,7 +11,7 @@ import (
 )
 
 // clientColumns are shown in a table of clients.
-var clientColumns = []string{"client_id", "grant_types", "scope", "public", "disabled", "created_at"}
+var clientColumns = []string{"client_id", "grant_types", "scope", "public", "disabled", "registered_by", "created_at"}
 
 // clientCommand administers the programs that ask for tokens.
 func (a *app) clientCommand() *cobra.Command {
@@ -19,7 +19,7 @@ func (a *app) clientCommand() *cobra.Command {
 		a.clientAdd(), a.clientSet(), a.clientList(), a.clientShow(), a.clientSecret(),
 		a.clientState("disable", "Refuse a client all tokens and end all its sessions", "client %s is disabled and all its sessions have ended"),
 		a.clientState("enable", "Let a disabled client ask for tokens again", "client %s is enabled"),
-		a.clientDelete(), a.clientImport())
+		a.clientDelete(), a.clientImport(), a.registrationTokenCommand())
 }
 
 func clientPath(id string) string { return "/clients/" + segment(id) }

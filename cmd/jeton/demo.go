@@ -50,6 +50,12 @@ func (a *app) serveDemo(ctx context.Context, s *Settings) error {
 	if s.origin["metrics-listen"] == "" {
 		s.MetricsListen = "off" // the port may be another server's
 	}
+	if s.origin["client-registration"] == "" {
+		s.ClientRegistration.word = grants.RegistrationOpen
+	}
+	if s.origin["registration-scopes"] == "" {
+		s.RegistrationScopes = append(s.RegistrationScopes, "read", "write")
+	}
 	s.printMail = a.stdout
 	adminPassword := rand.Text()
 	return a.serve(ctx, s, occasion{
@@ -170,6 +176,13 @@ rm "$JAR"
 {curl} -u demo:{secret} -d grant_type=client_credentials -d scope=read {url}/token; echo
 {curl} {url}/.well-known/jwks.json; echo
 {curl} {url}/.well-known/oauth-authorization-server; echo
+
+# An application may make itself known, and go again; until somebody signs in through it, it is gone by itself after a while:
+R=$({curl} -H Content-Type:application/json -d '{"client_name":"My app","redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none"}' {url}/register); echo "$R"
+ME=$(echo "$R" | sed -n 's/.*"registration_client_uri": *"\([^"]*\)".*/\1/p')
+TOKEN=$(echo "$R" | sed -n 's/.*"registration_access_token": *"\([^"]*\)".*/\1/p')
+{curl} -H "Authorization: Bearer $TOKEN" "$ME"; echo
+{curl} -X DELETE -H "Authorization: Bearer $TOKEN" "$ME"
 
 # See the login pages: sign in as {alice}; the browser then looks for a program at 127.0.0.1:
 #   {url}/authorize?response_type=code&client_id=demo-login&redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback&scope=openid+profile+read&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256

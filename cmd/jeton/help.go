@@ -94,6 +94,13 @@ some seconds and the time to visit all sessions. Then put the file where servers
 look for the master key, and keep the old one as long as the backups of before.`,
 
 	"webhook": `NAME is that of a webhook in the configuration file.`,
+	"client registration-token": `Tokens by which programs register themselves as clients (RFC 7591), where the server
+is set to let them.`,
+	"client registration-token add": `Make an initial access token. NAME is what you know it by, in lists and in the audit
+log; letters, digits, hyphens, underscores and dots. The token is shown this once.`,
+	"client registration-token list":   `List the tokens that have not expired, and how many clients each has registered.`,
+	"client registration-token revoke": `Revoke the token NAME. The clients that it has registered stay as they are.`,
+
 	"webhook list": `List the webhooks, how many events wait for each and how many were given up. The
 state is ok or failing.`,
 	"webhook dead-letters": `List the events that the webhook NAME did not take and that were given up, with the

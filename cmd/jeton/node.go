@@ -121,6 +121,7 @@ func (n *node) build(ctx context.Context, s *Settings, issuer string) error {
 			DeviceCodeTTL:      time.Duration(s.DeviceCodeTTL),
 			DeviceInterval:     time.Duration(s.DeviceInterval),
 			RequirePush:        bool(s.RequirePAR),
+			Registration:       s.registration(),
 			SecretOverlap:      time.Duration(s.ClientSecretOverlap),
 			OpenResources:      s.OpenClientResources,
 			On:                 s.reactions(),

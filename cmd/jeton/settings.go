@@ -76,6 +76,12 @@ type Settings struct {
 	ClientDocumentScopes list
 	OpenClientResources  list
 
+	// Clients that register themselves.
+	ClientRegistration    choice
+	RegistrationScopes    list
+	RegistrationUnusedTTL storage.Duration
+	RegistrationMaxUnused number
+
 	// What follows from what happens.
 	OnPasswordChange     choice
 	OnPasswordReset      choice
@@ -144,7 +150,7 @@ type setting struct {
 // table lists all settings. Flags, variables, file, `config print` and
 // `config check` read it; nothing else has to know a setting's name.
 func table() []setting {
-	return slices.Concat(places(), tokens(), signIn(), openClients(), mails(), reactions(), others())
+	return slices.Concat(places(), tokens(), signIn(), openClients(), registration(), mails(), reactions(), others())
 }
 
 // places are the settings of what is served, where, and how commands find it.

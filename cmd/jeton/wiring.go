@@ -25,7 +25,7 @@ func (n *node) server(s *Settings) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	published := server.Published(issuer, scopesSupported(s), bool(s.RequirePAR))
+	published := server.Published(n.grants.Settings, scopesSupported(s))
 	published.DocumentClients = n.grants.Documents.On()
 	docs, err := wellknown.Routes(published, n.ring)
 	if err != nil {
