@@ -20,8 +20,17 @@ func badURI(s string) (*url.URL, string) {
 	if u.User != nil {
 		return nil, "a user name or password stands in it"
 	}
+	if (u.Scheme == "https" || u.Scheme == "http") && !plainHost(u.Hostname()) {
+		return nil, "its host is not written in ASCII: an international name begins with xn--"
+	}
 	return u, ""
 }
+
+// plainHost reports whether a host is written as it is looked up. url.Parse
+// decodes %-escapes in it, so that people would be shown one name for another
+// (with the Cyrillic a, say), and a list of hosts would pass over a name that the
+// lookup only then turns into one of the list (RFC 5891 §5.2).
+func plainHost(host string) bool { return printable(host) && !strings.Contains(host, "%") }
 
 func absoluteURI(s string) bool {
 	u, err := url.Parse(s)

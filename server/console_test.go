@@ -222,6 +222,21 @@ func (b *browser) told(t testing.TB, kind string, want bool) {
 	}
 }
 
+// What can be done can be found from the pages, and not by its address alone.
+func TestConsoleLeadsToAllItDoes(t *testing.T) {
+	b := console(t, options{})
+	b.node.login()
+	sid := segment(t, b.node.login().str("access_token"), 1)["sid"].(string)
+	for path, acts := range map[string][]string{
+		"/console/users":              {"act=revoke&amp;all=true"},
+		"/console/user?sub=u-alice":   {"act=revoke&amp;sub=u-alice", "act=disable-user", "act=reset-password", `name="act" value="roles"`, "act=revoke&amp;sid=" + sid},
+		"/console/session?sid=" + sid: {"act=revoke&amp;sid=" + sid},
+		"/console/client?id=app":      {"act=revoke&amp;client=app", "act=disable-client", "act=secret"},
+	} {
+		b.tells(string(b.page(path).body), acts...)
+	}
+}
+
 func TestConsoleChangesUsersAndClients(t *testing.T) {
 	b := console(t, options{})
 	token := b.node.login().str("access_token")

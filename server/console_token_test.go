@@ -64,6 +64,16 @@ func TestConsoleTellsWhatATokenIs(t *testing.T) {
 	}
 }
 
+// What is still good for a retry is told from what would end its session.
+func TestConsoleTellsOfTheRetryWindow(t *testing.T) {
+	b := console(t, options{settings: func(s *grants.Settings) { s.RefreshRetryWindow = 10 * time.Second }})
+	spent := b.node.login().str("refresh_token")
+	b.node.refresh(spent)
+	b.tells(b.inspect(spent), "<dd>lives: it is spent, and so lately that it still returns its successor")
+	b.clock.Add(11 * time.Second)
+	b.tells(b.inspect(spent), "does not live: it is spent: if it is used once more, its session ends")
+}
+
 func TestConsoleTellsOfCodesAndIDTokens(t *testing.T) {
 	b := console(t, options{})
 	must(t, b.addClient(accounts.NewClient{ID: "oidc", Secret: apiSecret, ClientSettings: accounts.ClientSettings{

@@ -42,7 +42,10 @@ func (s *Server) consoleUsers(o *operation) error {
 		card.Table = usersTable(o, users)
 	}
 	card.Pager = o.pager("/users", next)
-	p.Cards = []pages.Card{card}
+	p.Cards = []pages.Card{card, {
+		Title: "Everyone", Words: "For the day when nobody knows who has which token. You see what it ends before it does.",
+		Danger: []pages.Link{o.link("End all sessions of everyone", "revoke", "all", "true")},
+	}}
 	s.cacheable(o, p.HTML())
 	return nil
 }

@@ -184,6 +184,7 @@ func TestC7_AddressesThatAreNone(t *testing.T) {
 		s.id + "#x", s.id + "#", "https://me@" + host + "/client.json", "https://me:pw@" + host + "/client.json", "HTTPS://" + host + "/client.json",
 		"https:///client.json", "https://", "https:client.json", "https://" + host, "https://LOCALHOST/client.json", "https://app.example:443/c", "https://app.example:/c", "https://app.example./c",
 		s.id + " ", s.id + "\t", s.id + strings.Repeat("x", 300), "ftp://" + host + "/client.json", s.URL + "/a\"b", "https://[::1%25eth0]/c", "https://exa mple/c",
+		"https://%D0%B0pple.example/c", "https://l%EF%BD%8Fcalhost:" + host[strings.LastIndex(host, ":")+1:] + "/client.json", // a lookalike, and one that is looked up as localhost
 	} {
 		page := b.open(s.wish("client_id", id))
 		if page.StatusCode != 400 || !strings.Contains(string(page.body), "invalid_client") && !strings.Contains(string(page.body), "invalid_request") {

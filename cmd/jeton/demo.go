@@ -187,6 +187,9 @@ TOKEN=$(echo "$R" | sed -n 's/.*"registration_access_token": *"\([^"]*\)".*/\1/p
 # See the login pages: sign in as {alice}; the browser then looks for a program at 127.0.0.1:
 #   {url}/authorize?response_type=code&client_id=demo-login&redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback&scope=openid+profile+read&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256
 
+# See the console of operators: sign in as admin, with the password above.
+#   {url}/console
+
 # See where {alice} is signed in, change the password, or forget it: mails are printed here.
 #   {url}/account
 #   {url}/forgot
