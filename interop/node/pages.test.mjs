@@ -183,8 +183,7 @@ test('two tabs at once', async (t) => {
   await signIn(two) // its page is older than the sign-in of the other tab
   await allow(two).waitFor()
   // The form in the first tab is of a sign-in that is over: it asks once more.
-  await allow(one).click()
-  await one.waitForLoadState()
+  await Promise.all([one.waitForEvent('load'), allow(one).click()])
   await Promise.all([allow(one).click(), allow(two).click()])
   for (const [page, state] of [[one, 'one'], [two, 'two']]) {
     const answer = await answered(page)
