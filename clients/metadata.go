@@ -38,6 +38,10 @@ type faults []string
 
 func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
 
+// invisible are space and the letters and marks that count as printable and leave
+// nothing on a page: Hangul fillers, the empty Braille cell, the grapheme joiner.
+const invisible = " \u115f\u1160\u2800\u3164\uffa0\u034f"
+
 // Validate finds all that is wrong with a client's record and returns it as a
 // [*MetadataError].
 func Validate(c storage.Client) error {
@@ -45,6 +49,8 @@ func Validate(c storage.Client) error {
 	checkID(c, &wrong)
 	if !shortText(c.Name) {
 		wrong.add("client_name: not up to 255 bytes of printable text")
+	} else if c.Name != "" && strings.Trim(c.Name, invisible) == "" {
+		wrong.add("client_name: nothing of it can be seen: leave it out, or write a name")
 	}
 	checkGrants(c, &wrong)
 	checkScopes(c, &wrong)

@@ -42,6 +42,8 @@ func TestMetadata(t *testing.T) {
 		{"id vanishes from URLs", func(c *storage.Client) { c.ID = ".." }, "disappears"},
 		{"name with newline", func(c *storage.Client) { c.Name = "a\nb" }, "client_name"},
 		{"name with bidi override", func(c *storage.Client) { c.Name = "a\u202eb" }, "client_name"},
+		{"name of nothing", func(c *storage.Client) { c.Name = " \u3164\u2800" }, "nothing of it can be seen"},
+		{"name of two words", func(c *storage.Client) { c.Name = "My app" }, ""},
 		{"no grants", func(c *storage.Client) { c.Grants = nil }, "grant_types: name at least one"},
 		{"no grants, introspects", func(c *storage.Client) { c.Grants, c.Introspect = nil, true }, ""},
 		{"unknown grant", func(c *storage.Client) { c.Grants = []string{"implicit"} }, `"implicit" is not offered`},
