@@ -18,21 +18,15 @@ type DeviceCodes struct {
 	ExpiresIn, Interval  time.Duration
 }
 
-// AskDevice takes the request of a device that has no browser. It is the one
-// thing that somebody who has shown no secret can have the store keep, so the
-// sources of public clients are slowed.
+// AskDevice takes the request of a device that has no browser. Somebody who has
+// shown no secret can so have the store keep something.
 func (s *Service) AskDevice(ctx context.Context, client storage.Record[storage.Client], scope string, resource []string, from Source) (DeviceCodes, error) {
 	r, err := s.checkDevice(client.Value, scope, resource)
 	if err != nil {
 		return DeviceCodes{}, err
 	}
-	if s.Throttle != nil && client.Value.Public() {
-		addr, _ := netip.ParseAddr(from.Address)
-		ticket, err := s.Throttle.Try(throttle.Attempt{Source: addr, Asks: true})
-		if err != nil {
-			return DeviceCodes{}, err
-		}
-		ticket.Failure() // it counts, whatever becomes of it
+	if err := s.SlowAsker(client.Value, from); err != nil {
+		return DeviceCodes{}, err
 	}
 	system, err := s.Store.CachedSystem(ctx)
 	if err != nil {
@@ -51,6 +45,20 @@ func (s *Service) AskDevice(ctx context.Context, client storage.Record[storage.C
 		return err
 	})
 	return codes, err
+}
+
+// SlowAsker slows the sources of public clients, before the store keeps something
+// for nobody known. It counts, whatever becomes of it.
+func (s *Service) SlowAsker(client storage.Client, from Source) error {
+	if s.Throttle == nil || !client.Public() {
+		return nil
+	}
+	addr, _ := netip.ParseAddr(from.Address)
+	ticket, err := s.Throttle.Try(throttle.Attempt{Source: addr, Asks: true})
+	if err == nil {
+		ticket.Failure()
+	}
+	return err
 }
 
 // checkDevice judges what is asked for, as /authorize would.

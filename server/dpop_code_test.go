@@ -5,9 +5,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"jeton/accounts"
 	"jeton/keys"
+	"jeton/storage"
 )
 
 // appWith is the client app with a proof.
@@ -98,4 +100,30 @@ func TestK6_CodesAreBoundToAKey(t *testing.T) {
 		}
 		push(n, with(a.Header.Get("DPoP-Nonce")), ask()).ok(t, 201)
 	})
+}
+
+// A proof at /par is the one thing that a pushed request has the store keep.
+func TestStrangersWhoPushWithProofsAreSlowed(t *testing.T) {
+	n := behind(t, true)
+	k := newKey(t, "", keys.ES256)
+	must(t, n.addClient(accounts.NewClient{ID: "pusher", ClientSettings: accounts.ClientSettings{
+		Public: accounts.To(true), Grants: accounts.To([]string{storage.GrantAuthorizationCode}), RedirectURIs: accounts.To([]string{callback}),
+	}}))
+	pushed := func(who, where func(*http.Request)) answer {
+		return push(n, func(r *http.Request) {
+			where(r)
+			withProof(n.proof(k, map[string]any{"htu": n.url + "/par"}))(r)
+			who(r)
+		}, ask("client_id", "pusher", "scope", ""))
+	}
+	stranger := func(*http.Request) {}
+	for range 100 {
+		pushed(stranger, from("192.0.2.1")).ok(t, 201)
+	}
+	if a := pushed(stranger, from("192.0.2.1")); a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	pushed(stranger, from("192.0.2.2")).ok(t, 201)
+	n.clock.Add(2 * time.Second)
+	pushed(stranger, from("192.0.2.1")).ok(t, 201)
 }

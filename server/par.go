@@ -55,7 +55,10 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, f form, client sto
 	if len(sent.Encode()) > grants.MostPush {
 		return "", errTooLarge
 	}
-	if proof != nil {
+	if proof != nil { // the store keeps that it was used
+		if err := s.grants.SlowAsker(client.Value, s.sourceOf(r)); err != nil {
+			return "", err
+		}
 		if err := s.grants.SpendProof(r.Context(), client.Value.ID, proof); err != nil {
 			return "", err
 		}
