@@ -193,13 +193,13 @@ func TestA20_C10_WhatAClientThatNobodyRegisteredMayAskFor(t *testing.T) {
 		"events": {"scope", "jeton:events", "invalid_scope"}, "an API that is not listed": {"resource", "https://other.example", "invalid_target"},
 		"the administration as an API": {"resource", n.url + "/admin/v1", "invalid_target"},
 	} {
-		if q := b.open(s.wish(c.name, c.value)).back(t, mcpCallback); q.Get("error") != c.code {
+		if q := b.open(s.wish(c.name, c.value)).offered(t, mcpCallback); q.Get("error") != c.code {
 			t.Errorf("%s: %v", what, q)
 		}
 	}
 	two := s.wish()
 	two["resource"] = openResources
-	if q := b.open(two).back(t, mcpCallback); q.Get("error") != "invalid_target" {
+	if q := b.open(two).offered(t, mcpCallback); q.Get("error") != "invalid_target" {
 		t.Errorf("two APIs: %v", q)
 	}
 	a := n.letIn(s)

@@ -145,7 +145,7 @@ func TestC7_C8_AClientThatNobodyRegisteredGetsATokenByItsDocument(t *testing.T) 
 		if page := b.open(s.wish()); page.title() != "Allow access" {
 			t.Errorf("%d %s", page.StatusCode, page.body)
 		}
-		q := b.open(s.wish("prompt", "none")).back(t, mcpCallback)
+		q := b.open(s.wish("prompt", "none")).offered(t, mcpCallback)
 		if q.Get("error") != "consent_required" || q.Get("iss") != n.url {
 			t.Errorf("%v", q)
 		}

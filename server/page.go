@@ -46,10 +46,37 @@ func (s *Server) refuseVisit(v *visit, err error) {
 	noteError(v.r.Context(), p, err)
 	s.count(v.r, v.home(), outcomeOf(err))
 	if v.req.Trusted() && p.code != string(grants.InvalidRequestURI) {
-		s.answer(v, url.Values{"error": {p.code}, "error_description": {p.description}})
+		params := url.Values{"error": {p.code}, "error_description": {p.description}}
+		if v.r.Method == http.MethodGet && farStranger(v.req) {
+			s.askBack(v, p, params)
+			return
+		}
+		s.answer(v, params)
 		return
 	}
 	s.refusePage(v.w, p)
+}
+
+// farStranger reports whether an answer would go to another site that only
+// the client itself has named: nobody who runs this server knows either.
+func farStranger(a grants.AuthorizeRequest) bool {
+	c := a.Client.Value
+	own := c.Document != nil || c.Registration != nil && c.Registration.InitialToken == "" && !c.Registration.TakenOver
+	return own && strings.HasPrefix(strings.ToLower(a.RedirectURI), "https://")
+}
+
+// askBack leaves it to the user whether to go to such a site, who has seen no
+// page of ours yet: else a link to this server would lead anywhere (RFC 9700
+// §4.11.2).
+func (s *Server) askBack(v *visit, p problem, params url.Values) {
+	s.writePage(v.w, http.StatusBadRequest, pages.Notice{
+		Service: s.cfg.ServiceName, Title: "This does not work", Code: p.code,
+		Words: []string{
+			sentence(p.description),
+			"Nobody who runs this server knows " + clientName(v.req.Client.Value) + ". Go on only if it is what you wanted to use.",
+		},
+		Link: &pages.Link{Href: withQuery(v.req.RedirectURI, s.response(v, params)), Words: "Go back to " + hostInWords(v.req.RedirectURI)},
+	}.HTML())
 }
 
 // refusePage tells a problem to the user. To authenticate is not for browsers,
@@ -77,13 +104,19 @@ func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
-// answer sends the browser back to the client with the parameters of the
-// response, state and iss among them (RFC 9207).
-func (s *Server) answer(v *visit, params url.Values) {
+// response adds what every response has, state and iss (RFC 9207).
+func (s *Server) response(v *visit, params url.Values) url.Values {
 	if v.req.State != "" {
 		params.Set("state", v.req.State)
 	}
 	params.Set("iss", s.cfg.Issuer)
+	return params
+}
+
+// answer sends the browser back to the client with the parameters of the
+// response.
+func (s *Server) answer(v *visit, params url.Values) {
+	params = s.response(v, params)
 	if v.req.Mode == grants.ModeFormPost {
 		page := pages.Answer{Service: s.cfg.ServiceName, Client: clientName(v.req.Client.Value), Action: template.URL(v.req.RedirectURI)}
 		for _, name := range []string{"code", "error", "error_description", "state", "iss"} {

@@ -110,7 +110,7 @@ func TestC1_C3_RegisteredClientSignsIn(t *testing.T) {
 	if again := b.open(ask("client_id", id)); again.title() != "Allow access" {
 		t.Errorf("C4 not asked again: %d %s", again.StatusCode, again.body)
 	}
-	if q := b.open(ask("client_id", id, "prompt", "none")).back(t, callback); q.Get("error") != "consent_required" {
+	if q := b.open(ask("client_id", id, "prompt", "none")).offered(t, callback); q.Get("error") != "consent_required" {
 		t.Errorf("C4 prompt=none: %v", q)
 	}
 	if page := b.open(ask()); strings.Contains(string(page.body), "registered itself") {
