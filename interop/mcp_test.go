@@ -97,13 +97,15 @@ func documentSite(t *testing.T, redirectURI string) (id, certificate string) {
 }
 
 // TestF1_F2_MCPClient: the SDK's client has the URL of a protected MCP server and
-// nothing else, and ends up connected to it.
+// nothing else, and ends up connected to it: by its document, and by registering
+// itself.
 func TestF1_F2_MCPClient(t *testing.T) {
 	needNode(t, "node")
 	const redirectURI = "http://127.0.0.1:3999/cb"
 	m := newMCPServer(t)
 	id, certificate := documentSite(t, redirectURI)
 	m.issuer = newServer(t, "JETON_CLIENT_DOCUMENT_HOSTS=127.0.0.1", "JETON_CLIENT_DOCUMENT_SCOPES=openid,offline_access,notes:read",
-		"JETON_OPEN_CLIENT_RESOURCES="+m.resource, "JETON_OUTBOUND_ALLOW=127.0.0.0/8", "SSL_CERT_FILE="+certificate)
+		"JETON_OPEN_CLIENT_RESOURCES="+m.resource, "JETON_OUTBOUND_ALLOW=127.0.0.0/8", "SSL_CERT_FILE="+certificate,
+		"JETON_CLIENT_REGISTRATION=open", "JETON_REGISTRATION_SCOPES=openid,offline_access,notes:read")
 	m.issuer.runNode(t, "mcp.test.mjs", "INTEROP_MCP="+m.resource, "INTEROP_DOCUMENT="+id, "INTEROP_REDIRECT="+redirectURI)
 }

@@ -156,11 +156,12 @@ func (a *api) send(ctx context.Context, method, address string, body any) (json.
 // says which of several names it was.
 func listFor(address, refusal string) string {
 	path, query, filtered := strings.Cut(address, "?")
+	named := path == "consents/revoke" || path == "sessions/revoke" // several, in the body
 	switch missing, _, _ := strings.Cut(refusal, " "); {
-	case path == "consents/revoke" && (missing == "user" || missing == "client"):
+	case named && (missing == "user" || missing == "client"):
 		return missing
-	case path == "sessions/revoke":
-		return "user" // sid, user or client: most often a name that was mistyped
+	case strings.HasPrefix(path, "registration-tokens/"):
+		return "client registration-token"
 	case filtered && strings.Contains(query, "username="):
 		return "user"
 	case filtered && strings.Contains(query, "client_id="):

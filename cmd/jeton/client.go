@@ -36,8 +36,8 @@ func showSecret(out *output, client json.RawMessage, sentence, id string) error 
 func (a *app) clientAdd() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
-		Use:   "add ID --grant G... [--scope S...] [--public | --secret-stdin | --jwks FILE]",
-		Short: "Add a client; without --public, --secret-stdin and --jwks a secret is made and shown once",
+		Use:   "add ID --grant G... [--scope S...] [--public | --secret-stdin | --jwks FILE | --jwks-uri URL]",
+		Short: "Add a client; without --public, --secret-stdin, --jwks and --jwks-uri a secret is made and shown once",
 		Example: "  jeton client add web --grant password,refresh_token --scope read,write --public\n" +
 			"  jeton client add reports --grant client_credentials --scope read",
 		Args: exactly("ID"),

@@ -22,7 +22,7 @@ func registration() []setting {
 			value: func(s *Settings) pflag.Value { return &s.RegistrationScopes }},
 		{name: "registration-unused-ttl", def: "1d", help: "how long a client that registered itself without a token waits for its first user",
 			value: func(s *Settings) pflag.Value { return &s.RegistrationUnusedTTL }},
-		{name: "registration-max-unused", def: "1000", help: "how many such clients may wait",
+		{name: "registration-max-unused", def: "1000", help: "how many clients that registered themselves may wait for their first user",
 			value: func(s *Settings) pflag.Value { return &s.RegistrationMaxUnused }},
 	}
 }

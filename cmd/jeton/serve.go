@@ -34,7 +34,7 @@ func (a *app) serveCommand() *cobra.Command {
 		},
 	}
 	addFlags(cmd.Flags(), false)
-	cmd.Flags().BoolVar(&demo, "demo", false, "serve a throw-away store with a client, users and lines to try")
+	cmd.Flags().BoolVar(&demo, "demo", false, "serve a throw-away store with clients, users and lines to try")
 	return cmd
 }
 

@@ -270,7 +270,7 @@ func others() []setting {
 		{name: "kdf-time", def: "2", help: "passes over that memory (argon2id t)",
 			value: func(s *Settings) pflag.Value { return &s.KDFTime }},
 
-		{name: "outbound-allow", help: "private address ranges that may be called: a client's jwks_uri, a webhook",
+		{name: "outbound-allow", help: "private address ranges that may be called: a client's document, jwks_uri and backchannel_logout_uri, a webhook",
 			value: func(s *Settings) pflag.Value { return &s.OutboundAllow }},
 		{name: "event-history", def: "7d", help: "how long events can be looked at in the console, and by users those of theirs; 0s keeps none",
 			value: func(s *Settings) pflag.Value { return &s.EventHistory }},

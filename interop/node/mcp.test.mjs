@@ -64,3 +64,10 @@ test('a client with a document', async () => {
   await run(provider)
   assert.equal(provider.client.client_id, document)
 })
+
+// Without a document the SDK registers the client, and gets as far.
+test('a client that registers itself', async () => {
+  const provider = new Provider()
+  await run(provider)
+  assert.ok(!provider.client.client_id.startsWith('https://'))
+})
