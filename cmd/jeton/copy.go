@@ -167,7 +167,7 @@ func (m *moving) end(ctx context.Context, c *copying.Copy, done *moved) (err err
 	}
 	done.Records, done.Copied, done.Removed = p.Seen, done.Copied+p.Copied, p.Removed
 	every := 100
-	if m.all {
+	if m.all || done.Records < 10_000 { // which takes no time
 		every = 1
 	}
 	compared, difference, err := c.Verify(ctx, every)
