@@ -70,7 +70,7 @@ type Metadata struct {
 func ParseMetadata(text []byte) (Metadata, error) {
 	var m Metadata
 	if err := keys.CheckObject(text); err != nil {
-		return m, refuseMetadata(InvalidClientMetadata, "the metadata is %v", err)
+		return m, refuseMetadata(InvalidClientMetadata, "the metadata: %v", err)
 	}
 	// By a map, since encoding/json would read Redirect_URIs into redirect_uris.
 	if err := json.Unmarshal(text, &m.Sent); err != nil {

@@ -45,6 +45,9 @@ func (s *Server) changeRegistration(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) endRegistration(w http.ResponseWriter, r *http.Request) {
 	s.manage(w, r, func(client storage.Client, _ string) (any, error) {
+		if client.Registration.TakenOver { // others rely on it by now
+			return nil, accounts.ErrTakenOver
+		}
 		act := s.registrantAct(r)
 		act.By = "client:" + client.ID
 		return nil, s.admin.Clients.Delete(context.WithoutCancel(r.Context()), client.ID, act)

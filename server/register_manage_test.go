@@ -126,7 +126,7 @@ func TestC6_OperatorHasTheLastWord(t *testing.T) {
 	if page := n.browser().open(ask("client_id", b.str("client_id"))); page.StatusCode != 400 {
 		t.Errorf("a client that is switched off asks users: %d %s", page.StatusCode, page.body)
 	}
-	n.own("DELETE", a, "").ok(t, 204)
+	n.own("DELETE", a, "").want(t, 403, "access_denied")
 	// One that an operator has let administer is the operator's alone.
 	c := n.register(theCallback).ok(t, 201)
 	if w := n.operatorCall("PATCH", "/clients/"+c.str("client_id"), `{"admin":true}`); w.Code != 200 {

@@ -21,7 +21,7 @@ type Registration struct {
 	// zero once one has, and for those that somebody vouched for.
 	UnusedUntil time.Time `json:"unused_until,omitzero"`
 	// TakenOver says that an operator has changed the client. From then on it can
-	// no longer change itself.
+	// no longer change or end itself.
 	TakenOver bool `json:"taken_over,omitempty"`
 }
 
