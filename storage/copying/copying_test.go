@@ -192,7 +192,7 @@ func TestInterruptedCopiesGoOn(t *testing.T) {
 	to := file(t, filepath.Join(t.TempDir(), "b.db"))
 	journal := filepath.Join(t.TempDir(), "journal")
 	total := int64(0)
-	for n := range 6 {
+	for n := range 4 {
 		j, err := copying.OpenJournal(journal, "a b")
 		must(t, err)
 		ctx, stop := context.WithCancel(t.Context())
@@ -214,7 +214,7 @@ func TestInterruptedCopiesGoOn(t *testing.T) {
 	c := copyOf(t, w.end, to, journal)
 	p, err := c.Last(t.Context())
 	must(t, err)
-	if total < 300 || p.Copied > 1500-total+6 {
+	if total < 100 || p.Copied > 1500-total+4 { // 480 of the 500 users can have been begun with, and none is copied again
 		t.Errorf("%d rows were copied before, %d of %d at the end", total, p.Copied, p.Seen)
 	}
 	same(t, c)
