@@ -49,7 +49,7 @@ vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file://
 race: ## All tests of this module, under the race detector
 	CGO_ENABLED=1 go test -race -p 4 -timeout 15m ./server ./cmd/jeton $$(go list ./... | grep -v -e /proof$$ -e /server$$ -e /cmd/jeton$$)
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./proof # runs the command, which go test does not know to compare
-	CGO_ENABLED=0 go test -trimpath -count=1 -run '^TestPromises4And6$$' ./server # in full: the detector's run is a short one
+	CGO_ENABLED=0 go test -trimpath -count=1 -run '^(TestPromises4And6|TestUsersPageAtAHundredThousandUsers)$$' ./server # in full: the detector's runs are short ones
 
 # The suites of the packages that stand on a store, unchanged, and the fights over
 # one token, on a redis-server that is started for it. The store's own tests, and

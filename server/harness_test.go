@@ -71,8 +71,9 @@ type options struct {
 	settings func(*grants.Settings)
 	proxies  []netip.Prefix
 	outbound *http.Client
-	nonces   bool // DPoP proofs need one
-	throttle bool // most tests fail on purpose, and are not to be slowed
+	wrap     func(storage.Backend) storage.Backend // before anybody uses the store
+	nonces   bool                                  // DPoP proofs need one
+	throttle bool                                  // most tests fail on purpose, and are not to be slowed
 	scopes   []string
 	webhooks []webhooks.Webhook
 	history  time.Duration  // how long events are kept
@@ -168,6 +169,9 @@ func bare(t testing.TB, o options) *node {
 	n.path = t.TempDir() + "/jeton.db"
 	backend, err := chosen.Open(t.Context(), n.path, n.clock.Now)
 	must(t, err)
+	if o.wrap != nil {
+		backend = o.wrap(backend)
+	}
 	n.store = storage.New(backend)
 	master, err := keys.NewMasterKey(make([]byte, 32))
 	must(t, err)
