@@ -33,22 +33,7 @@ func (c *Clients) Find(ctx context.Context, id string) (storage.Client, error) {
 // List returns clients in the order of their ids, from the cursor after on, and
 // the cursor of the following page, empty at the end.
 func (c *Clients) List(ctx context.Context, after string, limit int) ([]storage.Client, string, error) {
-	page, err := c.Store.List(ctx, storage.Query{Index: storage.IndexClients, After: after, Limit: limit})
-	if err != nil {
-		return nil, "", err
-	}
-	list := make([]storage.Client, 0, len(page.Rows))
-	for _, row := range page.Rows {
-		rec, err := storage.Decode[storage.Client](row)
-		if c.Store.Skip(ctx, row, err) {
-			continue
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		list = append(list, rec.Value)
-	}
-	return list, page.Next, nil
+	return listed[storage.Client](ctx, c.Store, storage.Query{Index: storage.IndexClients, After: after, Limit: limit})
 }
 
 // NewClient is what [Clients.Add] makes a client of.

@@ -117,22 +117,7 @@ func tokenEvent(eventType, name string, now time.Time, act Act) storage.Event {
 // InitialTokens lists them by name, from the cursor after on, and returns the
 // cursor of the following page. Those that have expired are gone.
 func (c *Clients) InitialTokens(ctx context.Context, after string, limit int) ([]storage.InitialToken, string, error) {
-	page, err := c.Store.List(ctx, storage.Query{Index: storage.IndexInitialTokens, After: after, Limit: limit})
-	if err != nil {
-		return nil, "", err
-	}
-	list := make([]storage.InitialToken, 0, len(page.Rows))
-	for _, row := range page.Rows {
-		rec, err := storage.Decode[storage.InitialToken](row)
-		if c.Store.Skip(ctx, row, err) {
-			continue
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		list = append(list, rec.Value)
-	}
-	return list, page.Next, nil
+	return listed[storage.InitialToken](ctx, c.Store, storage.Query{Index: storage.IndexInitialTokens, After: after, Limit: limit})
 }
 
 // RevokeInitialToken forgets a token. The clients that it let in stay.

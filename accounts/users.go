@@ -63,24 +63,8 @@ func (u *Users) List(ctx context.Context, prefix, after string, limit int) ([]st
 		}
 		prefix = normal
 	}
-	page, err := u.Store.List(ctx, storage.Query{Index: storage.IndexUsers, Prefix: prefix, After: after, Limit: limit})
-	if err != nil {
-		return nil, "", err
-	}
-	users := make([]storage.User, 0, len(page.Rows))
-	for _, row := range page.Rows {
-		rec, err := storage.Decode[storage.User](row)
-		if u.Store.Skip(ctx, row, err) {
-			continue
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		if !Deleted(rec.Value) {
-			users = append(users, rec.Value)
-		}
-	}
-	return users, page.Next, nil
+	users, next, err := listed[storage.User](ctx, u.Store, storage.Query{Index: storage.IndexUsers, Prefix: prefix, After: after, Limit: limit})
+	return slices.DeleteFunc(users, Deleted), next, err
 }
 
 // SetPassword gives the user a new password. What it ends is a setting: by
