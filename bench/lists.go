@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -23,9 +24,10 @@ import (
 )
 
 const (
-	liveTokens  = 1_000_000
-	revokedPart = 100 // one in so many
+	liveTokens = 1_000_000
 )
+
+var revokedPart = flag.Int("revoked", 100, "one token in so many is revoked (bench lists)")
 
 // lists measures status lists of a million live tokens, of which one in a
 // hundred is revoked: what is sent, how long it takes, and the memory of
@@ -54,7 +56,7 @@ func lists() error {
 	}
 	defer s.stop()
 	fmt.Printf("%s, %s on %s/%s, %d cores, load before %s. %d live tokens in %d lists, 1 in %d revoked:\n\n", time.Now().UTC().Format(time.DateOnly),
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), loadAverage(), liveTokens, len(places), revokedPart)
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), loadAverage(), liveTokens, len(places), *revokedPart)
 	fmt.Println("| list | tokens | wire, bytes | with gzip | first answer: read, pack, sign | next: gzip | to verify and inflate |\n|---|---|---|---|---|---|---|")
 	idle := s.resident()
 	v, watch, err := p.verifier(s.url)
@@ -104,7 +106,7 @@ func (p *place) fill(ctx context.Context) (map[uint32]int, error) {
 			return nil, err
 		}
 		places[place.List]++
-		if i%revokedPart == 0 {
+		if i%*revokedPart == 0 {
 			put, _ := status.RevokedPut(status.NewTokenID(place), now, now.Add(30*time.Minute))
 			change.Puts = append(change.Puts, put)
 		}

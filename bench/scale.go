@@ -28,6 +28,7 @@ type share struct {
 	result
 	redis float64 // processor time of Redis, µs a request
 	calls float64 // of Redis, a request
+	log   float64 // bytes that Redis writes, a request
 	ratio float64 // of its rate to that on SQLite in the same round
 }
 
@@ -76,8 +77,8 @@ func beside(dir, binary string, s setup) error {
 	fmt.Printf("\n**%s, %s sessions.** A session takes %d bytes in the file of SQLite; %d bytes of Redis's memory, %d of its log. Filled at %.0f/s and %.0f/s. "+
 		"A server is resident with %d MB on SQLite and %d MB on Redis before it is asked.\n\n", s.alg, grouped(s.sessions), file.place.perSession,
 		shared.place.perSession, shared.redis.log()/int64(s.sessions), file.place.seedRate, shared.place.seedRate, file.idle>>20, shared.idle>>20)
-	fmt.Println("| act | on | requests/s | p50 | p99 | CPU µs, servers | CPU µs, Redis | calls of Redis | ÷ SQLite |")
-	fmt.Println("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Println("| act | on | requests/s | p50 | p99 | CPU µs, servers | CPU µs, Redis | calls of Redis | bytes to its log | ÷ SQLite |")
+	fmt.Println("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for range *rounds {
 		for i := range file.acts {
 			base, err := file.measure(i, 0)
@@ -160,8 +161,9 @@ func (d *deployment) measure(i int, base float64) (float64, error) {
 	}
 	var cpu time.Duration
 	var calls float64
+	var log int64
 	if d.redis != nil {
-		cpu, calls = d.redis.cpu(), d.redis.calls()
+		cpu, calls, log = d.redis.cpu(), d.redis.calls(), d.redis.log()
 	}
 	r, err := measure(all, d.acts[i])
 	if err != nil {
@@ -171,6 +173,7 @@ func (d *deployment) measure(i int, base float64) (float64, error) {
 	if d.redis != nil {
 		done := float64(max(r.done, 1))
 		got.redis, got.calls = float64((d.redis.cpu()-cpu).Microseconds())/done, (d.redis.calls()-calls)/done
+		got.log = float64(d.redis.log()-log) / done
 	}
 	if base > 0 {
 		got.ratio = r.rate() / base
@@ -202,9 +205,10 @@ func (d *deployment) print() {
 			times = append(times, s.times...)
 		}
 		slices.Sort(times)
-		fmt.Printf("| %s | %s | %s | %v | %v | %.0f | %.0f | %.1f | %.2f |\n", a.name, on, grouped(int(d.rate(a.name))),
+		fmt.Printf("| %s | %s | %s | %v | %v | %.0f | %.0f | %.1f | %s | %.2f |\n", a.name, on, grouped(int(d.rate(a.name))),
 			percentile(times, 50), percentile(times, 99), d.median(a.name, func(s share) float64 { return s.cpu() }),
 			d.median(a.name, func(s share) float64 { return s.redis }), d.median(a.name, func(s share) float64 { return s.calls }),
+			grouped(int(d.median(a.name, func(s share) float64 { return s.log }))),
 			d.median(a.name, func(s share) float64 { return s.ratio }))
 	}
 }
