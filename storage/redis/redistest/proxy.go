@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -16,8 +17,10 @@ type Proxy struct {
 	to       atomic.Pointer[string]
 	listener net.Listener
 	lose     atomic.Int64 // of a thousand replies
+	loseTo   atomic.Pointer[[][]byte]
 	postpone atomic.Int64 // of a thousand requests
 	delay    atomic.Int64 // of each request
+	stalled  atomic.Int64 // until then, in Unix nanoseconds
 	cut      atomic.Bool
 
 	// Lost and Postponed count what happened.
@@ -54,12 +57,25 @@ func Between(t testing.TB, to string) *Proxy {
 // request has been done.
 func (p *Proxy) Lose(perMille int64) { p.lose.Store(perMille) }
 
+// LoseTo has [Proxy.Lose] be about replies to requests that have all these texts.
+func (p *Proxy) LoseTo(texts ...string) {
+	var all [][]byte
+	for _, t := range texts {
+		all = append(all, []byte(t))
+	}
+	p.loseTo.Store(&all)
+}
+
 // Postpone ends the connection at so many of a thousand requests, and delivers
 // them a while later all the same.
 func (p *Proxy) Postpone(perMille int64) { p.postpone.Store(perMille) }
 
 // Delay holds each request up.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
+
+// Stall lets nothing through for so long, and then all that came meanwhile, as a
+// network that is cut off and mended: whoever gave up waiting has sent it too.
+func (p *Proxy) Stall(d time.Duration) { p.stalled.Store(time.Now().Add(d).UnixNano()) }
 
 // Point leads to another server from now on, as a name does after a failover.
 func (p *Proxy) Point(to string) {
@@ -112,8 +128,10 @@ func (p *Proxy) accept() {
 		}
 		p.hold(client, true)
 		p.hold(server, true)
-		p.all.Go(func() { p.carry(client, server, p.requests) })
-		p.all.Go(func() { p.carry(server, client, p.replies) })
+		meant := new(atomic.Bool) // the last request, by [Proxy.LoseTo]
+		meant.Store(true)
+		p.all.Go(func() { p.carry(client, server, func(b []byte, to net.Conn) bool { return p.requests(b, to, meant) }) })
+		p.all.Go(func() { p.carry(server, client, func(_ []byte, to net.Conn) bool { return p.replies(to, meant) }) })
 	}
 }
 
@@ -127,13 +145,32 @@ func (p *Proxy) carry(from, to net.Conn, act func(b []byte, to net.Conn) bool) {
 			to.(*net.TCPConn).CloseWrite()
 			return
 		}
+		p.wait()
 		if _, err := to.Write(b[:n]); err != nil {
 			return
 		}
 	}
 }
 
-func (p *Proxy) requests(b []byte, server net.Conn) bool {
+// wait waits while nothing is let through.
+func (p *Proxy) wait() {
+	for {
+		d := time.Until(time.Unix(0, p.stalled.Load()))
+		if d <= 0 {
+			return
+		}
+		time.Sleep(min(d, 50*time.Millisecond))
+	}
+}
+
+func (p *Proxy) requests(b []byte, server net.Conn, meant *atomic.Bool) bool {
+	if texts := p.loseTo.Load(); texts != nil {
+		all := true
+		for _, t := range *texts {
+			all = all && bytes.Contains(b, t)
+		}
+		meant.Store(all)
+	}
 	if d := time.Duration(p.delay.Load()); d > 0 {
 		time.Sleep(d)
 	}
@@ -156,8 +193,8 @@ func (p *Proxy) requests(b []byte, server net.Conn) bool {
 	return false
 }
 
-func (p *Proxy) replies(_ []byte, client net.Conn) bool {
-	if rand.Int64N(1000) >= p.lose.Load() {
+func (p *Proxy) replies(client net.Conn, meant *atomic.Bool) bool {
+	if !meant.Load() || rand.Int64N(1000) >= p.lose.Load() {
 		return true
 	}
 	p.Lost.Add(1)
