@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"jeton/bench/seeded"
 	"jeton/keys"
 )
 
@@ -33,6 +34,7 @@ type place struct {
 	perSession  int64
 	seedRate    float64
 	ring        *keys.Ring
+	seeded      *seeded.Sessions
 }
 
 func newPlace(dir, binary string, s setup) (*place, error) {

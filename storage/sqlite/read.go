@@ -125,7 +125,7 @@ func (s *Store) borrow(ctx context.Context) (*conn, error) {
 	case c := <-s.readers:
 		return c, nil
 	case <-s.closing:
-		return nil, errClosed
+		return nil, storage.ErrClosed
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-late.C:
