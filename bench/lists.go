@@ -40,7 +40,7 @@ func lists() error {
 	if err != nil {
 		return err
 	}
-	p, err := newPlace(dir, binary, setup{"ES256", 100})
+	p, err := newPlace(dir, binary, *storeURL, setup{"ES256", 100})
 	if err != nil {
 		return err
 	}

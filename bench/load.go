@@ -49,7 +49,7 @@ func (r result) cpu() float64 { return float64(r.spent.Microseconds()) / float64
 
 // measure loads a server with an act for the set time. A request that fails
 // ends it: the rates of a server that refuses mean nothing.
-func measure(p *process, a act) (result, error) {
+func measure(p processes, a act) (result, error) {
 	load := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: *concurrency, DisableCompression: true}, Timeout: time.Minute}
 	defer load.CloseIdleConnections()
 	workers := *concurrency

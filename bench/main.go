@@ -9,6 +9,7 @@
 //	go run ./bench refusal               from /revoke until two APIs refuse, in some two minutes
 //	go run ./bench lists                 status lists of a million tokens
 //	go run ./bench waiters               10,000 requests that wait for one list
+//	go run ./bench scale                 one server on SQLite beside one to four on Redis, in some 15 minutes
 //
 // It builds the jeton command, runs it as a process of its own on a store in a
 // temporary folder (or on the one that -store names, which must be empty), and
@@ -31,8 +32,8 @@ var (
 	rounds      = flag.Int("rounds", 3, "how often everything is measured; the median counts")
 	concurrency = flag.Int("concurrency", 32, "how many connections ask at once")
 	algs        = flag.String("alg", "RS256,ES256,EdDSA", "signing algorithms, comma-separated")
-	sessions    = flag.String("sessions", "1000", "sessions in the store, comma-separated")
-	large       = flag.Int("large", 1_000_000, "sessions of one more table, for ES256; 0 for none")
+	sessions    = flag.String("sessions", "", "sessions in the store, comma-separated (default 1000; for scale 1000,100000)")
+	large       = flag.Int("large", -1, "sessions of one more table, for ES256; 0 for none (default 1,000,000; for scale 2,000,000)")
 	quick       = flag.Bool("quick", false, "RS256 alone, 1,000 sessions, one round")
 	storeURL    = flag.String("store", "", "an empty store to use, as for jeton --store (default: a SQLite file in a temporary folder)")
 	profile     = flag.String("profile", "", "a directory for CPU and allocation profiles of each act, such as RS256-1000-refresh.cpu")
@@ -46,9 +47,9 @@ func main() {
 		serveBare()
 		return
 	}
-	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists, "waiters": waiters}[flag.Arg(0)]
+	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists, "waiters": waiters, "scale": scale}[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "bench: %q is none of refusal, lists and waiters\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "bench: %q is none of refusal, lists, waiters and scale\n", flag.Arg(0))
 		os.Exit(2)
 	}
 	if err := act(); err != nil {
@@ -63,14 +64,21 @@ type setup struct {
 	sessions int
 }
 
-func setups() ([]setup, error) {
+// setups are what the flags ask for, or the command's own.
+func setups(counts string, most int) ([]setup, error) {
+	if *sessions != "" {
+		counts = *sessions
+	}
+	if *large >= 0 {
+		most = *large
+	}
 	if *quick {
 		*rounds = 1
 		return []setup{{"RS256", 1000}}, nil
 	}
 	var all []setup
 	for _, alg := range strings.Split(*algs, ",") {
-		for _, text := range strings.Split(*sessions, ",") {
+		for _, text := range strings.Split(counts, ",") {
 			n, err := strconv.Atoi(text)
 			if err != nil || n < *concurrency {
 				return nil, fmt.Errorf("-sessions %q is not a number from %d on", text, *concurrency)
@@ -78,8 +86,8 @@ func setups() ([]setup, error) {
 			all = append(all, setup{alg, n})
 		}
 	}
-	if *large > 0 && *storeURL == "" {
-		all = append(all, setup{"ES256", *large})
+	if most > 0 && *storeURL == "" {
+		all = append(all, setup{"ES256", most})
 	}
 	if *storeURL != "" && len(all) > 1 {
 		return nil, fmt.Errorf("a store of your own is measured with one algorithm and one number of sessions: set -alg and -sessions")
@@ -88,7 +96,7 @@ func setups() ([]setup, error) {
 }
 
 func run() error {
-	all, err := setups()
+	all, err := setups("1000", 1_000_000)
 	if err != nil {
 		return err
 	}

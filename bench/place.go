@@ -31,18 +31,19 @@ func fastSession(i int) int { return 2*i + 1 }
 type place struct {
 	setup
 	binary, dir string
+	store       string // its URL, of a file in dir unless set
 	perSession  int64
 	seedRate    float64
 	ring        *keys.Ring
 	seeded      *seeded.Sessions
 }
 
-func newPlace(dir, binary string, s setup) (*place, error) {
+func newPlace(dir, binary, store string, s setup) (*place, error) {
 	dir, err := os.MkdirTemp(dir, "store-")
 	if err != nil {
 		return nil, err
 	}
-	p := &place{setup: s, binary: binary, dir: dir}
+	p := &place{setup: s, binary: binary, dir: dir, store: store}
 	master, err := keys.CreateMaster(p.masterFile())
 	if err != nil {
 		return nil, err
@@ -62,8 +63,8 @@ func newPlace(dir, binary string, s setup) (*place, error) {
 func (p *place) file() string { return filepath.Join(p.dir, "jeton.db") }
 
 func (p *place) url() string {
-	if *storeURL != "" {
-		return *storeURL
+	if p.store != "" {
+		return p.store
 	}
 	return "sqlite:" + p.file()
 }
@@ -97,9 +98,15 @@ func (p *place) remove() { os.RemoveAll(p.dir) }
 func (p *place) size() int64 {
 	var n int64
 	for _, f := range []string{p.file(), p.file() + "-wal"} {
-		if info, err := os.Stat(f); err == nil {
-			n += info.Size()
-		}
+		n += sizeOf(f)
 	}
 	return n
+}
+
+func sizeOf(file string) int64 {
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }

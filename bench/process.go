@@ -21,6 +21,16 @@ type process struct {
 	ready time.Duration
 }
 
+// processes are servers that share the work.
+type processes []*process
+
+func (all processes) cpu() (total time.Duration) {
+	for _, p := range all {
+		total += p.cpu()
+	}
+	return total
+}
+
 // start runs a server until it says where it listens.
 func start(cmd *exec.Cmd) (*process, error) {
 	stderr, err := cmd.StderrPipe()

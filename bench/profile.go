@@ -39,13 +39,13 @@ func writeOverlay(dir string) (string, error) {
 // profiled measures an act, and takes a profile of it if asked for.
 func (s *server) profiled(a act) (result, error) {
 	if *profile == "" {
-		return measure(s.process, a)
+		return measure(processes{s.process}, a)
 	}
 	at := filepath.Join(*profile, "bench")
 	if err := s.toggleProfile(at + ".cpu"); err != nil {
 		return result{}, err
 	}
-	r, err := measure(s.process, a)
+	r, err := measure(processes{s.process}, a)
 	if err == nil {
 		err = s.toggleProfile(at + ".mem")
 	}

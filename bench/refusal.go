@@ -36,7 +36,7 @@ func refusal() error {
 	if out, err := exec.Command("go", "build", "-o", program, "jeton/examples/api").CombinedOutput(); err != nil {
 		return fmt.Errorf("building the API: %w\n%s", err, out)
 	}
-	p, err := newPlace(dir, binary, setup{"ES256", 4 * revocations})
+	p, err := newPlace(dir, binary, *storeURL, setup{"ES256", 4 * revocations})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"runtime"
 )
 
@@ -16,8 +17,13 @@ type server struct {
 	http  http.Client
 }
 
-func (p *place) start() (*server, error) {
-	proc, err := start(p.command("serve", "--listen", "127.0.0.1:0", "--issuer", issuer))
+func (p *place) start() (*server, error) { return p.startAs(0) }
+
+// startAs starts one of several servers on the store.
+func (p *place) startAs(n int) (*server, error) {
+	cmd := p.command("serve", "--listen", "127.0.0.1:0", "--issuer", issuer)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("JETON_ADMIN_SOCKET=%s", filepath.Join(p.dir, fmt.Sprintf("admin%d.sock", n))))
+	proc, err := start(cmd)
 	return &server{process: proc, place: p}, err
 }
 
@@ -63,13 +69,19 @@ const (
 // mostAsked is how many tokens are introspected, in turn.
 const mostAsked = 2000
 
+// team are servers on one store, which are asked in turn. More may join.
+type team []*server
+
+func (t *team) member(i int) *server { return (*t)[i%len(*t)] }
+
 // acts are what is measured, in order.
-func (s *server) acts() ([]act, error) {
+func (t *team) acts() ([]act, error) {
 	workers := make([]*worker, *concurrency)
 	for i := range workers {
-		workers[i] = &worker{s: s, n: i, refresh: make(map[int]string)}
+		workers[i] = &worker{team: t, n: i, refresh: make(map[int]string)}
 	}
-	live, err := s.live(min(mostAsked, s.place.sessions/2))
+	first := t.member(0)
+	live, err := first.live(min(mostAsked, first.place.sessions/2))
 	return []act{
 		{
 			name: actRefresh, signs: true,
@@ -78,8 +90,8 @@ func (s *server) acts() ([]act, error) {
 		},
 		{
 			name: actClient, signs: true,
-			next: func(int) (request, bool) {
-				return s.form(clientApp, "/token", "grant_type", "client_credentials"), true
+			next: func(i int) (request, bool) {
+				return t.member(i).form(clientApp, "/token", "grant_type", "client_credentials"), true
 			},
 			got: func(i int, body []byte) error {
 				var t tokens
@@ -90,27 +102,27 @@ func (s *server) acts() ([]act, error) {
 		},
 		{
 			name: actIntrospect,
-			next: func(int) (request, bool) {
-				return s.form(clientApp, "/introspect", "token", live[rand.IntN(len(live))]), true
+			next: func(i int) (request, bool) {
+				return t.member(i).form(clientApp, "/introspect", "token", live[rand.IntN(len(live))]), true
 			},
 		},
 		{
 			name: actRevoke,
 			next: func(i int) (request, bool) {
 				token, ok := workers[i].nextSpare()
-				return s.form(clientApp, "/revoke", "token", token), ok
+				return t.member(i).form(clientApp, "/revoke", "token", token), ok
 			},
 		},
 		{
 			name: actJWKS,
-			next: func(int) (request, bool) {
-				return request{method: http.MethodGet, url: s.url + "/.well-known/jwks.json"}, true
+			next: func(i int) (request, bool) {
+				return request{method: http.MethodGet, url: t.member(i).url + "/.well-known/jwks.json"}, true
 			},
 		},
 		{
 			// More at once would only wait in the queue, and some in vain.
 			name: "password, its hash included", workers: runtime.NumCPU(), once: true,
-			next: func(int) (request, bool) { return s.login(), true },
+			next: func(i int) (request, bool) { return t.member(i).login(), true },
 		},
 	}, err
 }
@@ -134,8 +146,8 @@ func (s *server) live(n int) ([]string, error) {
 
 // worker is one of those who ask.
 type worker struct {
-	s *server
-	n int
+	team *team
+	n    int
 	// refresh are the refresh tokens of the sessions that were refreshed.
 	refresh map[int]string
 	session int
@@ -145,15 +157,16 @@ type worker struct {
 // nextRefresh refreshes one of the worker's own sessions, any one of them: two
 // workers on one session would be reuse.
 func (w *worker) nextRefresh() (request, bool) {
-	w.session = fastSession(rand.IntN(w.s.place.sessions/2 / *concurrency)**concurrency + w.n)
+	s := w.team.member(w.n)
+	w.session = fastSession(rand.IntN(s.place.sessions/2 / *concurrency)**concurrency + w.n)
 	token, ok := w.refresh[w.session]
 	if !ok {
 		var err error
-		if token, err = w.s.place.refreshToken(w.session); err != nil {
+		if token, err = s.place.refreshToken(w.session); err != nil {
 			panic(fmt.Sprintf("bench: a refresh token is not made: %v", err)) // of our own making
 		}
 	}
-	return w.s.refresh(clientFast, token), true
+	return s.refresh(clientFast, token), true
 }
 
 func (w *worker) refreshed(body []byte) error {

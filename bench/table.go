@@ -27,7 +27,7 @@ type table struct {
 // handler in each: so what else the machine does meets all alike.
 func measureTable(dir, binary string, s setup) (table, error) {
 	t := table{setup: s, acts: make(map[string][]result), rawOf: make(map[string][]float64), bareOf: make(map[string][]float64)}
-	p, err := newPlace(dir, binary, s)
+	p, err := newPlace(dir, binary, *storeURL, s)
 	if err != nil {
 		return t, err
 	}
@@ -50,13 +50,13 @@ func measureTable(dir, binary string, s setup) (table, error) {
 	t.ready = server.ready
 	time.Sleep(time.Second) // what it begins with is over
 	t.idle = server.resident()
-	acts, err := server.acts()
+	acts, err := (&team{server}).acts()
 	if err != nil {
 		return t, err
 	}
 	for round := range *rounds {
 		raw := key.signature()
-		base, err := measure(bare, bareAct(bare))
+		base, err := measure(processes{bare}, bareAct(bare))
 		if err != nil {
 			return t, err
 		}

@@ -35,7 +35,7 @@ func waiters() error {
 	if err != nil {
 		return err
 	}
-	p, err := newPlace(dir, binary, setup{"ES256", 100})
+	p, err := newPlace(dir, binary, *storeURL, setup{"ES256", 100})
 	if err != nil {
 		return err
 	}

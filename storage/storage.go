@@ -145,6 +145,8 @@ type Query struct {
 	Partition Partition
 	// Prefix limits the answer to entries whose Sort starts with it.
 	Prefix string
+	// From limits it to entries whose Sort is not less, byte by byte.
+	From string
 	// After is the cursor that the page before returned; empty starts at the
 	// front.
 	After string

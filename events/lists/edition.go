@@ -7,8 +7,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"math/bits"
 	"strings"
 	"sync"
 	"time"
@@ -127,34 +129,56 @@ func digest(b []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:18])
 }
 
-// press compresses one list at a time: its writer takes a megabyte.
+// press compresses one list at a time: its writers take a megabyte each.
 type press struct {
-	mu sync.Mutex
-	w  *zlib.Writer
+	mu            sync.Mutex
+	sparse, dense *zlib.Writer
 }
 
-// zlib is a list in the form of Token Status List §4.1.
-func (p *press) zlib(bits []byte) (string, error) {
+// From one bit in denseFrom on, runs of zeros are too short to be worth looking
+// for, and codes alone make a list smaller, in less time.
+const denseFrom = 50
+
+// zlib is a list in the form of Token Status List §4.1. Of the levels it takes a
+// quick one: the best takes a hundred times as long for a list with one token in
+// a hundred revoked, 98 ms in place of 1, for a fifth of its size, and each
+// change of a list has every node compress it again.
+func (p *press) zlib(list []byte) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out bytes.Buffer
-	if p.w == nil {
-		p.w, _ = zlib.NewWriterLevel(io.Discard, zlib.BestCompression) // the level is a good one
+	if p.sparse == nil {
+		p.sparse, _ = zlib.NewWriterLevel(io.Discard, 4) // both levels exist
+		p.dense, _ = zlib.NewWriterLevel(io.Discard, zlib.HuffmanOnly)
 	}
-	p.w.Reset(&out)
-	if _, err := p.w.Write(bits); err != nil {
+	w := p.sparse
+	if ones(list) > 8*len(list)/denseFrom {
+		w = p.dense
+	}
+	w.Reset(&out)
+	if _, err := w.Write(list); err != nil {
 		return "", err
 	}
-	if err := p.w.Close(); err != nil {
+	if err := w.Close(); err != nil {
 		return "", err
 	}
 	return base64.RawURLEncoding.EncodeToString(out.Bytes()), nil
 }
 
+func ones(b []byte) (n int) {
+	for ; len(b) >= 8; b = b[8:] {
+		n += bits.OnesCount64(binary.LittleEndian.Uint64(b))
+	}
+	for _, c := range b {
+		n += bits.OnesCount8(c)
+	}
+	return n
+}
+
 // compress cannot fail: it writes to memory.
 func compress(body []byte) []byte {
 	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // Huffman coding undoes base64; there is little else to find
 	w.Write(body)
 	w.Close()
 	return out.Bytes()

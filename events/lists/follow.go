@@ -105,9 +105,13 @@ func (p *Publisher) update(ctx context.Context) error {
 		if slices.ContainsFunc(recent, func(l *list) bool { return !l.told }) {
 			clear(p.ends) // this one has not heard of them
 		}
-		found, err := p.recent(ctx, since, now)
+		deep := now.Sub(p.deep).Abs() >= deepEvery
+		found, err := p.recent(ctx, p.from(since, now, deep))
 		if err != nil {
 			return err
+		}
+		if deep {
+			p.deep = now
 		}
 		for _, l := range recent {
 			l.add(found, begun)
@@ -174,30 +178,44 @@ func (p *Publisher) saw(f *found) {
 	maps.Copy(p.ends, f.ends)
 }
 
-func (p *Publisher) recent(ctx context.Context, since, now time.Time) (*found, error) {
+func (p *Publisher) recent(ctx context.Context, since time.Time) (*found, error) {
 	f := &found{places: make(map[uint32][]uint32), blocks: make(map[uint32][]uint32), ends: make(map[storage.Partition]uint64)}
-	for _, prefix := range status.RecentSince(since, now) {
-		q := storage.Query{Index: status.IndexRecent, Prefix: prefix, Limit: 1000}
-		for {
-			page, err := p.cfg.Store.List(ctx, q)
-			if err != nil {
-				return nil, fmt.Errorf("lists: reading what was revoked: %w", err)
-			}
-			if f.confirmed.IsZero() {
-				f.confirmed = page.Now
-			}
-			for _, row := range page.Rows {
-				if err := p.note(ctx, f, row); err != nil {
-					return nil, err
-				}
-			}
-			if page.Next == "" {
-				break
-			}
-			q.After = page.Next
+	q := storage.Query{Index: status.IndexRecent, From: status.Recent(since), Limit: 1000}
+	for {
+		page, err := p.cfg.Store.List(ctx, q)
+		if err != nil {
+			return nil, fmt.Errorf("lists: reading what was revoked: %w", err)
 		}
+		if f.confirmed.IsZero() {
+			f.confirmed = page.Now
+		}
+		for _, row := range page.Rows {
+			if err := p.note(ctx, f, row); err != nil {
+				return nil, err
+			}
+		}
+		if page.Next == "" {
+			return f, nil
+		}
+		q.After = page.Next
 	}
-	return f, nil
+}
+
+// from is where a look begins, of lists that are known up to since. What the
+// looks since the last deep one have missed is for the next deep one, but for
+// what is so long ago that all lists have been read as a whole.
+func (p *Publisher) from(since, now time.Time, deep bool) time.Time {
+	if !deep {
+		return since.Add(-status.Near)
+	}
+	last := p.deep
+	if whole := now.Add(-readAgain); last.Before(whole) {
+		last = whole
+	}
+	if last.Before(since) {
+		since = last
+	}
+	return since.Add(-status.Overlap)
 }
 
 // note adds what one row says.

@@ -36,6 +36,9 @@ const (
 	lookEvery = time.Second
 	// lookTime bounds one look. A store that takes longer is away.
 	lookTime = 2 * time.Second
+	// deepEvery is the least time between two looks at all that may have been
+	// committed late: to read it each time would cost seven times as much.
+	deepEvery = 4 * time.Second
 	// stale is the age of a confirmed read from which nothing counts as fresh.
 	stale = 3 * time.Second
 	// step is what iat is rounded down to. Nodes that hold the same bits then
@@ -82,6 +85,7 @@ type Publisher struct {
 
 	looking sync.Mutex                   // held during a look
 	tried   time.Time                    // when the last look ended
+	deep    time.Time                    // store time of the last look as far back as Overlap
 	ends    map[storage.Partition]uint64 // for the lists that are told
 
 	mu      sync.Mutex

@@ -273,9 +273,18 @@ func TestL11_LateCommitsAreFound(t *testing.T) {
 	q, other := w.token()
 	w.latest(p.List)
 	w.clock.pass(time.Minute)
-	w.latest(p.List)
+	w.latest(p.List) // a look at all that may be late; the next such look is deepEvery away
+	soon, third := w.token()
+	w.revoke(third, status.Near-time.Second)
 	w.revoke(jti, status.Overlap-time.Second)
 	w.revoke(other, 30*time.Minute)
+	if e := w.latest(p.List); !e.has(t, soon.Index) {
+		t.Error("a commit that took two seconds is not found at once")
+	}
+	for range 4 {
+		w.clock.pass(deepEvery / 4)
+		w.latest(p.List) // as far as to here a list is known, and no further back is looked
+	}
 	if e := w.latest(p.List); !e.has(t, p.Index) || e.has(t, q.Index) {
 		t.Errorf("one is %v, the other %v", e.has(t, p.Index), e.has(t, q.Index))
 	}

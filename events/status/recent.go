@@ -12,26 +12,20 @@ import (
 // and need not read the lists again.
 const IndexRecent = "revoked"
 
-// recentSpan is the time that one Sort of IndexRecent stands for, so that a
-// moment can be asked for by prefix.
-const recentSpan = 16 * time.Second
+// A row is committed some time after the moment that it bears. Overlap is how
+// much further back than the last look a look has to begin now and then, so
+// that none is missed; Near how much the looks between need: what was committed
+// at once, as nearly all is. A commit that took longer than Overlap is found by
+// reading the whole list.
+const (
+	Near    = 3 * time.Second
+	Overlap = 48 * time.Second
+)
 
-// Overlap is how much further back than the last look the next one has to
-// begin, since a row is committed later than the time it bears. A commit that
-// took even longer is found by reading the whole list.
-const Overlap = 3 * recentSpan
-
-func recent(t time.Time) string { return fmt.Sprintf("%010d", t.Unix()/int64(recentSpan/time.Second)) }
-
-// RecentSince are the prefixes of IndexRecent that hold what was decided from
-// since less [Overlap] to now, and a little beyond for clocks that run ahead.
-func RecentSince(since, now time.Time) []string {
-	var all []string
-	for t := since.Add(-Overlap); !t.After(now.Add(recentSpan)); t = t.Add(recentSpan) {
-		all = append(all, recent(t))
-	}
-	return append(all, recent(now.Add(2*recentSpan)))
-}
+// Recent is the Sort in IndexRecent of what was decided in that second: where a
+// look from then on begins. It ends nowhere, since of several masters one's
+// clock may run ahead.
+func Recent(t time.Time) string { return fmt.Sprintf("%010d", t.Unix()) }
 
 // KindClientEnd is the kind of the rows of [ClientPut].
 const KindClientEnd = "clientend"
@@ -43,6 +37,6 @@ func ClientPut(clientID string, now time.Time) storage.Put {
 		Key:     storage.Key{Kind: KindClientEnd, ID: clientID},
 		Value:   storage.Encode(clientID),
 		Expires: now.Add(storage.Day),
-		Index:   []storage.Entry{{Name: IndexRecent, Sort: recent(now)}},
+		Index:   []storage.Entry{{Name: IndexRecent, Sort: Recent(now)}},
 	}
 }

@@ -99,7 +99,7 @@ func RevokedPut(jti string, now, exp time.Time) (storage.Put, bool) {
 		Expires: exp.Add(Grace),
 		Index: []storage.Entry{
 			{Name: storage.IndexRevoked(p.List), Sort: fmt.Sprintf("%010d", p.Index)},
-			{Name: IndexRecent, Sort: recent(now)},
+			{Name: IndexRecent, Sort: Recent(now)},
 		},
 	}, true
 }

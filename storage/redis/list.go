@@ -76,8 +76,9 @@ func (s *Store) listing(q storage.Query, after []string) *listing {
 		}
 	}
 	l.to = beyond(before + q.Prefix)
-	from := "[" + before + q.Prefix
-	if after != nil && after[0] >= q.Prefix {
+	least := max(q.Prefix, q.From)
+	from := "[" + before + least
+	if after != nil && after[0] >= least {
 		from = "(" + before + strings.Join(after, "\x00")
 	}
 	for _, p := range l.parts {

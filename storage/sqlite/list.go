@@ -64,12 +64,12 @@ func (s *Store) List(ctx context.Context, q storage.Query) (storage.Page, error)
 }
 
 // start is the place after which the page begins. No entry has an empty
-// partition or kind, so the first place of a prefix is before all of it.
+// partition or kind, so the first place of a sort is before all of it.
 func start(q storage.Query) (place, error) {
 	if q.Limit <= 0 {
 		return place{}, fmt.Errorf("storage: the limit of a listing is %d, it must be positive", q.Limit)
 	}
-	after := place{sort: q.Prefix, partition: string(q.Partition)}
+	after := place{sort: max(q.Prefix, q.From), partition: string(q.Partition)}
 	if q.After == "" {
 		return after, nil
 	}
@@ -77,7 +77,7 @@ func start(q storage.Query) (place, error) {
 	if err != nil || q.Partition != "" && at.partition != string(q.Partition) {
 		return place{}, storage.ErrCursor
 	}
-	if at.sort < q.Prefix {
+	if at.sort < after.sort {
 		return after, nil
 	}
 	return at, nil

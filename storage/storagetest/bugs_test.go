@@ -126,6 +126,7 @@ var bugs = []struct {
 		"list/one partition alone"}},
 	{"a prefix folds case", queries(func(q *storage.Query) { q.Prefix = strings.ToLower(q.Prefix) }), []string{
 		"list/a prefix is taken literally"}},
+	{"where a listing begins is forgotten", queries(func(q *storage.Query) { q.From = "" }), []string{"list/from a sort on"}},
 	{"a foreign cursor begins at the front", queries(func(q *storage.Query) {
 		if len(q.After) < 10 {
 			q.After = ""

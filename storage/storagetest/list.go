@@ -12,6 +12,7 @@ import (
 var listChecks = []check{
 	{"list/in the order of sort, partition, kind and id", sorted},
 	{"list/a prefix is taken literally", prefixes},
+	{"list/from a sort on", froms},
 	{"list/one partition alone", one},
 	{"list/pages join without gap or repetition", pages},
 	{"list/paging while rows come and go", moving},
@@ -63,6 +64,31 @@ func prefixes(w *world) {
 		w.lists(storage.Query{Index: "i", Prefix: prefix, Partition: alice}, want...)
 		if got := w.walk(storage.Query{Index: "i", Prefix: prefix, Limit: 2}); !slices.Equal(got, want) {
 			w.Errorf("pages of prefix %q gave %v, want %v", prefix, got, want)
+		}
+	}
+}
+
+// froms are what a listing begins with: the sort itself and all after it, of
+// those with the prefix.
+func froms(w *world) {
+	texts := append(slices.Clone(sorts), "a%", "b0", "b1")
+	slices.Sort(texts)
+	for i, text := range texts {
+		w.put(alice, put(fmt.Sprintf("%02d", i), "1", entry("i", text), entry("ia", text)))
+	}
+	for _, from := range append(slices.Clone(texts), "c", "a!!", "b00", "\xff\xff\xff") {
+		for _, prefix := range []string{"", "a", "b", "\xff"} {
+			var want []string
+			for i, text := range texts {
+				if text >= from && strings.HasPrefix(text, prefix) {
+					want = append(want, fmt.Sprintf("u/alice/%02d", i))
+				}
+			}
+			w.lists(storage.Query{Index: "i", From: from, Prefix: prefix}, want...)
+			w.lists(storage.Query{Index: "i", From: from, Prefix: prefix, Partition: alice}, want...)
+			if got := w.walk(storage.Query{Index: "i", From: from, Prefix: prefix, Limit: 2}); !slices.Equal(got, want) {
+				w.Errorf("pages from %q of prefix %q gave %v, want %v", from, prefix, got, want)
+			}
 		}
 	}
 }
