@@ -1,13 +1,14 @@
 package proof_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -185,15 +186,23 @@ func (c *crossing) whole(from, to string, more ...string) (total, copied int64) 
 	c.t.Helper()
 	began := time.Now()
 	cmd := c.copyCommand(from, to, append(more, "--json")...)
-	out, err := cmd.Output()
-	if err != nil {
-		c.t.Fatalf("jeton %s: %v\n%s\n%s", strings.Join(cmd.Args[1:], " "), err, out, stderrOf(err))
-	}
-	var did struct{ Records, Copied, Compared int64 }
-	if err := json.Unmarshal(out, &did); err != nil {
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	took, most := time.Since(began), cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss<<10
+	memory := make(chan int64)
+	go func() { memory <- mostMemory(cmd.Process.Pid) }()
+	err := cmd.Wait()
+	most := <-memory
+	if err != nil {
+		c.t.Fatalf("jeton %s: %v\n%s\n%s", strings.Join(cmd.Args[1:], " "), err, out.Bytes(), said.Bytes())
+	}
+	var did struct{ Records, Copied, Compared int64 }
+	if err := json.Unmarshal(out.Bytes(), &did); err != nil {
+		c.t.Fatal(err)
+	}
+	took := time.Since(began)
 	c.t.Logf("%s to %s %v: %d records seen, %d copied, %d compared in %v; %d MiB of memory, a journal of %d MiB",
 		scheme(from), scheme(to), more, did.Records, did.Copied, did.Compared, took.Round(time.Millisecond), most>>20, c.journal()>>20)
 	if most > 128<<20+200*did.Records {
@@ -202,11 +211,19 @@ func (c *crossing) whole(from, to string, more ...string) (total, copied int64) 
 	return did.Records, did.Copied
 }
 
-func stderrOf(err error) []byte {
-	if exit, ok := err.(*exec.ExitError); ok {
-		return exit.Stderr
+// mostMemory is what a process has had resident at most, as far as could be seen
+// until its end. What the kernel says after that counts who started it too.
+func mostMemory(pid int) (most int64) {
+	for {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		_, peak, ok := strings.Cut(string(status), "VmHWM:")
+		if err != nil || !ok { // a process that has ended has no memory
+			return most
+		}
+		kilobytes, _ := strconv.ParseInt(strings.Fields(peak)[0], 10, 64)
+		most = kilobytes << 10
+		time.Sleep(20 * time.Millisecond)
 	}
-	return nil
 }
 
 // end ends some sessions, spread over all; which differs by turn.
