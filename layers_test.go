@@ -35,7 +35,6 @@ var layers = [][]string{
 	{"grants", "well-known"},
 	{"accounts"},
 	{"server"},
-	{"bench/seeded"},
 	{"cmd/jeton", "bench"}, // bench fills stores; all else it does from outside
 }
 

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"jeton/bench/seeded"
 	"jeton/keys"
 )
 
@@ -35,7 +34,6 @@ type place struct {
 	perSession  int64
 	seedRate    float64
 	ring        *keys.Ring
-	seeded      *seeded.Sessions
 }
 
 func newPlace(dir, binary, store string, s setup) (*place, error) {

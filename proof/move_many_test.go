@@ -2,13 +2,13 @@ package proof_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,31 +18,31 @@ import (
 	"testing"
 	"time"
 
-	"jeton/bench/seeded"
-	"jeton/keys"
-	"jeton/storage"
 	"jeton/storage/redis/redistest"
-	"jeton/storage/sqlite"
 )
 
 // crossing is a store of many sessions that moves. Some are refreshed on the way,
 // some end.
 type crossing struct {
 	*moving
-	sessions seeded.Sessions
-	proxy    *redistest.Proxy
-	late     time.Duration // of what goes to Redis while copies are interrupted
-	tokens   []string      // by session; empty for the first one
-	over     map[int]bool  // sessions whose end was acknowledged
+	count  int
+	proxy  *redistest.Proxy
+	late   time.Duration // of what goes to Redis while copies are interrupted
+	tokens []string      // by session
+	over   map[int]bool  // sessions whose end was acknowledged
 
 	at      atomic.Pointer[node]
 	mu      sync.Mutex
 	answers map[*node][2]time.Time // the first 200 of a server, and the last
 }
 
+// clientsInTurn are whom the sessions belong to, one after the other: see
+// jeton/bench. They have single use.
+var clientsInTurn = []string{"bench", "bench-fast"}
+
 // onTheWay are refreshed while the store moves: the first of all sessions, as many
 // as are not refreshed dozens of times meanwhile.
-func (c *crossing) onTheWay() int { return c.sessions.Count / 4 }
+func (c *crossing) onTheWay() int { return c.count / 4 }
 
 // TestMovingManySessions moves many sessions from SQLite to Redis and back by
 // copies that are killed, and refreshes each of them after each way. SESSIONS is
@@ -55,7 +55,7 @@ func TestMovingManySessions(t *testing.T) {
 		count, late = n, 0
 	}
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
-	c := &crossing{proxy: redistest.Between(t, server.Addr), late: late, tokens: make([]string, count), over: make(map[int]bool), answers: make(map[*node][2]time.Time)}
+	c := &crossing{count: count, proxy: redistest.Between(t, server.Addr), late: late, over: make(map[int]bool), answers: make(map[*node][2]time.Time)}
 	c.moving = &moving{redis: "redis://" + c.proxy.Addr}
 	if late == 0 {
 		c.redis = "redis://" + server.Addr
@@ -64,8 +64,7 @@ func TestMovingManySessions(t *testing.T) {
 		"JETON_MASTER_KEY=" + base64.StdEncoding.EncodeToString(make([]byte, 32)), "JETON_REDIS_PREFIX=crossing"}}
 	first, back := "sqlite:"+filepath.Join(c.dir, "jeton.db"), "sqlite:"+filepath.Join(c.dir, "back.db")
 	c.address = first
-	c.fill(0)
-	c.seed(count)
+	c.seed()
 	c.at.Store(c.start())
 	c.cross(first, c.redis)
 	c.refreshEach()
@@ -73,30 +72,24 @@ func TestMovingManySessions(t *testing.T) {
 	c.refreshEach()
 }
 
-// seed makes the sessions, all of the client "strict".
-func (c *crossing) seed(count int) {
+// seed makes the sessions. To log in so often would take hours.
+func (c *crossing) seed() {
 	c.t.Helper()
-	ctx, began := context.Background(), time.Now()
-	master, err := keys.NewMasterKey(make([]byte, 32))
+	began := time.Now()
+	for _, client := range clientsInTurn {
+		c.run(secret, "client", "add", client, "--grant", "password,refresh_token", "--scope", "read,write", "--secret-stdin")
+	}
+	cmd := exec.Command("go", "run", "jeton/bench", "-store", c.store(), "-sessions", strconv.Itoa(c.count), "fill")
+	cmd.Env = append(os.Environ(), c.env...)
+	out, err := cmd.Output()
 	if err != nil {
-		c.t.Fatal(err)
+		c.t.Fatalf("bench fill: %v", err)
 	}
-	backend, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(c.dir, "jeton.db")})
-	if err != nil {
-		c.t.Fatal(err)
+	c.tokens = strings.Fields(string(out))
+	if len(c.tokens) != c.count {
+		c.t.Fatalf("%d refresh tokens for %d sessions", len(c.tokens), c.count)
 	}
-	store := storage.New(backend)
-	defer store.Close()
-	ring, err := keys.Open(ctx, store, master, keys.Config{Alg: "ES256"})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	ring.Close() // it signs on, in memory
-	c.sessions = seeded.Sessions{Count: count, Clients: []string{"strict"}, Issuer: issuer, Master: master, Ring: ring}
-	if err := c.sessions.Fill(ctx, store); err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Logf("%d sessions made in %v", count, time.Since(began).Round(time.Millisecond))
+	c.t.Logf("%d sessions made in %v", c.count, time.Since(began).Round(time.Millisecond))
 }
 
 // cross moves the store, under a server.
@@ -158,7 +151,7 @@ func (c *crossing) interrupt(from, to string, share float64) {
 		c.t.Fatal(err)
 	}
 	const entry = 80 // bytes of the journal, at least: see copying.Journal
-	enough := int64(share * entry * float64(c.sessions.Count))
+	enough := int64(share * entry * float64(c.count))
 	for c.journal() < enough && c.t.Context().Err() == nil && syscall.Kill(cmd.Process.Pid, 0) == nil {
 		time.Sleep(time.Millisecond)
 	}
@@ -229,33 +222,22 @@ func mostMemory(pid int) (most int64) {
 // end ends some sessions, spread over all; which differs by turn.
 func (c *crossing) end(n *node, turn int) {
 	c.t.Helper()
-	some := c.sessions.Count - c.onTheWay()
-	for i := c.onTheWay() + 11*turn + len(c.over); i < c.sessions.Count && i > 0; i += some/5 + 1 {
+	some := c.count - c.onTheWay()
+	for i := c.onTheWay() + 11*turn + len(c.over); i < c.count && i > 0; i += some/5 + 1 {
 		if c.over[i] {
 			continue
 		}
-		if a := c.ask(n, "/revoke", "token", c.token(i)); a.status != 200 {
+		if a := c.ask(n, i, "/revoke", "token", c.tokens[i]); a.status != 200 {
 			c.t.Fatalf("the end of session %d: %+v", i, a)
 		}
 		c.over[i] = true
 	}
 }
 
-func (c *crossing) token(i int) string {
-	if c.tokens[i] != "" {
-		return c.tokens[i]
-	}
-	token, err := c.sessions.RefreshToken(i)
-	if err != nil {
-		c.t.Error(err)
-	}
-	return token
-}
-
 // refreshSession refreshes a session that lives, where a server may be away.
 func (c *crossing) refreshSession(i int, there bool) bool {
 	n := c.at.Load()
-	a := c.ask(n, "/token", "grant_type", "refresh_token", "refresh_token", c.token(i))
+	a := c.ask(n, i, "/token", "grant_type", "refresh_token", "refresh_token", c.tokens[i])
 	switch {
 	case a.status == 200:
 		c.tokens[i] = a.Token
@@ -281,23 +263,23 @@ func (c *crossing) refreshEach() {
 	const workers = 16
 	for w := range workers {
 		all.Go(func() {
-			for i := w; i < c.sessions.Count && !c.t.Failed(); i += workers {
+			for i := w; i < c.count && !c.t.Failed(); i += workers {
 				if !c.over[i] {
 					c.refreshSession(i, true)
-				} else if a := c.ask(n, "/token", "grant_type", "refresh_token", "refresh_token", c.token(i)); a.Error != "invalid_grant" {
+				} else if a := c.ask(n, i, "/token", "grant_type", "refresh_token", "refresh_token", c.tokens[i]); a.Error != "invalid_grant" {
 					c.t.Errorf("session %d, which was ended: %+v", i, a)
 				}
 			}
 		})
 	}
 	all.Wait()
-	c.t.Logf("%d sessions refreshed in %v, %d had ended", c.sessions.Count-len(c.over), time.Since(began).Round(time.Millisecond), len(c.over))
+	c.t.Logf("%d sessions refreshed in %v, %d had ended", c.count-len(c.over), time.Since(began).Round(time.Millisecond), len(c.over))
 }
 
-// ask posts a form without noting its tokens as secrets, of which there would be
+// ask posts a form about a session, without noting its tokens as secrets, of which there would be
 // too many.
-func (c *crossing) ask(n *node, path string, form ...string) (a answer) {
-	values := url.Values{"client_id": {"strict"}, "client_secret": {secret}}
+func (c *crossing) ask(n *node, i int, path string, form ...string) (a answer) {
+	values := url.Values{"client_id": {clientsInTurn[i%2]}, "client_secret": {secret}}
 	for i := 0; i+1 < len(form); i += 2 {
 		values.Set(form[i], form[i+1])
 	}
