@@ -21,9 +21,9 @@ type Preview struct {
 // is far more than was meant.
 const mostPreviewed = 2000
 
-// Preview counts what ending a selection would end. It changes nothing, and what
-// begins or ends in the meantime is not in it.
-func (s *Service) Preview(ctx context.Context, sel Selection) (Preview, error) {
+// Preview counts what ending a selection would end, where the session except goes
+// on. It changes nothing, and what begins or ends in the meantime is not in it.
+func (s *Service) Preview(ctx context.Context, sel Selection, except string) (Preview, error) {
 	now, err := s.Store.Now(ctx)
 	if err != nil {
 		return Preview{}, err
@@ -45,7 +45,7 @@ func (s *Service) Preview(ctx context.Context, sel Selection) (Preview, error) {
 		if s.Store.Skip(ctx, row, err) {
 			return nil
 		}
-		if err != nil || sel.ClientID != "" && ses.Value.ClientID != sel.ClientID {
+		if err != nil || sel.ClientID != "" && ses.Value.ClientID != sel.ClientID || ses.Value.ID == except {
 			return err
 		}
 		return c.add(ctx, ses.Value)
