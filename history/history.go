@@ -8,6 +8,7 @@
 package history
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -79,7 +80,13 @@ type History struct {
 	begun time.Time
 
 	mu  sync.Mutex
-	ops []Operation
+	ops []kept
+}
+
+// kept is an operation, and whether it turned out that nobody was asked.
+type kept struct {
+	Operation
+	unasked bool
 }
 
 // Begin begins an empty one.
@@ -87,21 +94,28 @@ func Begin() *History { return &History{begun: time.Now()} }
 
 // Do asks, and keeps what came of it, unless it turns out that nobody was asked.
 func (h *History) Do(a Act, ask func() (o Outcome, asked bool)) Outcome {
-	op := Operation{Act: a, Call: time.Since(h.begun)}
-	var asked bool
-	op.Outcome, asked = ask()
-	op.Return = time.Since(h.begun)
-	if asked {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.ops = append(h.ops, op)
-	}
-	return op.Outcome
+	h.mu.Lock()
+	n := len(h.ops)
+	h.ops = append(h.ops, kept{Operation: Operation{Act: a, Call: time.Since(h.begun), Return: math.MaxInt64}})
+	h.mu.Unlock()
+	out, asked := ask()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	op := &h.ops[n]
+	op.Outcome, op.Return, op.unasked = out, time.Since(h.begun), !asked
+	return out
 }
 
-// Operations are those that have returned so far.
+// Operations are those so far. Of those that are under way nothing is known, and
+// they may have been done.
 func (h *History) Operations() []Operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.ops[:len(h.ops):len(h.ops)]
+	var ops []Operation
+	for _, op := range h.ops {
+		if !op.unasked {
+			ops = append(ops, op.Operation)
+		}
+	}
+	return ops
 }

@@ -195,6 +195,12 @@ func TestHistory(t *testing.T) {
 		})
 	}
 	all.Wait()
+	h.Do(Act{User: "0", Kind: Revoke}, func() (Outcome, bool) {
+		if ops := h.Operations(); len(ops) != 21 || ops[20].Known {
+			t.Errorf("what is under way: %v", ops)
+		}
+		return Outcome{}, false
+	})
 	if len(h.Operations()) != 20 || len(Check(h.Operations(), time.Minute)) > 0 {
 		t.Errorf("%v", h.Operations())
 	}

@@ -63,6 +63,7 @@ func TestLinearizable(t *testing.T) {
 				seed = n
 			}
 			c := v.begin(t)
+			c.furnish()
 			end := time.Now().Add(length)
 			for left := length; left > 5*time.Second && !t.Failed(); left = time.Until(end) {
 				t.Logf("SEED=%d", seed)
@@ -79,7 +80,7 @@ type crew struct {
 	nodes []*berth
 	// faults are what may be done to the store.
 	faults []fault
-	// env is for servers built with a bug.
+	// program is another command than [binary].
 	program string
 
 	history *history.History
@@ -93,19 +94,24 @@ type crew struct {
 // berth is where a server runs: one after the other, behind the same address and
 // with the same way to the store.
 type berth struct {
+	dir   string
 	node  atomic.Pointer[node]
 	front *redistest.Proxy // before it
 	back  *redistest.Proxy // between it and its store, if that can be
 }
 
-// muster makes the clients, and servers at so many berths. redis is where their
-// ways to it lead, empty for none.
-func muster(p *place, berths int, redis string) *crew {
+// furnish makes the clients.
+func (p *place) furnish() {
 	p.fill(0)
 	p.run(secret, "client", "add", "operator", "--grant", "client_credentials", "--scope", "jeton:admin", "--admin", "--secret-stdin")
+}
+
+// muster is three servers that do not run yet. redis is where their ways to it
+// lead, empty for none.
+func muster(p *place, redis string) *crew {
 	c := &crew{place: p, persons: make([]atomic.Pointer[person], people)}
-	for range berths {
-		b := new(berth)
+	for range 3 {
+		b := &berth{dir: p.t.TempDir()}
 		if redis != "" {
 			b.back = redistest.Between(p.t, redis)
 		}
@@ -123,6 +129,7 @@ func (c *crew) launch(b *berth) {
 		if b.back != nil {
 			cmd.Env = append(cmd.Env, "JETON_STORE=redis://"+b.back.Addr)
 		}
+		cmd.Env = append(cmd.Env, "JETON_ADMIN_SOCKET="+filepath.Join(b.dir, "admin.sock")) // commands go to the store itself
 	})
 	n.http.Timeout = 12 * time.Second
 	_, at, _ := strings.Cut(n.url, "://")
@@ -138,6 +145,17 @@ func (c *crew) launch(b *berth) {
 
 // round plays one history and looks at it.
 func (c *crew) round(seed uint64, length time.Duration) {
+	c.play(seed, length, func() bool { return false })
+	last := &caller{crew: c, choices: rand.New(rand.NewPCG(seed, 98))}
+	for i := range c.persons {
+		last.farewell(c.persons[i].Load())
+	}
+	c.judge()
+}
+
+// play makes a history, until there is enough of it, and reports whether there
+// was before its time.
+func (c *crew) play(seed uint64, length time.Duration, enough func() bool) (early bool) {
 	c.history, c.seed = history.Begin(), seed
 	c.enlist(length)
 	for _, b := range c.nodes {
@@ -158,17 +176,13 @@ func (c *crew) round(seed uint64, length time.Duration) {
 			}
 		})
 	}
-	c.trouble(rand.New(rand.NewPCG(seed, 99)), length)
-	for end := time.Now().Add(2 * length); len(c.history.Operations()) < fewest && time.Now().Before(end); {
+	early = c.trouble(rand.New(rand.NewPCG(seed, 99)), length, enough)
+	for end := time.Now().Add(2 * length); !early && len(c.history.Operations()) < fewest && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond)
 	}
 	stop.Store(true)
 	all.Wait()
-	last := &caller{crew: c, choices: rand.New(rand.NewPCG(seed, 98))}
-	for i := range c.persons {
-		last.farewell(c.persons[i].Load())
-	}
-	c.judge()
+	return early
 }
 
 // judge looks at the history.
@@ -228,14 +242,23 @@ func (c *crew) enlist(length time.Duration) {
 	// The first login of each writes a new one.
 	hash := "$pbkdf2-sha256$1000$" + in.EncodeToString(salt) + "$" + strings.ReplaceAll(in.EncodeToString(key), "+", ".")
 	var lines strings.Builder
-	for i := range people + 3*int(length.Seconds()+1)*people {
+	for i := range len(c.persons) * int(length.Seconds()+3) {
 		fmt.Fprintf(&lines, `{"username":"%s","roles":["%s"],"password_hash":"%s"}`+"\n", c.name(int64(i)), roleNames[0], hash)
 	}
-	file := filepath.Join(c.dir, "people.jsonl")
+	file := filepath.Join(c.t.TempDir(), "people.jsonl")
 	if err := os.WriteFile(file, []byte(lines.String()), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
-	c.run("", "user", "import", file)
+	for tries := 0; ; tries++ { // the store may still be at odds with itself
+		out, err := c.command("user", "import", file).CombinedOutput()
+		if err == nil {
+			break
+		}
+		if tries == 30 {
+			c.t.Fatalf("%v\n%s", err, out)
+		}
+		time.Sleep(time.Second)
+	}
 	c.names.Store(0)
 }
 

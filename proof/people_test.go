@@ -57,7 +57,14 @@ type caller struct {
 
 func (c *caller) chance(percent int) bool { return c.choices.IntN(100) < percent }
 
-func (c *caller) any() *node { return c.nodes[c.choices.IntN(len(c.nodes))].node.Load() }
+// any is a server that runs.
+func (c *caller) any() *node {
+	for {
+		if n := c.nodes[c.choices.IntN(len(c.nodes))].node.Load(); n != nil {
+			return n
+		}
+	}
+}
 
 // turn does one thing to somebody, whose place another takes after a while.
 func (c *caller) turn() {

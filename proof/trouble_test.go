@@ -14,15 +14,19 @@ import (
 // fault is something that is done to servers, their store or what is between.
 type fault func(c *crew, choices *rand.Rand)
 
-// trouble makes some, one kind after the other.
-func (c *crew) trouble(choices *rand.Rand, length time.Duration) {
+// trouble makes some, one kind after the other, until there is enough, and
+// reports whether there was before its time.
+func (c *crew) trouble(choices *rand.Rand, length time.Duration, enough func() bool) (early bool) {
 	for end := time.Now().Add(length); ; {
 		calm := time.Duration(300+choices.IntN(700)) * time.Millisecond
 		if left := time.Until(end); left < calm {
 			time.Sleep(left)
-			return
+			return enough()
 		}
 		time.Sleep(calm)
+		if enough() {
+			return true
+		}
 		c.faults[choices.IntN(len(c.faults))](c, choices)
 	}
 }
@@ -30,9 +34,10 @@ func (c *crew) trouble(choices *rand.Rand, length time.Duration) {
 func (c *crew) berth(choices *rand.Rand) *berth { return c.nodes[choices.IntN(len(c.nodes))] }
 
 // killNode is kill -9; another server takes the place of the one that was killed.
+// Until it does nobody asks there, who would only learn that nobody answers.
 func killNode(c *crew, choices *rand.Rand) {
 	b := c.berth(choices)
-	b.node.Load().kill()
+	b.node.Swap(nil).kill()
 	c.launch(b)
 }
 
@@ -86,7 +91,7 @@ func stallStore(c *crew, choices *rand.Rand) {
 // server.
 func onOneRedis(t *testing.T) *crew {
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
-	c := muster(&place{t: t, dir: t.TempDir(), address: "redis://" + server.Addr}, 3, server.Addr)
+	c := muster(&place{t: t, dir: t.TempDir(), address: "redis://" + server.Addr}, server.Addr)
 	for _, b := range c.nodes {
 		b.back.Lose(8)
 		b.back.Postpone(4)
@@ -108,7 +113,7 @@ func onOneRedis(t *testing.T) *crew {
 // killed, or stopped for so long that another takes its place, and is there again.
 func onSentinel(t *testing.T) *crew {
 	s := redistest.StartSentinels(t, 2, "--appendonly", "yes", "--appendfsync", "always", "--min-replicas-to-write", "1")
-	c := muster(&place{t: t, dir: t.TempDir(), address: s.URL(), env: []string{"JETON_REDIS_WAIT_REPLICAS=1"}}, 3, "")
+	c := muster(&place{t: t, dir: t.TempDir(), address: s.URL(), env: []string{"JETON_REDIS_WAIT_REPLICAS=1"}}, "")
 	failover := func(fail func(testing.TB)) fault {
 		return func(c *crew, choices *rand.Rand) {
 			if s.Whole() {
@@ -123,7 +128,7 @@ func onSentinel(t *testing.T) *crew {
 // onCluster are three masters whose slots move from one to the other.
 func onCluster(t *testing.T) *crew {
 	cluster := redistest.StartCluster(t, 3)
-	c := muster(&place{t: t, dir: t.TempDir(), address: cluster.URL()}, 3, "")
+	c := muster(&place{t: t, dir: t.TempDir(), address: cluster.URL()}, "")
 	move := func(c *crew, choices *rand.Rand) {
 		for range 16 {
 			cluster.Move(t, cluster.Slot(fmt.Sprintf("{p%03d}", choices.IntN(64))), func() {
@@ -144,7 +149,7 @@ func onCluster(t *testing.T) *crew {
 // onSQLite are processes of one machine on one file.
 func onSQLite(t *testing.T) *crew {
 	dir := t.TempDir()
-	c := muster(&place{t: t, dir: dir, address: "sqlite:" + filepath.Join(dir, "jeton.db")}, 3, "")
+	c := muster(&place{t: t, dir: dir, address: "sqlite:" + filepath.Join(dir, "jeton.db")}, "")
 	c.faults = []fault{killNode, killNode, stopNode, slowClients, cutClients}
 	return c
 }
