@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -184,6 +186,8 @@ type answer struct {
 	Active bool   `json:"active"`
 	// ExpiresIn is in seconds.
 	ExpiresIn int `json:"expires_in"`
+	// unsent: there was nobody to send it to.
+	unsent bool
 }
 
 func (n *node) post(path, client string, form ...string) answer {
@@ -205,7 +209,8 @@ func (n *node) post(path, client string, form ...string) answer {
 func (n *node) send(r *http.Request) answer {
 	resp, err := n.http.Do(r)
 	if err != nil {
-		return answer{}
+		var network *net.OpError
+		return answer{unsent: errors.As(err, &network) && network.Op == "dial"}
 	}
 	defer resp.Body.Close()
 	a := answer{status: resp.StatusCode}

@@ -1,14 +1,17 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"jeton/accounts"
 	"jeton/grants"
 	"jeton/pages"
+	"jeton/storage"
 )
 
 // deed is something that an operator is about to do. What it is about stands in
@@ -27,6 +30,8 @@ type deed struct {
 	// then is the page that follows.
 	then  string
 	about url.Values
+	// cancel is where to go instead, empty for the page that follows.
+	cancel string
 	// seen is what the deed was decided on: a form that was made when it was
 	// something else does nothing.
 	seen string
@@ -37,9 +42,11 @@ var deeds = map[string]func(*operation) (deed, error){
 	"revoke":         (*operation).revokeDeed,
 	"disable-user":   (*operation).disableUserDeed,
 	"enable-user":    (*operation).enableUserDeed,
+	"delete-user":    (*operation).deleteUserDeed,
 	"roles":          (*operation).rolesDeed,
 	"disable-client": (*operation).disableClientDeed,
 	"enable-client":  (*operation).enableClientDeed,
+	"delete-client":  (*operation).deleteClientDeed,
 	"secret":         (*operation).secretDeed,
 	"reset-password": (*operation).resetDeed,
 	"end-former":     (*operation).endFormerDeed,
@@ -122,7 +129,7 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 		card.Title, card.Facts = "What ends", previewFacts(preview)
 	}
 	f := &pages.Form{
-		Action: o.at("/act", o.sent), Token: o.token("/act", o.sent), Words: d.button, Kind: "danger", Cancel: o.at(d.then, d.about), Choice: d.choice,
+		Action: o.at("/act", o.sent), Token: o.token("/act", o.sent), Words: d.button, Kind: "danger", Cancel: cmp.Or(d.cancel, o.at(d.then, d.about)), Choice: d.choice,
 	}
 	if d.ends == nil {
 		f.Kind = ""
@@ -131,9 +138,7 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 		f.Fields = append(f.Fields, pages.Field{Name: "seen", Value: d.seen})
 	}
 	if d.wantsReason {
-		f.Inputs = append(f.Inputs, pages.Input{
-			Name: "reason", Label: "Reason", Hint: "It is kept with each session and in the audit log, with your name.", Value: why, Max: 400, Required: true, Focus: true,
-		})
+		f.Inputs = append(f.Inputs, reasonInput(why))
 	}
 	card.Form = f
 	p.Cards = []pages.Card{card}
@@ -243,6 +248,22 @@ func (o *operation) enableUserDeed() (deed, error) {
 	return d, err
 }
 
+// deleteUserDeed is about the user that was looked at: one of the name that was
+// added since has another sub.
+func (o *operation) deleteUserDeed() (deed, error) {
+	d, name, err := o.ofUser()
+	sub := d.about.Get("sub")
+	d.title, d.button, d.wantsReason = "Delete "+name, "Delete", true
+	d.ends = &grants.Selection{Subject: sub}
+	d.words = append(d.words, "The user is forgotten: name, password, roles and claims. It cannot be undone, and the sub is never given to anybody again.")
+	d.then, d.about = "/users", nil
+	d.cancel = o.at("/user", url.Values{"sub": {sub}})
+	d.run = func(c *call, _ form) (url.Values, error) {
+		return url.Values{"done": {"deleted"}}, o.s.admin.Users.Delete(c.ctx, named(sub), c.act)
+	}
+	return d, err
+}
+
 func (o *operation) rolesDeed() (deed, error) {
 	u, err := o.s.admin.Users.Find(o.ctx, named(o.sent.Get("sub")))
 	if err != nil {
@@ -297,4 +318,23 @@ func (o *operation) enableClientDeed() (deed, error) {
 		return url.Values{"done": {"enabled"}}, err
 	}
 	return d, err
+}
+
+func (o *operation) deleteClientDeed() (deed, error) {
+	client, err := o.editable()
+	if err != nil {
+		return deed{}, err
+	}
+	id := client.ID
+	d := deed{
+		title: "Delete " + id, button: "Delete", wantsReason: true, ends: &grants.Selection{ClientID: id},
+		words: []string{"The client is forgotten with its settings. Tokens that it got for itself end too. It cannot be undone; another client may get the id."},
+		then:  "/clients", cancel: o.at("/client", url.Values{"id": {id}}),
+		// One of the same id that was added since is another.
+		seen: accounts.ClientTag(storage.Client{ID: id, Created: client.Created}),
+	}
+	d.run = func(c *call, _ form) (url.Values, error) {
+		return url.Values{"done": {"deleted"}}, o.s.admin.Clients.Delete(c.ctx, id, c.act)
+	}
+	return d, nil
 }

@@ -65,7 +65,7 @@ func (o *operation) showSecret(client storage.Client, secret string) error {
 		facts = append(facts, pages.Fact{Name: "The old one works until", Time: pages.At(client.FormerSecretUntil)})
 	}
 	p := pages.Sheet{
-		Frame: o.frame(""), Title: "The new secret of " + clientName(client),
+		Frame: o.frame(""), Title: "The secret of " + clientName(client),
 		Lead:  "It is shown this once: put it now where the client will read it. Nobody can look it up later.",
 		Cards: []pages.Card{{Facts: facts, Links: []pages.Link{{Href: o.at("/client", url.Values{"id": {client.ID}}), Words: "Done"}}}},
 	}

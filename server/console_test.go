@@ -73,7 +73,7 @@ func (b *browser) submitTo(page answer, path string, fields ...string) answer {
 
 func TestConsoleDoor(t *testing.T) {
 	n := start(t, options{})
-	paths := []string{"/console", "/console/users", "/console/user?sub=u-alice", "/console/session?sid=x", "/console/clients", "/console/client?id=app", "/console/keys", "/console/token", "/console/act?act=revoke&all=true"}
+	paths := []string{"/console", "/console/users", "/console/user?sub=u-alice", "/console/session?sid=x", "/console/clients", "/console/client?id=app", "/console/keys", "/console/token", "/console/act?act=revoke&all=true", "/console/client/new", "/console/client/settings?id=app"}
 	t.Run("nobody is signed in", func(t *testing.T) {
 		for _, path := range paths {
 			a := n.do("GET", path, "", "")
@@ -94,7 +94,7 @@ func TestConsoleDoor(t *testing.T) {
 				t.Errorf("%s: %d", path, a.StatusCode)
 			}
 		}
-		for _, path := range []string{"/console/act?act=revoke&all=true", "/console/token"} {
+		for _, path := range []string{"/console/act?act=revoke&all=true", "/console/token", "/console/client/new", "/console/client/settings?id=app"} {
 			if a := b.load("POST", path, form("form_token", "x", "reason", "y")); a.StatusCode != 403 {
 				t.Errorf("POST %s: %d", path, a.StatusCode)
 			}
@@ -229,9 +229,10 @@ func TestConsoleLeadsToAllItDoes(t *testing.T) {
 	sid := segment(t, b.node.login().str("access_token"), 1)["sid"].(string)
 	for path, acts := range map[string][]string{
 		"/console/users":              {"act=revoke&amp;all=true"},
-		"/console/user?sub=u-alice":   {"act=revoke&amp;sub=u-alice", "act=disable-user", "act=reset-password", `name="act" value="roles"`, "act=revoke&amp;sid=" + sid},
+		"/console/user?sub=u-alice":   {"act=revoke&amp;sub=u-alice", "act=disable-user", "act=reset-password", "act=delete-user", `name="act" value="roles"`, "act=revoke&amp;sid=" + sid},
 		"/console/session?sid=" + sid: {"act=revoke&amp;sid=" + sid},
-		"/console/client?id=app":      {"act=revoke&amp;client=app", "act=disable-client", "act=secret"},
+		"/console/client?id=app":      {"act=revoke&amp;client=app", "act=disable-client", "act=secret", "act=delete-client", "/console/client/settings?id=app"},
+		"/console/clients":            {"/console/client/new"},
 	} {
 		b.tells(string(b.page(path).body), acts...)
 	}
@@ -367,6 +368,7 @@ func TestConsoleEscapesWhatStrangersChose(t *testing.T) {
 	q := func(pairs ...string) string { return "?" + form(pairs...).Encode() }
 	for _, path := range []string{
 		"/console/users", "/console/users" + q("q", evil), "/console/user" + q("sub", sub), "/console/session" + q("sid", sid), "/console/clients",
+		"/console/client/settings" + q("id", `<script>alert(4)</script>`), "/console/client/settings" + q("id", evil), "/console/act" + q("act", "delete-client", "id", `<script>alert(4)</script>`),
 		"/console/client" + q("id", `<script>alert(4)</script>`), "/console/act" + q("act", "revoke", "sub", sub), "/console/act" + q("act", "revoke", "client", `<script>alert(4)</script>`),
 		"/console/act" + q("act", "roles", "sub", sub, "roles", "<script>alert(5)</script>"), "/console/act" + q("act", evil), "/console/user" + q("sub", evil),
 		"/console/act" + q("act", "disable-user", "sub", sub), "/console/users" + q("done", evil, "n", evil), "/console/users" + q("after", evil),

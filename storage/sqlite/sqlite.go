@@ -65,7 +65,8 @@ type Store struct {
 
 	queue   queue
 	writer  *writer
-	readers chan *conn // a slot each; nil has not been opened yet
+	readers chan *conn    // open, and used by nobody
+	places  chan struct{} // one for each that may be opened yet
 	changes changes
 	spots   spots
 
@@ -116,8 +117,9 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if !o.Apart {
 		s.markPath = cmp.Or(o.Mark, path+".mark")
 	}
-	for range cap(s.readers) {
-		s.readers <- nil
+	s.places = make(chan struct{}, cap(s.readers))
+	for range cap(s.places) {
+		s.places <- struct{}{}
 	}
 	if err := s.prepare(ctx, o); err != nil {
 		return nil, err
@@ -279,8 +281,10 @@ func (s *Store) Close() error {
 			s.closeErr = s.lastMark()
 		}
 		for range cap(s.readers) {
-			if c := <-s.readers; c != nil {
+			select {
+			case c := <-s.readers:
 				s.closeErr = errors.Join(s.closeErr, c.close())
+			case <-s.places:
 			}
 		}
 		s.closeErr = errors.Join(s.closeErr, s.changes.looker.close(), s.writer.close(), s.inUse.Close())
