@@ -43,8 +43,12 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		})
 	default:
 		ready := map[string]any{"status": "ready"}
-		if weak := s.grants.Store.Durability().Weaknesses; len(weak) > 0 {
-			ready["store_may_lose"] = weak
+		worth := s.grants.Store.Durability()
+		if len(worth.Setup) > 0 {
+			ready["store"] = worth.Setup
+		}
+		if len(worth.Weaknesses) > 0 {
+			ready["store_may_lose"] = worth.Weaknesses
 		}
 		// No reason to go elsewhere: everything goes by the store's clock.
 		if ahead.Abs() > storage.MostApart {
