@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,24 +14,24 @@ import (
 // skewed is a store whose clock is not that of the server.
 type skewed struct {
 	storage.Backend
-	by *time.Duration
+	by *atomic.Int64
 }
 
 func (s skewed) Now(ctx context.Context) (time.Time, error) {
 	now, err := s.Backend.Now(ctx)
-	return now.Add(*s.by), err
+	return now.Add(time.Duration(s.by.Load())), err
 }
 
 func (s skewed) Read(ctx context.Context, p storage.Partition, keys ...storage.Key) (storage.Snapshot, error) {
 	snap, err := s.Backend.Read(ctx, p, keys...)
-	snap.Now = snap.Now.Add(*s.by)
+	snap.Now = snap.Now.Add(time.Duration(s.by.Load()))
 	return snap, err
 }
 
 // A clock that is wrong is seen by whoever looks at the server, and is no reason
 // to send requests elsewhere.
 func TestAClockThatIsWrongIsSeen(t *testing.T) {
-	var by time.Duration
+	var by atomic.Int64
 	n := start(t, options{wrap: func(b storage.Backend) storage.Backend { return skewed{b, &by} }})
 	figure := func() string {
 		w := httptest.NewRecorder()
@@ -49,7 +50,7 @@ func TestAClockThatIsWrongIsSeen(t *testing.T) {
 		{5 * time.Minute, "300", 300.0},
 		{-5 * time.Minute, "-300", -300.0},
 	} {
-		by = c.by
+		by.Store(int64(c.by))
 		if got := figure(); got != c.figure {
 			t.Errorf("%v: the metric is %q", c.by, got)
 		}
