@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"jeton/storage"
 	"jeton/storage/redis/redistest"
 )
 
@@ -32,6 +31,9 @@ func TestManyNodes(t *testing.T) {
 	t.Run("caches", m.caches)
 	t.Run("waiters", m.waiters)
 }
+
+// cacheAge is how old a server's copy of a client may be.
+const cacheAge = time.Second
 
 type many struct {
 	*place
@@ -94,14 +96,14 @@ func (m *many) caches(t *testing.T) {
 		n.login("lenient", "user0") // so that all have the client
 	}
 	m.must(t, 0, "client", "disable", "lenient")
-	time.Sleep(storage.CacheAge)
+	time.Sleep(cacheAge)
 	for i, n := range m.nodes {
 		if a := n.post("/token", "lenient", "grant_type", "password", "username", "user0", "password", password); a.Error != "invalid_client" {
 			t.Errorf("server %d does not know of a client that was disabled a second ago: %+v", i, a)
 		}
 	}
 	m.must(t, 1, "client", "enable", "lenient")
-	time.Sleep(storage.CacheAge)
+	time.Sleep(cacheAge)
 	for i, n := range m.nodes {
 		if a := n.post("/token", "lenient", "grant_type", "password", "username", "user0", "password", password); a.status != http.StatusOK {
 			t.Errorf("server %d does not know of a client that was enabled a second ago: %+v", i, a)
