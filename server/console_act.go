@@ -19,8 +19,12 @@ import (
 type deed struct {
 	title, button string
 	words         []string
-	// ends selects the sessions that end with it, nil for none.
-	ends *grants.Selection
+	// ends is what ends with it.
+	ends ending
+	// danger warns of one that ends no session and cannot be undone.
+	danger bool
+	// counts are what else is told of it in numbers.
+	counts []pages.Fact
 	// wantsReason has the operator say why.
 	wantsReason bool
 	// choice is what else is to be said.
@@ -49,6 +53,8 @@ var deeds = map[string]func(*operation) (deed, error){
 	"delete-client":  (*operation).deleteClientDeed,
 	"secret":         (*operation).secretDeed,
 	"reset-password": (*operation).resetDeed,
+	"rotate-key":     (*operation).rotateDeed,
+	"remove-key":     (*operation).removeKeyDeed,
 	"end-former":     (*operation).endFormerDeed,
 }
 
@@ -121,17 +127,20 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 		p.Said = &pages.Said{Kind: "bad", Words: fault}
 	}
 	card := pages.Card{Words: strings.Join(d.words, " ")}
-	if d.ends != nil {
-		preview, err := o.s.grants.Preview(o.ctx, *d.ends)
+	if d.ends.of != nil {
+		preview, err := o.s.admin.counted(o.call, d.ends)
 		if err != nil {
 			return err
 		}
 		card.Title, card.Facts = "What ends", previewFacts(preview)
 	}
+	if d.counts != nil {
+		card.Title, card.Facts = "What comes of it", d.counts
+	}
 	f := &pages.Form{
 		Action: o.at("/act", o.sent), Token: o.token("/act", o.sent), Words: d.button, Kind: "danger", Cancel: cmp.Or(d.cancel, o.at(d.then, d.about)), Choice: d.choice,
 	}
-	if d.ends == nil {
+	if d.ends.of == nil && !d.danger {
 		f.Kind = ""
 	}
 	if d.seen != "" {
@@ -145,19 +154,23 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 	return o.show(status, p)
 }
 
-func previewFacts(p grants.Preview) []pages.Fact {
+func previewFacts(p previewObject) []pages.Fact {
 	some := func(n int, unit string) string {
 		if p.More {
 			return "more than " + count(int64(n), unit)
 		}
 		return count(int64(n), unit)
 	}
-	return []pages.Fact{
+	facts := []pages.Fact{
 		{Name: "Sessions", Value: some(p.Sessions, "live session")},
 		{Name: "Of", Value: some(p.Users, "user")},
 		{Name: "Through", Value: some(p.Clients, "client")},
 		{Name: "Access tokens", Value: some(p.Tokens, "live token")},
 	}
+	if p.Ends == endsTokens {
+		return []pages.Fact{facts[3], {Name: "Sessions that go on", Value: some(p.Sessions, "live session")}}
+	}
+	return facts
 }
 
 // revokeDeed ends sessions: one, those of a user, of a client, of a user through a
@@ -181,7 +194,7 @@ func (o *operation) revokeDeed() (deed, error) {
 	if err != nil {
 		return deed{}, err
 	}
-	d := deed{button: "End them", ends: &sel, wantsReason: true, about: about}
+	d := deed{button: "End them", ends: ending{of: &sel}, wantsReason: true, about: about}
 	switch {
 	case v.All:
 		d.title, d.then = "End all sessions of everyone", "/users"
@@ -228,7 +241,7 @@ func (o *operation) ofUser() (deed, string, error) {
 func (o *operation) disableUserDeed() (deed, error) {
 	d, name, err := o.ofUser()
 	d.title, d.button, d.wantsReason = "Disable "+name, "Disable", true
-	d.ends = &grants.Selection{Subject: d.about.Get("sub")}
+	d.ends.of = &grants.Selection{Subject: d.about.Get("sub")}
 	d.words = append(d.words, "The user cannot log in until enabled again.")
 	d.run = func(c *call, _ form) (url.Values, error) {
 		_, err := o.s.admin.Users.Disable(c.ctx, named(d.about.Get("sub")), c.act)
@@ -254,7 +267,7 @@ func (o *operation) deleteUserDeed() (deed, error) {
 	d, name, err := o.ofUser()
 	sub := d.about.Get("sub")
 	d.title, d.button, d.wantsReason = "Delete "+name, "Delete", true
-	d.ends = &grants.Selection{Subject: sub}
+	d.ends.of = &grants.Selection{Subject: sub}
 	d.words = append(d.words, "The user is forgotten: name, password, roles and claims. It cannot be undone, and the sub is never given to anybody again.")
 	d.then, d.about = "/users", nil
 	d.cancel = o.at("/user", url.Values{"sub": {sub}})
@@ -273,10 +286,7 @@ func (o *operation) rolesDeed() (deed, error) {
 	roles := strings.Fields(o.sent.Get("roles"))
 	d.title, d.button = "Change the roles of "+name, "Change roles"
 	d.words = append(d.words, "From: "+orNone(strings.Join(u.Roles, " "))+". To: "+orNone(strings.Join(roles, " "))+".")
-	switch o.s.grants.Settings.On.ToRoles(u.Roles, roles) {
-	case grants.EndAllSessions:
-		d.ends = &grants.Selection{Subject: u.Subject}
-	case grants.RevokeAccessTokens:
+	if d.ends = o.s.admin.endingByRoles(u, roles); d.ends.accessOnly {
 		d.words = append(d.words, "All live access tokens of the user are revoked at once; the sessions go on, and their next refresh tells the new roles.")
 	}
 	d.seen = strings.Join(u.Roles, " ") + " "
@@ -299,7 +309,7 @@ func (o *operation) ofClient() (deed, error) {
 func (o *operation) disableClientDeed() (deed, error) {
 	d, err := o.ofClient()
 	id := d.about.Get("id")
-	d.title, d.button, d.wantsReason, d.ends = "Disable "+id, "Disable", true, &grants.Selection{ClientID: id}
+	d.title, d.button, d.wantsReason, d.ends.of = "Disable "+id, "Disable", true, &grants.Selection{ClientID: id}
 	d.words = []string{"The client is refused everything until it is enabled again. Tokens that it got for itself end too."}
 	d.run = func(c *call, _ form) (url.Values, error) {
 		_, err := o.s.admin.Clients.Disable(c.ctx, id, c.act)
@@ -327,7 +337,7 @@ func (o *operation) deleteClientDeed() (deed, error) {
 	}
 	id := client.ID
 	d := deed{
-		title: "Delete " + id, button: "Delete", wantsReason: true, ends: &grants.Selection{ClientID: id},
+		title: "Delete " + id, button: "Delete", wantsReason: true, ends: ending{of: &grants.Selection{ClientID: id}},
 		words: []string{"The client is forgotten with its settings. Tokens that it got for itself end too. It cannot be undone; another client may get the id."},
 		then:  "/clients", cancel: o.at("/client", url.Values{"id": {id}}),
 		// One of the same id that was added since is another.

@@ -131,7 +131,7 @@ func (o *operation) reviewSettings(status int, c, will storage.Client, end *gran
 	ends := pages.Card{Title: "What ends", Words: "Nothing. Every server goes by the settings within a second; tokens that are out there stay as they are."}
 	f := &pages.Form{Words: "Change the settings", Cancel: o.at("/client", o.sent)}
 	if end != nil {
-		preview, err := o.s.grants.Preview(o.ctx, grants.Selection{ClientID: c.ID})
+		preview, err := o.s.admin.counted(o.call, endingBy(grants.Selection{ClientID: c.ID}, end))
 		if err != nil {
 			return err
 		}

@@ -41,6 +41,7 @@ func (o *operation) secretDeed() (deed, error) {
 			Value: overlap.String(), Words: words, Chosen: time.Duration(overlap) == o.s.grants.Settings.SecretOverlap,
 		})
 	}
+	d.ends = o.s.admin.endingBySecret(id)
 	// Of the hash a hash, so that nothing of it leaves the server.
 	d.seen = clients.HashSecret("seen " + client.SecretHash)
 	d.run = func(c *call, f form) (url.Values, error) {

@@ -233,6 +233,7 @@ func TestConsoleLeadsToAllItDoes(t *testing.T) {
 		"/console/session?sid=" + sid: {"act=revoke&amp;sid=" + sid},
 		"/console/client?id=app":      {"act=revoke&amp;client=app", "act=disable-client", "act=secret", "act=delete-client", "/console/client/settings?id=app"},
 		"/console/clients":            {"/console/client/new"},
+		"/console/keys":               {"act=rotate-key", "act=remove-key"},
 	} {
 		b.tells(string(b.page(path).body), acts...)
 	}
@@ -245,6 +246,7 @@ func TestConsoleChangesUsersAndClients(t *testing.T) {
 	if a.StatusCode != 200 || !strings.Contains(string(a.body), "ROLE_USER ROLE_AUDITOR") || !strings.Contains(string(a.body), "The roles are changed") || !b.active(token) {
 		t.Errorf("roles: %d %s", a.StatusCode, a.body)
 	}
+	b.tells(string(b.page("/console/act?act=roles&sub=u-alice&roles=").body), "<dt>Access tokens</dt><dd>1 live token</dd>", "<dt>Sessions that go on</dt><dd>1 live session</dd>")
 	b.deed("/console/act?act=roles&sub=u-alice&roles=", "")
 	if u, err := b.users.Find(t.Context(), "alice"); err != nil || len(u.Roles) != 0 || b.active(token) {
 		t.Errorf("roles: %v %v", u.Roles, err)

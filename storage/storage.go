@@ -19,6 +19,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -31,6 +32,8 @@ var (
 	// ErrUnavailable: the store did not answer, or refused to write. Nothing
 	// was written.
 	ErrUnavailable = errors.New("storage: the store is unavailable")
+	// ErrClosed is an ErrUnavailable that stays: this process has closed the store.
+	ErrClosed = fmt.Errorf("%w: it has been closed", ErrUnavailable)
 	// ErrUnknown: the store may or may not have written the change. Only a
 	// read tells.
 	ErrUnknown = errors.New("storage: the outcome of the write is unknown")

@@ -149,7 +149,7 @@ func (s *Store) enter(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return errClosed
+		return storage.ErrClosed
 	}
 	s.calls.Add(1)
 	return nil

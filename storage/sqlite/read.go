@@ -134,7 +134,7 @@ func (s *Store) borrow(ctx context.Context) (*conn, error) {
 	case <-s.places:
 		return nil, nil
 	case <-s.closing:
-		return nil, errClosed
+		return nil, storage.ErrClosed
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-late.C:

@@ -252,15 +252,13 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 // disk.
 func (s *Store) Durability() storage.Durability { return storage.Durability{} }
 
-var errClosed = fmt.Errorf("%w: it has been closed", storage.ErrUnavailable)
-
 var errMoved = fmt.Errorf("%w: its file has been removed or replaced while in use: put it back, or restart on the new one", storage.ErrUnavailable)
 
 // usable says why no call may begin, or nil.
 func (s *Store) usable() error {
 	select {
 	case <-s.closing:
-		return errClosed
+		return storage.ErrClosed
 	default:
 	}
 	if s.moved.Load() {
