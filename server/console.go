@@ -197,6 +197,8 @@ var saidOf = map[string]string{
 	"dropped":  "The former secret does not work any more.",
 	"settings": "The settings are changed. Every server goes by them within a second.",
 	"added":    "The client is there.",
+	"rotated":  "Done. The list says from when on the next key signs.",
+	"removed":  "The key is gone from the ring.",
 	"deleted":  "Deleted. All sessions have ended.",
 }
 

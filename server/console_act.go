@@ -21,6 +21,10 @@ type deed struct {
 	words         []string
 	// ends is what ends with it.
 	ends ending
+	// danger warns of one that ends no session and cannot be undone.
+	danger bool
+	// counts are what else is told of it in numbers.
+	counts []pages.Fact
 	// wantsReason has the operator say why.
 	wantsReason bool
 	// choice is what else is to be said.
@@ -49,6 +53,8 @@ var deeds = map[string]func(*operation) (deed, error){
 	"delete-client":  (*operation).deleteClientDeed,
 	"secret":         (*operation).secretDeed,
 	"reset-password": (*operation).resetDeed,
+	"rotate-key":     (*operation).rotateDeed,
+	"remove-key":     (*operation).removeKeyDeed,
 	"end-former":     (*operation).endFormerDeed,
 }
 
@@ -128,10 +134,13 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 		}
 		card.Title, card.Facts = "What ends", previewFacts(preview)
 	}
+	if d.counts != nil {
+		card.Title, card.Facts = "What comes of it", d.counts
+	}
 	f := &pages.Form{
 		Action: o.at("/act", o.sent), Token: o.token("/act", o.sent), Words: d.button, Kind: "danger", Cancel: cmp.Or(d.cancel, o.at(d.then, d.about)), Choice: d.choice,
 	}
-	if d.ends.of == nil {
+	if d.ends.of == nil && !d.danger {
 		f.Kind = ""
 	}
 	if d.seen != "" {

@@ -233,6 +233,7 @@ func TestConsoleLeadsToAllItDoes(t *testing.T) {
 		"/console/session?sid=" + sid: {"act=revoke&amp;sid=" + sid},
 		"/console/client?id=app":      {"act=revoke&amp;client=app", "act=disable-client", "act=secret", "act=delete-client", "/console/client/settings?id=app"},
 		"/console/clients":            {"/console/client/new"},
+		"/console/keys":               {"act=rotate-key", "act=remove-key"},
 	} {
 		b.tells(string(b.page(path).body), acts...)
 	}
