@@ -84,6 +84,7 @@ type crew struct {
 	program string
 
 	history *history.History
+	log     []string // of faults
 	seed    uint64
 	persons []atomic.Pointer[person]
 	names   atomic.Int64
@@ -156,7 +157,7 @@ func (c *crew) round(seed uint64, length time.Duration) {
 // play makes a history, until there is enough of it, and reports whether there
 // was before its time.
 func (c *crew) play(seed uint64, length time.Duration, enough func() bool) (early bool) {
-	c.history, c.seed = history.Begin(), seed
+	c.history, c.seed, c.log = history.Begin(), seed, nil
 	c.enlist(length)
 	for _, b := range c.nodes {
 		if b.node.Load() == nil {
@@ -201,6 +202,9 @@ func (c *crew) judge() {
 	c.t.Logf("%d operations (%s); %d replies lost, %d requests late; looked at in %v", len(ops), c.kinds.of(ops), lost, late, time.Since(begun))
 	for _, f := range faults {
 		c.t.Errorf("SEED=%d: %s", c.seed, f)
+	}
+	if len(faults) > 0 {
+		c.t.Logf("what was done meanwhile:\n%s", strings.Join(c.log, "\n"))
 	}
 	if len(ops) < fewest {
 		c.t.Errorf("only %d operations: nothing was tried", len(ops))

@@ -47,7 +47,7 @@ func TestAFailoverThatLosesWritesIsCaught(t *testing.T) {
 	c := muster(&place{t: t, dir: t.TempDir(), address: "redis://" + master.Addr}, master.Addr)
 	c.furnish()
 	lost := false
-	c.faults = []fault{func(c *crew, _ *rand.Rand) {
+	c.faults = []fault{{"the replica takes over, without the last second", func(c *crew, _ *rand.Rand) {
 		if lost {
 			return
 		}
@@ -58,7 +58,7 @@ func TestAFailoverThatLosesWritesIsCaught(t *testing.T) {
 			b.back.Point(replica.Addr)
 		}
 		lost = true
-	}}
+	}}}
 	c.caught()
 }
 

@@ -176,13 +176,16 @@ func (s *Sentinels) replaced(t testing.TB) {
 	})
 }
 
-// Whole starts replicas that were killed, and reports whether all follow the
-// master. Sentinels take some 10 s to tell a former master whom to follow.
-func (s *Sentinels) Whole() bool {
+// Rejoin has those who are not the master follow it, and starts those that were
+// killed. Sentinels would do it by themselves, after some 10 s.
+func (s *Sentinels) Rejoin() {
 	for _, r := range s.Replicas {
 		if r.cmd == nil {
 			r.Run()
 		}
+		r.Do("replicaof", "127.0.0.1", s.Master.Port)
 	}
-	return s.Master.online() == len(s.Replicas)
 }
+
+// Whole reports whether all replicas are in step.
+func (s *Sentinels) Whole() bool { return s.Master.online() == len(s.Replicas) }
