@@ -48,7 +48,7 @@ vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file://
 # Four at once, the longest first: tests wait for disks and clocks more than they work.
 race: ## All tests of this module, under the race detector
 	CGO_ENABLED=1 go test -race -p 4 -timeout 15m ./server ./cmd/jeton $$(go list ./... | grep -v -e /proof$$ -e /server$$ -e /cmd/jeton$$)
-	CGO_ENABLED=1 go test -race -count=1 -timeout 15m -parallel 8 ./proof # runs the command, which go test does not know to compare
+	CGO_ENABLED=1 go test -race -count=1 -timeout 15m -parallel 6 ./proof # runs the command, which go test does not know to compare
 	CGO_ENABLED=0 go test -trimpath -count=1 -run '^(TestPromises4And6|TestUsersPageAtAHundredThousandUsers)$$' ./server # in full: the detector's runs are short ones
 
 # The suites of the packages that stand on a store, unchanged, and the fights over
@@ -59,7 +59,7 @@ redis: ## The same suites on Redis
 	.ci/with-redis go test -count=1 -timeout 10m -run '^TestR8_SimultaneousRefreshes$$/4_processes$$' ./proof
 
 soak: ## Look for faults of several servers for SOAK (1h), with SEED as before; ON=Sentinel on one kind of store
-	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -parallel 8 -v -run '^TestLinearizable$$/'"$${ON:-.}" ./proof
+	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -parallel 6 -v -run '^TestLinearizable$$/'"$${ON:-.}" ./proof
 
 million: ## Move SESSIONS (1000000) to Redis and back, in up to an hour
 	SESSIONS=$${SESSIONS:-1000000} go test -count=1 -timeout 0 -v -run '^TestMovingManySessions$$' ./proof
