@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 MODULES := . interop
 NODE_MODULES := interop/node/node_modules/.package-lock.json
 
-.PHONY: help build run test lint vulnerabilities race redis soak interop newman fuzz bench tools
+.PHONY: help build run test lint vulnerabilities race redis soak million interop newman fuzz bench tools
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file://
 # work. So do those of one package that may run beside each other.
 race: ## All tests of this module, under the race detector
 	CGO_ENABLED=1 go test -race -p 4 -parallel 4 -timeout 15m ./server ./cmd/jeton $$(go list ./... | grep -v -e /proof$$ -e /server$$ -e /cmd/jeton$$)
-	CGO_ENABLED=1 go test -race -count=1 -timeout 15m -parallel 8 ./proof # runs the command, which go test does not know to compare
+	CGO_ENABLED=1 go test -race -count=1 -timeout 15m -parallel 6 ./proof # runs the command, which go test does not know to compare
 	CGO_ENABLED=0 go test -trimpath -count=1 -run '^(TestPromises4And6|TestUsersPageAtAHundredThousandUsers)$$' ./server # in full: the detector's runs are short ones
 
 # The suites of the packages that stand on a store, unchanged, and the fights over
@@ -60,7 +60,10 @@ redis: ## The same suites on Redis
 	.ci/with-redis go test -count=1 -timeout 15m -run '^TestR8_SimultaneousRefreshes$$/4_processes$$' ./proof
 
 soak: ## Look for faults of several servers for SOAK (1h), with SEED as before; ON=Sentinel on one kind of store
-	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -parallel 8 -v -run '^TestLinearizable$$/'"$${ON:-.}" ./proof
+	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -parallel 6 -v -run '^TestLinearizable$$/'"$${ON:-.}" ./proof
+
+million: ## Move SESSIONS (1000000) to Redis and back, in up to an hour
+	SESSIONS=$${SESSIONS:-1000000} go test -count=1 -timeout 0 -v -run '^TestMovingManySessions$$' ./proof
 
 # Uncached, since the command they run is not among what go test compares; and
 # with CI set, so that nothing is left out.

@@ -34,6 +34,7 @@ var layers = [][]string{
 	{"clients/documents"},
 	{"grants", "well-known"},
 	{"accounts"},
+	{"race"},
 	{"server"},
 	{"cmd/jeton", "bench"}, // bench fills stores; all else it does from outside
 }

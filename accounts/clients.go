@@ -131,9 +131,18 @@ func (c *Clients) Disable(ctx context.Context, id string, act Act) (storage.Clie
 
 // Enable lets a disabled client work again. Ended sessions stay ended.
 func (c *Clients) Enable(ctx context.Context, id string, act Act) (storage.Client, error) {
-	client, err := c.Find(ctx, id)
-	if err != nil || !client.Disabled {
+	if client, err := c.Find(ctx, id); err != nil {
 		return client, err
+	}
+	rec, _, err := c.Store.Client(ctx, id)
+	if err != nil {
+		return rec.Value, err
+	}
+	if rec.Exists() && !rec.Value.Disabled {
+		err := c.Store.Confirm(ctx, storage.ClientPartition(id), rec.Check(storage.ClientKey(id)))
+		if !errors.Is(err, storage.ErrConflict) { // else it is not any more, perhaps
+			return rec.Value, err
+		}
 	}
 	return c.change(ctx, id, events.ClientEnabled, nil, act, func(client *storage.Client) error {
 		client.Disabled = false

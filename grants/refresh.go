@@ -220,7 +220,7 @@ func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Se
 		s.Store.WroteSession(version, ses)
 		return nil
 	}
-	settled := s.wrote(ctx, ses, err)
+	settled := s.wrote(ctx, ses, !bytes.Equal(ses.RotID, p.session.Value.RotID), err)
 	if errors.Is(settled, storage.ErrUnknown) || errors.Is(settled, storage.ErrUnconfirmed) {
 		s.markSoon(rotated{ses.Subject, ses.ID, ses.RotID, ses.Generation})
 	}

@@ -113,11 +113,10 @@ func explain(ops []Operation, patience time.Duration) porcupine.CheckResult {
 		if !op.Known && (op.Kind == Login || op.Kind == Active) {
 			continue // it told nothing, and nobody knows of the session
 		}
-		one := porcupine.Operation{Input: operation{op, i + 1}, Call: int64(op.Call), Return: int64(op.Return)}
 		if !op.Known {
-			one.Return = math.MaxInt64
+			op.Return = math.MaxInt64 // it may still be done
 		}
-		all = append(all, one)
+		all = append(all, porcupine.Operation{Input: operation{op, i + 1}, Call: int64(op.Call), Return: int64(op.Return)})
 	}
 	return porcupine.CheckOperationsTimeout(porcupine.Model{
 		Init: func() any { return user{roles: FirstRoles} },

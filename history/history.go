@@ -92,17 +92,20 @@ type kept struct {
 // Begin begins an empty one.
 func Begin() *History { return &History{begun: time.Now()} }
 
+// Now is the time of the history.
+func (h *History) Now() time.Duration { return time.Since(h.begun) }
+
 // Do asks, and keeps what came of it, unless it turns out that nobody was asked.
 func (h *History) Do(a Act, ask func() (o Outcome, asked bool)) Outcome {
 	h.mu.Lock()
 	n := len(h.ops)
-	h.ops = append(h.ops, kept{Operation: Operation{Act: a, Call: time.Since(h.begun), Return: math.MaxInt64}})
+	h.ops = append(h.ops, kept{Operation: Operation{Act: a, Call: h.Now(), Return: math.MaxInt64}})
 	h.mu.Unlock()
 	out, asked := ask()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	op := &h.ops[n]
-	op.Outcome, op.Return, op.unasked = out, time.Since(h.begun), !asked
+	op.Outcome, op.Return, op.unasked = out, h.Now(), !asked
 	return out
 }
 

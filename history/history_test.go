@@ -67,6 +67,8 @@ var lives = map[string][]Operation{
 	"a lost answer, not noticed":       {login(0), refresh(1, 0, 0).lost(), refresh(1, 2, 2).no(), ask(Active, 1).no()},
 	"a request that came to nothing":   {login(0), refresh(1, 0, 0).lost(), refresh(1, 2, 2), refresh(2, 3, 3), refresh(3, 4, 4)},
 	"a request that came late":         {login(0), refresh(1, 0, 0).lost(), refresh(1, 2, 2), ask(Active, 2), refresh(2, 3, 3).no()},
+	"a request that came much later":   {login(0), refresh(1, 0, 0).lost(), refresh(1, 2, 2).after(5), refresh(2, 3, 3).no().after(6)},
+	"and into a window":                {lenient(0), refresh(1, 0, 0).lost(), refresh(1, 2, 2).after(5), refresh(2, 3, 3).no().after(30)},
 	"a revocation that came late":      {login(0), ask(Revoke, 1).lost(), ask(Active, 1), ask(Active, 1).no()},
 	"a retry in the window":            {lenient(0), refresh(1, 2, 2), refresh(1, 2, 2), refresh(2, 3, 3)},
 	"a retry after the window":         {lenient(0), refresh(1, 2, 2), refresh(1, 0, 0).no().after(20), refresh(2, 3, 3).no()},

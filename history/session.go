@@ -100,5 +100,5 @@ func (s session) mayRetry(op operation) bool {
 
 // mustRetry: it is open for sure.
 func (s session) mustRetry(op operation) bool {
-	return op.Act.Token == s.prev && op.Return-s.asked < s.window-slack
+	return op.Act.Token == s.prev && s.window > 0 && op.Return-s.asked < s.window-slack
 }

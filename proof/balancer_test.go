@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -44,7 +45,7 @@ const probeEvery = 100 * time.Millisecond
 func newBalancer(t *testing.T, byConnection bool) *balancer {
 	b := &balancer{t: t, byConnection: byConnection, transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	if byConnection {
-		b.transport.Dial = func(string, string) (net.Conn, error) { return b.dial() }
+		b.transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return b.dial() }
 	}
 	t.Cleanup(func() {
 		for _, s := range b.servers {

@@ -227,6 +227,6 @@ func (s *Server) newClient(o *operation) error {
 // reasonInput asks why.
 func reasonInput(value string) pages.Input {
 	return pages.Input{
-		Name: "reason", Label: "Reason", Hint: "It is kept with each session and in the audit log, with your name.", Value: value, Max: 400, Required: true, Focus: true,
+		Name: "reason", Label: "Reason", Hint: "It is kept with what ends and in the audit log, with your name.", Value: value, Max: 400, Required: true, Focus: true,
 	}
 }

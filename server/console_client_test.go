@@ -160,7 +160,7 @@ func TestSettingsFormSaysWhatIsWrongBesideTheField(t *testing.T) {
 	}
 	faults := a.faults()
 	for name, what := range map[string]string{
-		"client_name": "255 bytes", "access_token_ttl": "soon", "max_sessions": "not a number", "jwks": "not JSON", "redirect_uris": "everything else takes https",
+		"client_name": "255 bytes", "access_token_ttl": "soon", "max_sessions": "Not a number", "jwks": "Not JSON", "redirect_uris": "everything else takes https",
 		"cors_origins": "*", "token_endpoint_auth_method": "client_secret_jwt", "password_grant_sunset": "neither a date", "password_grant_networks": "10.0.0.1/8",
 	} {
 		if !strings.Contains(faults[name], what) || !strings.Contains(string(a.body), name+`-fault" aria-invalid="true"`) {

@@ -59,7 +59,7 @@ func keyBadge(state keys.State) pages.Badge {
 func (o *operation) rotateDeed() (deed, error) {
 	d := deed{title: "Rotate the signing key", button: "Rotate", wantsReason: true, then: "/keys"}
 	d.words = []string{
-		"The next key is known to APIs already, and takes over. Tokens that are out there stay good: the key of before stays in the key set until the last of them is dead. No session ends.",
+		"The next key, which stands in the key set already, takes over. Tokens that are out there stay good: the key of before stays in the key set until the last of them is dead. No session ends.",
 	}
 	var seen []string
 	for _, k := range o.s.grants.Keys.List(o.in.Now) {

@@ -151,11 +151,11 @@ func (t *typed) same(was typed, s clientSetting) bool {
 func unreadable(s clientSetting, err error) string {
 	switch s.kind {
 	case asNumber:
-		return "not a number"
+		return "Not a number."
 	case asJSON:
-		return "not JSON"
+		return "Not JSON."
 	}
-	return strings.TrimPrefix(err.Error(), "storage: ")
+	return sentence(strings.TrimPrefix(err.Error(), "storage: "))
 }
 
 // blame puts the faults of a refusal beside the fields that they are about, and

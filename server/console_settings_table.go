@@ -56,7 +56,7 @@ var clientGroups = []settingGroup{
 		{Value: storage.GrantPassword, Words: "password: it is shown the user's password itself"},
 	}}}},
 	{"How it proves itself", "Who goes over to another way loses what there was of the one before.", []clientSetting{
-		{name: "token_endpoint_auth_method", label: "With", kind: asChoice, options: []pages.Option{
+		{name: "token_endpoint_auth_method", label: "It proves itself with", kind: asChoice, options: []pages.Option{
 			{Value: "", Words: "a secret, in the header or the body"},
 			{Value: storage.AuthBasic, Words: "a secret, in the header alone (client_secret_basic)"},
 			{Value: storage.AuthPost, Words: "a secret, in the body alone (client_secret_post)"},

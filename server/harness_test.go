@@ -310,6 +310,7 @@ func (n *node) do(method, path, contentType, body string, change ...func(*http.R
 		n.t.Fatal(err)
 	}
 	watchAnswer(a.StatusCode, a.body)
+	heldAlone(n.t, a)
 	json.Unmarshal(a.body, &a.json)
 	return a
 }

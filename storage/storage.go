@@ -167,6 +167,8 @@ type Durability struct {
 	// Weaknesses says in words for the operator how the store may lose what it
 	// has acknowledged; none for a store that does not.
 	Weaknesses []string
+	// Setup is what decides that, in words; none for a store that has no choice.
+	Setup []string
 	// ReadsAhead: a read may see what is not yet as durable as a commit that was
 	// acknowledged, such as a change that ended with ErrUnconfirmed. Whoever tells
 	// somebody of it commits a change that writes nothing first.

@@ -134,6 +134,7 @@ func (g *generation) administer(ctx context.Context, door http.Handler) error {
 	g.background.Go(func() { n.grants.Finish(ctx) })
 	if n.recover != nil {
 		g.background.Go(func() { n.recover.Run(ctx) })
+		g.background.Go(func() { n.recover.Index(ctx) })
 		g.background.Go(func() { n.recover.Mail.Run(ctx) })
 	}
 	return nil

@@ -114,7 +114,7 @@ with the jti that they had.`,
 the audit log has them.`,
 
 	"store": `These commands go to the store itself and not to the server. Backup, restore and
-check are for SQLite alone: a Redis is backed up with its own tools.`,
+looking records over are for SQLite alone: a Redis is backed up with its own tools.`,
 	"store backup": `Write the store to FILE, which must not be there yet. Servers go on meanwhile. Keep
 the master key elsewhere: together the two are everything.`,
 	"store restore": `Put the backup FILE in the place of the store, which no server may use meanwhile,
@@ -127,7 +127,13 @@ since is: all sessions end, and no token of before is accepted.`,
 	"store check": `Look over the store, or with --store a backup: that each record can be read and
 stands where it belongs, that all indexes agree, and that the master key opens all
 that is sealed. Faults are named one by one, and the exit code is 1. A server goes
-on meanwhile.`,
+on meanwhile. This is for SQLite.
+
+With --race, for every store: three servers in this process, and clients that log
+in, refresh, retry and revoke at once, are let loose on the Redis or on the disk of
+the store, in a space of their own that is removed at the end; then an order is
+looked for in which each answer was right. Where there is none the exit code is 1,
+and no store should be kept there. It is a load: choose the hour.`,
 
 	"config": `Settings come from flags, then the environment (JETON_LISTEN for --listen), then the
 file of --config, then defaults. Nothing is changed by these commands.`,

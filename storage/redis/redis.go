@@ -60,9 +60,9 @@ type Store struct {
 	groups  []group
 	changes changes
 
-	onLost atomic.Pointer[func()]
-	offset offset // of Redis's clock from this machine's
-	weak   atomic.Pointer[[]string]
+	onLost     atomic.Pointer[func()]
+	offset     offset // of Redis's clock from this machine's
+	durability atomic.Pointer[storage.Durability]
 
 	mu      sync.Mutex
 	closing bool

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -176,13 +177,19 @@ func (s *Sentinels) replaced(t testing.TB) {
 	})
 }
 
-// Whole starts replicas that were killed, and reports whether all follow the
-// master. Sentinels take some 10 s to tell a former master whom to follow.
-func (s *Sentinels) Whole() bool {
+// Rejoin has those who are not the master follow it, and starts those that were
+// killed. Sentinels would do it by themselves, after some 10 s.
+func (s *Sentinels) Rejoin() {
 	for _, r := range s.Replicas {
 		if r.cmd == nil {
 			r.Run()
 		}
+		// A Sentinel that says the same now drops whoever speaks to it.
+		Until(r.t, "a replica follows the master", func() bool {
+			return r.Client.ReplicaOf(context.Background(), "127.0.0.1", strconv.Itoa(s.Master.Port)).Err() == nil
+		})
 	}
-	return s.Master.online() == len(s.Replicas)
 }
+
+// Whole reports whether all replicas are in step.
+func (s *Sentinels) Whole() bool { return s.Master.online() == len(s.Replicas) }
