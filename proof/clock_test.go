@@ -351,22 +351,27 @@ func (c *clocks) throttles(t *testing.T) {
 		wait, _ = strconv.Atoi(resp.Header.Get("Retry-After"))
 		return resp.StatusCode, wait
 	}
-	var all sync.WaitGroup
-	for range 12 {
-		all.Go(func() { guess(c.fast) })
-	}
-	all.Wait()
-	status, long := guess(c.fast)
-	if status != 429 || long < 30 {
-		t.Fatalf("who guesses waits for %d s: %d", long, status)
-	}
+	// Together, since each has to wait for those before; some are turned away
+	// where the machine has too much to do.
+	var long int
+	redistest.Until(t, "somebody who guesses has to wait for long", func() bool {
+		var all sync.WaitGroup
+		for range 12 {
+			all.Go(func() { guess(c.fast) })
+		}
+		all.Wait()
+		var status int
+		status, long = guess(c.fast)
+		return status == 429 && long >= 30
+	})
 	for at, n := range c.all() {
 		redistest.Until(t, "the "+at+" one has heard of it", func() bool {
 			status, wait := guess(n)
-			if status == 429 && (wait < long/2 || wait > 2*long) {
-				t.Errorf("%s: to wait for %d s, not %d", at, wait, long)
+			// Guesses that it did not know enough to refuse have made it longer.
+			if wait > 15*60 {
+				t.Errorf("%s: to wait for %d s", at, wait)
 			}
-			return status == 429
+			return status == 429 && wait >= long/2
 		})
 	}
 }

@@ -106,6 +106,7 @@ func TestAForkAfterAFailoverEnds(t *testing.T) {
 // rotation nor, least of all, a revocation. What it did not confirm was answered
 // with 503, and can be asked for again.
 func TestNothingConfirmedIsLostInAFailover(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newPair(t, "JETON_REDIS_WAIT_REPLICAS=1")
 	n := p.start()
 	kept, ended, open := n.login("strict", "user0"), n.login("strict", "user0"), n.login("strict", "user0")
@@ -140,6 +141,7 @@ func TestNothingConfirmedIsLostInAFailover(t *testing.T) {
 // A client that was answered with 503 because a replica did not confirm asks
 // again, and goes on when the replica is back, in strict mode too (promise 5).
 func TestAnUnconfirmedRotationIsAnsweredLater(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newPair(t, "JETON_REDIS_WAIT_REPLICAS=1")
 	n := p.start()
 	first := n.login("strict", "user0")

@@ -28,7 +28,7 @@ const (
 	// patience is for the history of one user.
 	patience = 30 * time.Second
 	// fewest is how many operations say something. A machine with other things to
-	// do gets three times as long for them.
+	// do gets longer for them.
 	fewest = 300
 )
 
@@ -88,8 +88,10 @@ type crew struct {
 	seed    uint64
 	persons []atomic.Pointer[person]
 	names   atomic.Int64
-	token   atomic.Pointer[string] // of an operator
-	kinds   tally
+	// enlisted are the users there are.
+	enlisted int64
+	token    atomic.Pointer[string] // of an operator
+	kinds    tally
 }
 
 // berth is where a server runs: one after the other, behind the same address and
@@ -121,17 +123,16 @@ func muster(p *place, redis string) *crew {
 	return c
 }
 
-// launch starts a server at a berth.
+// launch starts a server at a berth: again, where its store is not there, as
+// whatever watches over servers does.
 func (c *crew) launch(b *berth) {
-	n := c.startWith(func(cmd *exec.Cmd) {
-		if c.program != "" {
-			cmd.Path = c.program
+	n, said := c.tryLaunch(b)
+	for tries := 1; n == nil; tries++ {
+		if tries == 5 {
+			c.t.Fatalf("the server did not start:\n%s", said)
 		}
-		if b.back != nil {
-			cmd.Env = append(cmd.Env, "JETON_STORE=redis://"+b.back.Addr)
-		}
-		cmd.Env = append(cmd.Env, "JETON_ADMIN_SOCKET="+filepath.Join(b.dir, "admin.sock")) // commands go to the store itself
-	})
+		n, said = c.tryLaunch(b)
+	}
 	n.http.Timeout = 12 * time.Second
 	_, at, _ := strings.Cut(n.url, "://")
 	if b.front == nil {
@@ -142,6 +143,18 @@ func (c *crew) launch(b *berth) {
 	b.front.Point(at)
 	n.url = "http://" + b.front.Addr
 	b.node.Store(n)
+}
+
+func (c *crew) tryLaunch(b *berth) (*node, string) {
+	return c.tryStart(func(cmd *exec.Cmd) {
+		if c.program != "" {
+			cmd.Path = c.program
+		}
+		if b.back != nil {
+			cmd.Env = append(cmd.Env, "JETON_STORE=redis://"+b.back.Addr)
+		}
+		cmd.Env = append(cmd.Env, "JETON_ADMIN_SOCKET="+filepath.Join(b.dir, "admin.sock")) // commands go to the store itself
+	})
 }
 
 // round plays one history and looks at it.
@@ -178,7 +191,7 @@ func (c *crew) play(seed uint64, length time.Duration, enough func() bool) (earl
 		})
 	}
 	early = c.trouble(rand.New(rand.NewPCG(seed, 99)), length, enough)
-	for end := time.Now().Add(2 * length); !early && len(c.history.Operations()) < fewest && time.Now().Before(end); {
+	for end := time.Now().Add(2*length + time.Minute); !early && len(c.history.Operations()) < fewest && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond)
 	}
 	stop.Store(true)
@@ -246,8 +259,9 @@ func (c *crew) enlist(length time.Duration) {
 	// The first login of each writes a new one.
 	hash := "$pbkdf2-sha256$1000$" + in.EncodeToString(salt) + "$" + strings.ReplaceAll(in.EncodeToString(key), "+", ".")
 	var lines strings.Builder
-	for i := range len(c.persons) * int(length.Seconds()+3) {
-		fmt.Fprintf(&lines, `{"username":"%s","roles":["%s"],"password_hash":"%s"}`+"\n", c.name(int64(i)), roleNames[0], hash)
+	c.enlisted = int64(len(c.persons) * min(60, int(length.Seconds()+3)))
+	for i := range c.enlisted {
+		fmt.Fprintf(&lines, `{"username":"%s","roles":["%s"],"password_hash":"%s"}`+"\n", c.name(i), roleNames[0], hash)
 	}
 	file := filepath.Join(c.t.TempDir(), "people.jsonl")
 	if err := os.WriteFile(file, []byte(lines.String()), 0o600); err != nil {

@@ -115,7 +115,7 @@ func (c *crossing) cross(from, to string) {
 	c.interrupt(from, to, 0.6)
 	c.proxy.Delay(0)
 	total, copied := c.whole(from, to)
-	if copied > total*3/4 {
+	if copied > total*9/10 {
 		c.t.Errorf("the copy began anew: %d of %d records", copied, total)
 	}
 	c.end(old, 2)

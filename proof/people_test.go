@@ -47,7 +47,13 @@ type known struct {
 	over    bool
 }
 
-func (c *crew) newPerson() *person { return &person{name: c.name(c.names.Add(1) - 1)} }
+func (c *crew) newPerson() *person {
+	n := c.names.Add(1)
+	if n > c.enlisted {
+		c.t.Errorf("there are no more than %d users", c.enlisted)
+	}
+	return &person{name: c.name(n - 1)}
+}
 
 // caller asks, one thing after the other.
 type caller struct {

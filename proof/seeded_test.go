@@ -24,9 +24,12 @@ func TestSeededBugsAreCaught(t *testing.T) {
 	server := redistest.Start(t)
 	p := &place{t: t, dir: t.TempDir(), address: "redis://" + server.Addr}
 	p.furnish()
+	turns := make(chan bool, 2) // three servers each
 	for _, b := range append(bugs, bug{name: "none"}) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
+			turns <- true
+			defer func() { <-turns }()
 			c := muster(&place{t: t, dir: p.dir, address: p.address, env: []string{"SEEDED=" + b.name}}, server.Addr)
 			c.program, c.faults = program, []fault{severStore}
 			if b.name == "none" {
@@ -77,7 +80,7 @@ func (c *crew) caught() {
 		}
 		return false
 	}
-	if !c.play(rand.Uint64(), time.Minute, found) {
+	if !c.play(rand.Uint64(), 3*time.Minute, found) {
 		c.t.Errorf("nobody saw it in %d operations", len(c.history.Operations()))
 	}
 }
@@ -124,7 +127,8 @@ func buggy(t *testing.T) string {
 	if err := os.WriteFile(file, list, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	build := exec.Command("go", "build", "-overlay", file, "-o", program, "jeton/cmd/jeton")
+	// With the settings of the other build, which has most of it ready.
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-overlay", file, "-o", program, "jeton/cmd/jeton")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -167,6 +167,7 @@ func (b *browser) login2(t testing.TB, agent string) answer {
 }
 
 func TestConsoleRevokesWithAPreviewAndAReason(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, query, counts string }{
 		{"one", "sid=", "1 live session;1 user;1 client;1 live token"},
 		{"user", "sub=u-alice", "2 live sessions;1 user;2 clients;2 live tokens"},
@@ -240,6 +241,7 @@ func TestConsoleLeadsToAllItDoes(t *testing.T) {
 }
 
 func TestConsoleChangesUsersAndClients(t *testing.T) {
+	t.Parallel()
 	b := console(t, options{})
 	token := b.node.login().str("access_token")
 	a := b.deed("/console/act?act=roles&sub=u-alice&roles=ROLE_USER+ROLE_AUDITOR", "")

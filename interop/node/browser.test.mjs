@@ -37,7 +37,7 @@ const sessions = () => jeton('session', 'list', '--user', username, '--client', 
 
 async function open(t, options = {}) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options })
-  context.setDefaultTimeout(8000)
+  context.setDefaultTimeout(20_000)
   t.after(() => context.close())
   context.faults = []
   context.on('weberror', (error) => context.faults.push(String(error.error())))
@@ -105,6 +105,7 @@ test('several tabs refresh once', async (t) => {
 })
 
 test('lost answers log nobody out', async (t) => {
+  const others = sessions()
   const context = await open(t)
   const page = await tab(context)
   await login(page)
@@ -130,6 +131,9 @@ test('lost answers log nobody out', async (t) => {
   await another.getByRole('button', { name: 'Log out' }).click()
   await another.getByText('There is no connection').waitFor()
   await inside(another)
+  await another.getByRole('button', { name: 'Log out' }).click()
+  await outside(another)
+  assert.deepEqual(sessions().filter((sid) => live.includes(sid) && !others.includes(sid)), [])
 })
 
 test('logging out ends it everywhere, and another user is seen', async (t) => {
@@ -147,7 +151,7 @@ test('logging out ends it everywhere, and another user is seen', async (t) => {
   assert.equal(await other.getByText('You are logged out.').count(), 1)
   const took = await refused(access)
   t.diagnostic(`refused after ${took} ms`)
-  assert.ok(took < 1500)
+  assert.ok(took < 5000, 'the lists are not waited for, but polled')
   assert.deepEqual(await context.cookies(), [])
   assert.equal(await other.getByLabel('What the API keeps for you').inputValue(), '', 'the note of who is gone')
 
@@ -256,7 +260,7 @@ test('pages of others change nothing', async (t) => {
       const came = await theirs.evaluate(attack, { to: `${origin}/auth/session/${path}`, fields })
       const visits = []
       if (unsent) assert.equal(came, 'not sent', `${what}, ${act}`)
-      else for (const end = Date.now() + 8000; visits.length === 0 && Date.now() < end; await sleep(10)) visits.push(...await seen())
+      else for (const end = Date.now() + 20_000; visits.length === 0 && Date.now() < end; await sleep(10)) visits.push(...await seen())
       if (attack === submit) await theirs.waitForURL(`${origin}/auth/**`)
       assert.deepEqual([...visits, ...await seen()], unsent ? [] : [{ act: path, status: 403, origin: said, site, cookie, lost: false }], `${what}, ${act}`)
     }

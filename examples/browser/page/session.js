@@ -115,6 +115,7 @@ export class Session extends EventTarget {
   // Whoever waited here for another tab finds its work done. The API knows best
   // whether it was: what tabs tell each other may come later than the lock.
   async #refresh() {
+    if (!this.active) return false // logged out meanwhile
     const seen = await reach(this.#who, { cache: 'no-store', signal: AbortSignal.timeout(patience) })
     if (seen.status !== 401) return true
     try {

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -183,7 +184,10 @@ func (s *Sentinels) Rejoin() {
 		if r.cmd == nil {
 			r.Run()
 		}
-		r.Do("replicaof", "127.0.0.1", s.Master.Port)
+		// A Sentinel that says the same now drops whoever speaks to it.
+		Until(r.t, "a replica follows the master", func() bool {
+			return r.Client.ReplicaOf(context.Background(), "127.0.0.1", strconv.Itoa(s.Master.Port)).Err() == nil
+		})
 	}
 }
 
