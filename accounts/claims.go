@@ -19,7 +19,10 @@ func (u *Users) SetClaims(ctx context.Context, name string, claims storage.Claim
 		return storage.User{}, err
 	}
 	user, err := u.Find(ctx, name)
-	if err != nil || user.Claims == claims {
+	if err != nil {
+		return user, err
+	}
+	if user, ok, err := u.settled(ctx, user.Subject, func(user storage.User) bool { return user.Claims == claims }); ok || err != nil {
 		return user, err
 	}
 	return u.change(ctx, user.Subject, events.ClaimsChanged, nil, act, func(user *storage.User) {

@@ -58,7 +58,7 @@ func (c *Clients) NewSecretBeside(ctx context.Context, id, given string, overlap
 	}
 	end := c.Grants.Settings.On.ClientSecretChange.To(grants.OnClientSecretChange).Ending(act.endingOf(storage.ReasonSecretChanged))
 	client, err = c.change(ctx, id, events.ClientSecretChanged, end, act, func(client *storage.Client) (err error) {
-		if err := guard(act, protected(*client)); err != nil {
+		if err := guard(act, Protected(*client)); err != nil {
 			return err
 		}
 		if !usesSecret(*client) {
@@ -90,7 +90,7 @@ func (c *Clients) EndFormerSecret(ctx context.Context, id string, act Act) (stor
 	}
 	return c.change(ctx, id, events.ClientSecretChanged, nil, act, func(client *storage.Client) error {
 		client.FormerSecretHash, client.FormerSecretUntil = "", time.Time{}
-		return guard(act, protected(*client))
+		return guard(act, Protected(*client))
 	})
 }
 

@@ -51,7 +51,13 @@ func (c *Clients) Add(ctx context.Context, n NewClient, act Act) (client storage
 	return c.add(ctx, ImportedClient{NewClient: n}, act)
 }
 
-func (c *Clients) add(ctx context.Context, n ImportedClient, act Act) (client storage.Client, secret string, err error) {
+// Judge finds what is wrong with a client before it is added.
+func (c *Clients) Judge(n NewClient, act Act) error {
+	_, _, err := c.judge(ImportedClient{NewClient: n}, act)
+	return err
+}
+
+func (c *Clients) judge(n ImportedClient, act Act) (client storage.Client, secret string, err error) {
 	client.ID, client.Disabled = n.ID, n.Disabled
 	n.apply(&client)
 	var secretWrong error
@@ -61,7 +67,11 @@ func (c *Clients) add(ctx context.Context, n ImportedClient, act Act) (client st
 	if err := allFaults(n.check(client, c.Grants.Settings), secretWrong); err != nil {
 		return storage.Client{}, "", err
 	}
-	if err := guard(act, protected(client)); err != nil {
+	return client, secret, guard(act, Protected(client))
+}
+
+func (c *Clients) add(ctx context.Context, n ImportedClient, act Act) (client storage.Client, secret string, err error) {
+	if client, secret, err = c.judge(n, act); err != nil {
 		return storage.Client{}, "", err
 	}
 	if err := c.freeID(ctx, n.ID); err != nil {
@@ -111,68 +121,6 @@ func (c *Clients) freeID(ctx context.Context, id string) error {
 	return err
 }
 
-// Set changes the settings that are set and leaves the others. Every node goes
-// by it within a second. Where scopes or audiences are lost, it is a setting what
-// becomes of the tokens that have them. A client that comes to authenticate with
-// a secret and has none gets one, which is returned.
-func (c *Clients) Set(ctx context.Context, id string, s ClientSettings, act Act) (client storage.Client, secret string, err error) {
-	for range mostTries {
-		was, err := c.Find(ctx, id)
-		if err != nil {
-			return storage.Client{}, "", err
-		}
-		client, secret, err = c.alter(ctx, was, act, func(client *storage.Client) error {
-			s.apply(client)
-			if r := client.Registration; r != nil && !r.TakenOver {
-				taken := *r
-				taken.TakenOver = true
-				client.Registration = &taken
-			}
-			return nil
-		}, s)
-		if !errors.Is(err, errMoved) {
-			return client, secret, err
-		}
-	}
-	return storage.Client{}, "", errContended
-}
-
-// alter applies a change to a client that is still as it was: what follows hangs
-// on what it loses. s is what the change came from, if it was settings.
-func (c *Clients) alter(ctx context.Context, was storage.Client, act Act, apply func(*storage.Client) error, s ClientSettings) (client storage.Client, secret string, err error) {
-	will := was
-	if err := apply(&will); err != nil {
-		return storage.Client{}, "", err
-	}
-	settings := c.Grants.Settings
-	end := settings.On.ToClient(settings, was, will).Ending(act.endingOf(storage.ReasonClientChanged))
-	if was.Delivery != will.Delivery {
-		// What is out there went the other way: it must not be worth anything here.
-		end = act.ending(storage.ReasonClientChanged)
-	}
-	client, err = c.change(ctx, was.ID, events.ClientChanged, end, act, func(client *storage.Client) error {
-		if !slices.Equal(client.Scopes, was.Scopes) || !slices.Equal(client.Audience, was.Audience) || client.Delivery != was.Delivery {
-			return errMoved
-		}
-		before := protected(*client)
-		if err := apply(client); err != nil {
-			return err
-		}
-		secret = ""
-		if usesSecret(*client) && client.SecretHash == "" {
-			secret, _ = giveSecret(client, "")
-		}
-		if err := s.check(*client, c.Grants.Settings); err != nil {
-			return err
-		}
-		return guard(act, before || protected(*client))
-	})
-	if err != nil {
-		return storage.Client{}, "", err
-	}
-	return client, secret, nil
-}
-
 // Disable refuses the client everything and ends all sessions through it.
 func (c *Clients) Disable(ctx context.Context, id string, act Act) (storage.Client, error) {
 	return c.change(ctx, id, events.ClientDisabled, act.ending(storage.ReasonClientDisabled), act, func(client *storage.Client) error {
@@ -183,13 +131,22 @@ func (c *Clients) Disable(ctx context.Context, id string, act Act) (storage.Clie
 
 // Enable lets a disabled client work again. Ended sessions stay ended.
 func (c *Clients) Enable(ctx context.Context, id string, act Act) (storage.Client, error) {
-	client, err := c.Find(ctx, id)
-	if err != nil || !client.Disabled {
+	if client, err := c.Find(ctx, id); err != nil {
 		return client, err
+	}
+	rec, _, err := c.Store.Client(ctx, id)
+	if err != nil {
+		return rec.Value, err
+	}
+	if rec.Exists() && !rec.Value.Disabled {
+		err := c.Store.Confirm(ctx, storage.ClientPartition(id), rec.Check(storage.ClientKey(id)))
+		if !errors.Is(err, storage.ErrConflict) { // else it is not any more, perhaps
+			return rec.Value, err
+		}
 	}
 	return c.change(ctx, id, events.ClientEnabled, nil, act, func(client *storage.Client) error {
 		client.Disabled = false
-		return guard(act, protected(*client))
+		return guard(act, Protected(*client))
 	})
 }
 
@@ -199,7 +156,7 @@ func (c *Clients) Delete(ctx context.Context, id string, act Act) error {
 	for range mostTries {
 		_, err := c.change(ctx, id, events.ClientDeleted, act.ending(storage.ReasonClientDeleted), act, func(client *storage.Client) error {
 			client.Disabled = true
-			return guard(act, protected(*client))
+			return guard(act, Protected(*client))
 		})
 		if err != nil {
 			return err
@@ -238,9 +195,9 @@ func (c *Clients) change(ctx context.Context, id, eventType string, end *grants.
 	return c.Grants.ChangeClient(ctx, id, set, end, clientEvent(eventType, id, now, act))
 }
 
-// protected reports whether the client is one that administers, or whose reports
+// Protected reports whether the client is one that administers, or whose reports
 // are believed.
-func protected(c storage.Client) bool {
+func Protected(c storage.Client) bool {
 	return c.Admin || slices.Contains(c.Scopes, grants.AdminScope) || slices.Contains(c.Scopes, grants.EventsScope)
 }
 

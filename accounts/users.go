@@ -124,8 +124,15 @@ func (u *Users) SetRoles(ctx context.Context, name string, roles []string, act A
 	}
 	for range mostTries {
 		user, err := u.Find(ctx, name)
-		if err != nil || slices.Equal(user.Roles, roles) {
+		if err != nil {
 			return user, err
+		}
+		if slices.Equal(user.Roles, roles) {
+			user, ok, err := u.settled(ctx, user.Subject, func(user storage.User) bool { return slices.Equal(user.Roles, roles) })
+			if ok || err != nil {
+				return user, err
+			}
+			continue
 		}
 		now, err := u.Store.Now(ctx)
 		if err != nil {
@@ -166,12 +173,29 @@ func (u *Users) Disable(ctx context.Context, name string, act Act) (storage.User
 // Enable lets a disabled user log in again. Ended sessions stay ended.
 func (u *Users) Enable(ctx context.Context, name string, act Act) (storage.User, error) {
 	user, err := u.Find(ctx, name)
-	if err != nil || !user.Disabled {
+	if err != nil {
+		return user, err
+	}
+	if user, ok, err := u.settled(ctx, user.Subject, func(user storage.User) bool { return !user.Disabled }); ok || err != nil {
 		return user, err
 	}
 	return u.change(ctx, user.Subject, events.UserEnabled, nil, act, func(user *storage.User) {
 		user.Disabled = false
 	})
+}
+
+// settled reports whether a user is so already, so that there is nothing to do,
+// and will stay so whatever becomes of the store.
+func (u *Users) settled(ctx context.Context, sub string, so func(storage.User) bool) (user storage.User, ok bool, err error) {
+	rec, _, err := u.Store.User(ctx, sub)
+	if err != nil || Deleted(rec.Value) || !so(rec.Value) {
+		return rec.Value, false, err
+	}
+	err = u.Store.Confirm(ctx, storage.UserPartition(sub), rec.Check(storage.UserKey(sub)))
+	if errors.Is(err, storage.ErrConflict) { // not any more, perhaps
+		return rec.Value, false, nil
+	}
+	return rec.Value, err == nil, err
 }
 
 // change applies set to the user, with the event, in one commit.

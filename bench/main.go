@@ -10,6 +10,7 @@
 //	go run ./bench lists                 status lists of a million tokens
 //	go run ./bench waiters               10,000 requests that wait for one list
 //	go run ./bench scale                 one server on SQLite beside one to four on Redis, in some 15 minutes
+//	go run ./bench fill                  sessions into a store that is there; prints their refresh tokens
 //
 // It builds the jeton command, runs it as a process of its own on a store in a
 // temporary folder (or on the one that -store names, which must be empty), and
@@ -47,9 +48,9 @@ func main() {
 		serveBare()
 		return
 	}
-	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists, "waiters": waiters, "scale": scale}[flag.Arg(0)]
+	act, ok := map[string]func() error{"": run, "refusal": refusal, "lists": lists, "waiters": waiters, "scale": scale, "fill": fill}[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "bench: %q is none of refusal, lists, waiters and scale\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "bench: %q is none of refusal, lists, waiters, scale and fill\n", flag.Arg(0))
 		os.Exit(2)
 	}
 	if err := act(); err != nil {

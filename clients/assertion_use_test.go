@@ -26,7 +26,6 @@ func TestK10_ForgeryDoesNotSpend(t *testing.T) {
 
 // The jti is kept as long as the assertion could be accepted, and no longer.
 func TestK10_UsedAssertionIsKeptUntilItExpires(t *testing.T) {
-	chosen.SQLiteOnly(t) // Redis removes it by itself
 	r := newRig(t, nil)
 	key := newSigner(t, "one", keys.ES256)
 	r.keyClient(key)
@@ -37,9 +36,12 @@ func TestK10_UsedAssertionIsKeptUntilItExpires(t *testing.T) {
 		r.refused("again", presented(token))
 	}
 	r.advance(time.Minute)
-	if n, err := r.store.Sweep(t.Context(), 100); err != nil || n != 1 {
-		t.Errorf("swept %d rows, %v; want the one jti", n, err)
-	}
+	t.Run("the sweeper removes it", func(t *testing.T) {
+		chosen.SQLiteOnly(t) // Redis removes it by itself
+		if n, err := r.store.Sweep(t.Context(), 100); err != nil || n != 1 {
+			t.Errorf("swept %d rows, %v; want the one jti", n, err)
+		}
+	})
 	r.refused("after the sweep", presented(token))
 }
 

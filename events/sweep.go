@@ -39,7 +39,8 @@ type Sweeper struct {
 	trusted, seen time.Time     // the origins it had when it was right, and last
 	since         time.Duration // when it came to the one seen
 
-	paused  bool // and the log says so
+	apart   bool // the clocks are, by more than storage.MostApart, and the log says so
+	paused  bool // likewise
 	trouble bool // likewise for the store
 }
 
@@ -72,10 +73,12 @@ func (s *Sweeper) Run(ctx context.Context) {
 // sweep removes what has expired, up to a bound, if the clocks can be trusted.
 func (s *Sweeper) sweep(ctx context.Context) error {
 	for range sweepSteps {
+		before := s.wall()
 		now, err := s.store.Now(ctx)
 		if err != nil {
 			return err
 		}
+		s.compare(now, storage.Ahead(now, before, s.wall()))
 		if !s.trust(now) {
 			return nil
 		}
@@ -85,6 +88,19 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// compare tells the log when the clocks come apart or together.
+func (s *Sweeper) compare(store time.Time, ahead time.Duration) {
+	apart := ahead.Abs() > storage.MostApart
+	switch {
+	case apart && !s.apart:
+		s.log.Warn("this machine's clock is not the store's: everything goes by the store's, but the one that is wrong has to be set right; "+
+			"have both follow a time server", "store_time", store, "store_ahead", ahead.String())
+	case !apart && s.apart:
+		s.log.Info("this machine's clock is the store's again")
+	}
+	s.apart = apart
 }
 
 // trust compares the clocks, and logs when it ceases or begins to trust them.

@@ -253,8 +253,14 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 		if s.Store.Skip(ctx, row, err) {
 			return nil // dead by the epoch, as all of them
 		}
-		if err != nil || ses.Value.Ended != nil || !reaches(ses.Value) || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
+		if err != nil || !reaches(ses.Value) || (sel.ClientID != "" && ses.Value.ClientID != sel.ClientID) {
 			return err
+		}
+		if ses.Value.Ended != nil {
+			if sel.Subject != "" && sel.ClientID != "" { // nothing else is written that would confirm it
+				return s.confirmEnded(ctx, ses.Value)
+			}
+			return nil
 		}
 		var ended bool
 		if e.AccessOnly {
@@ -271,6 +277,15 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 		return err
 	})
 	return n, err
+}
+
+// confirmEnded makes sure that a session that was found ended stays so.
+func (s *Service) confirmEnded(ctx context.Context, ses storage.Session) error {
+	if !s.Store.Durability().ReadsAhead {
+		return nil
+	}
+	_, err := s.endSession(ctx, ses.Subject, ses.ID, Ending{Reason: ses.Ended.Reason, By: ses.Ended.By, Note: ses.Ended.Note})
+	return err
 }
 
 // pause waits, unless the caller gives up.

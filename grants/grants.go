@@ -107,6 +107,7 @@ type Service struct {
 
 	memo     accessMemo
 	verified verified
+	unsaid   unsaid
 }
 
 // Request is what a client asks of the token endpoint, after the client was
@@ -174,8 +175,9 @@ type Response struct {
 
 // rotated names the rotation that made a response, for [Service.Undelivered].
 type rotated struct {
-	sub, sid string
-	rotID    []byte
+	sub, sid   string
+	rotID      []byte
+	generation uint64
 }
 
 // Grant decides about the requests of one grant type. Checks that all grants

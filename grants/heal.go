@@ -58,16 +58,7 @@ func forward(ses storage.Session, p presented) storage.Session {
 	return ses
 }
 
-// confirm makes sure of what a read has found before somebody is told of it: in
-// a store whose reads run ahead of what it keeps, another node's write may still
-// be lost.
+// confirm makes sure of a session that was found as it is before somebody is told.
 func (s *Service) confirm(ctx context.Context, ses storage.Record[storage.Session]) error {
-	if !s.Store.Durability().ReadsAhead {
-		return nil
-	}
-	_, err := s.Store.Commit(ctx, storage.Change{
-		Partition: storage.UserPartition(ses.Value.Subject),
-		Checks:    []storage.Check{ses.Check(storage.SessionKey(ses.Value.ID))},
-	})
-	return err
+	return s.Store.Confirm(ctx, storage.UserPartition(ses.Value.Subject), ses.Check(storage.SessionKey(ses.Value.ID)))
 }

@@ -170,7 +170,7 @@ func (l login) issue(ctx context.Context, s *Service) (Response, error) {
 		return Response{}, err
 	}
 	if _, err := s.Store.Commit(ctx, change); err != nil {
-		if err := s.wrote(ctx, ses, err); err != nil {
+		if err := s.wrote(ctx, ses, true, err); err != nil {
 			return Response{}, err
 		}
 	}

@@ -21,14 +21,13 @@ type Preview struct {
 // is far more than was meant.
 const mostPreviewed = 2000
 
-// Preview counts what ending a selection would end. It changes nothing, and what
-// begins or ends in the meantime is not in it.
-func (s *Service) Preview(ctx context.Context, sel Selection) (Preview, error) {
-	now, err := s.Store.Now(ctx)
+// Preview counts what ending a selection would end, where the session except goes
+// on. It changes nothing, and what begins or ends in the meantime is not in it.
+func (s *Service) Preview(ctx context.Context, sel Selection, except string) (Preview, error) {
+	c, err := s.counting(ctx)
 	if err != nil {
 		return Preview{}, err
 	}
-	c := counting{service: s, now: now, users: make(map[string]storage.Record[storage.User]), owners: make(map[string]bool), clients: make(map[string]bool)}
 	if sel.SessionID != "" {
 		ses, err := s.FindSession(ctx, sel.SessionID)
 		if err == nil {
@@ -36,16 +35,40 @@ func (s *Service) Preview(ctx context.Context, sel Selection) (Preview, error) {
 		}
 		return c.done(err)
 	}
-	looked := 0
-	err = s.Store.AllByIndex(ctx, selected(sel), func(row storage.Row) error {
+	return c.all(ctx, selected(sel), func(ses storage.Session) bool {
+		return (sel.ClientID == "" || ses.ClientID == sel.ClientID) && ses.ID != except
+	})
+}
+
+// PreviewKey counts the sessions whose refresh token, or whose latest access token
+// where that lives, is under a key of the ring.
+func (s *Service) PreviewKey(ctx context.Context, kid string) (Preview, error) {
+	c, err := s.counting(ctx)
+	if err != nil {
+		return Preview{}, err
+	}
+	return c.all(ctx, selected(Selection{All: true}), func(ses storage.Session) bool {
+		return ses.Refresh.KeyID == kid || ses.Access.KeyID == kid && c.now.Before(ses.Access.Expires)
+	})
+}
+
+func (s *Service) counting(ctx context.Context) (*counting, error) {
+	now, err := s.Store.Now(ctx)
+	return &counting{service: s, now: now, users: make(map[string]storage.Record[storage.User]), owners: make(map[string]bool), clients: make(map[string]bool)}, err
+}
+
+// all counts those of a listing that are meant.
+func (c *counting) all(ctx context.Context, q storage.Query, meant func(storage.Session) bool) (Preview, error) {
+	looked, store := 0, c.service.Store
+	err := store.AllByIndex(ctx, q, func(row storage.Row) error {
 		if looked++; looked > mostPreviewed {
 			return errEnough
 		}
 		ses, err := storage.Decode[storage.Session](row)
-		if s.Store.Skip(ctx, row, err) {
+		if store.Skip(ctx, row, err) {
 			return nil
 		}
-		if err != nil || sel.ClientID != "" && ses.Value.ClientID != sel.ClientID {
+		if err != nil || !meant(ses.Value) {
 			return err
 		}
 		return c.add(ctx, ses.Value)

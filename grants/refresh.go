@@ -115,8 +115,7 @@ func (s *Service) present(ctx context.Context, req Request) (presented, error) {
 func (s *Service) retryAllowed(p presented) bool {
 	ses := p.session.Value
 	window := s.retryWindow(p.req.Client.Value)
-	marked := ses.UnconfirmedUntil.Sub(p.now)
-	return p.now.Sub(ses.Rotated).Abs() < window || 0 < marked && marked <= undeliveredTime
+	return p.now.Sub(ses.Rotated).Abs() < window || stillMarked(ses.UnconfirmedUntil, p.now) || s.unsaid.has(ses, p.now)
 }
 
 // cookieRetryWindow is that of clients whose tokens travel in cookies: the tabs
@@ -208,7 +207,7 @@ func (r rotation) issue(ctx context.Context, s *Service) (Response, error) {
 	if err := s.commitSession(ctx, r.presented, ses, slices.Concat(revoked, r.healed, r.tellElsewhere(r.now))); err != nil {
 		return Response{}, err
 	}
-	resp.rotated, resp.Elsewhere = &rotated{ses.Subject, ses.ID, ses.RotID}, r.elsewhere
+	resp.rotated, resp.Elsewhere = &rotated{ses.Subject, ses.ID, ses.RotID, ses.Generation}, r.elsewhere
 	return resp, nil
 }
 
@@ -221,9 +220,9 @@ func (s *Service) commitSession(ctx context.Context, p presented, ses storage.Se
 		s.Store.WroteSession(version, ses)
 		return nil
 	}
-	settled := s.wrote(ctx, ses, err)
+	settled := s.wrote(ctx, ses, !bytes.Equal(ses.RotID, p.session.Value.RotID), err)
 	if errors.Is(settled, storage.ErrUnknown) || errors.Is(settled, storage.ErrUnconfirmed) {
-		s.markSoon(rotated{ses.Subject, ses.ID, ses.RotID})
+		s.markSoon(rotated{ses.Subject, ses.ID, ses.RotID, ses.Generation})
 	}
 	return settled
 }

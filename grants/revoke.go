@@ -2,7 +2,6 @@ package grants
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"jeton/events"
@@ -110,26 +109,29 @@ func (s *Service) revokeAccess(ctx context.Context, c accessClaims) (done Revoke
 }
 
 // revokeMachine revokes a token that has no session. The row of its place is
-// all there is to write, and writing it twice is harmless.
-func (s *Service) revokeMachine(ctx context.Context, c accessClaims) (Revoked, error) {
-	now, err := s.Store.Now(ctx)
-	if err != nil || !now.Before(c.ExpiresAt.Time) {
-		return Revoked{}, err
-	}
-	put, ok := status.RevokedPut(c.ID, now, c.ExpiresAt.Time)
-	if !ok {
-		return Revoked{}, nil
-	}
-	e := events.New(events.TokenRevoked, now)
-	e.Subject, e.ClientID, e.Actor = c.Subject, c.ClientID, "client:"+c.ClientID
-	e.Note = "jti " + c.ID
-	_, err = s.Store.Commit(ctx, storage.Change{
-		Partition: storage.ClientPartition(c.ClientID),
-		Checks:    []storage.Check{{Key: put.Key}},
-		Puts:      []storage.Put{put, events.Put(e)},
+// all there is to write.
+func (s *Service) revokeMachine(ctx context.Context, c accessClaims) (done Revoked, err error) {
+	key, p := status.RevokedKey(c.ID), storage.ClientPartition(c.ClientID)
+	err = retryConflicts(func() error {
+		snap, err := s.Store.Read(ctx, p, key)
+		if err != nil || !snap.Now.Before(c.ExpiresAt.Time) {
+			return err
+		}
+		if snap.Rows[0].Version != 0 { // revoked already
+			return s.Store.Confirm(ctx, p, storage.Check{Key: key, Version: snap.Rows[0].Version})
+		}
+		put, ok := status.RevokedPut(c.ID, snap.Now, c.ExpiresAt.Time)
+		if !ok {
+			return nil
+		}
+		e := events.New(events.TokenRevoked, snap.Now)
+		e.Subject, e.ClientID, e.Actor = c.Subject, c.ClientID, "client:"+c.ClientID
+		e.Note = "jti " + c.ID
+		_, err = s.Store.Commit(ctx, storage.Change{
+			Partition: p, Checks: []storage.Check{{Key: key}}, Puts: []storage.Put{put, events.Put(e)},
+		})
+		done = Revoked{Subject: c.Subject}
+		return err
 	})
-	if errors.Is(err, storage.ErrConflict) {
-		return Revoked{}, nil // revoked already
-	}
-	return Revoked{Subject: c.Subject}, err
+	return done, err
 }

@@ -181,7 +181,11 @@ func endAccess(ses *storage.Session, epoch uint64, now time.Time) []storage.Put 
 // isLive reports whether an access token of the session has not been revoked,
 // alone or by an epoch that is over.
 func isLive(ses storage.Session, epoch uint64, jti string) bool {
-	return ses.AccessEpoch == epoch && slices.ContainsFunc(ses.Live, func(l storage.LiveAccess) bool { return l.ID == jti })
+	return ses.AccessEpoch == epoch && has(ses, jti)
+}
+
+func has(ses storage.Session, jti string) bool {
+	return slices.ContainsFunc(ses.Live, func(l storage.LiveAccess) bool { return l.ID == jti })
 }
 
 // sessionPut is the row of a session. It outlives the last token by a while,
@@ -302,8 +306,9 @@ func (s *Service) endAccessOf(ctx context.Context, sub, sid string) (done bool, 
 // wrote settles a commit whose outcome the store could not tell, or that the
 // connection may have sent twice: the write arrived if the record carries the
 // random id of this very attempt. That it equals what we wanted to write would
-// prove nothing, for two nodes write equal records in the same second.
-func (s *Service) wrote(ctx context.Context, ses storage.Session, commit error) error {
+// prove nothing, for two nodes write equal records in the same second. The id is
+// that of the access token, and of the rotation if it was one.
+func (s *Service) wrote(ctx context.Context, ses storage.Session, rotated bool, commit error) error {
 	if !errors.Is(commit, storage.ErrConflict) && !errors.Is(commit, storage.ErrUnknown) {
 		return commit
 	}
@@ -317,8 +322,10 @@ func (s *Service) wrote(ctx context.Context, ses storage.Session, commit error) 
 		return err
 	case now.Value.Generation == ses.Generation && bytes.Equal(now.Value.RotID, ses.RotID) && now.Value.Access.ID == ses.Access.ID,
 		// It arrived, and its successor is spent already: a retry at another node
-		// was faster. To decide again would take this client for a thief.
-		now.Value.Generation == ses.Generation+1 && bytes.Equal(now.Value.PrevRotID, ses.RotID):
+		// was faster. To decide again would take this client for a thief. What was
+		// no rotation is known by its access token alone: one that is in no record
+		// could not be revoked.
+		now.Value.Generation == ses.Generation+1 && bytes.Equal(now.Value.PrevRotID, ses.RotID) && (rotated || has(now.Value, ses.Access.ID)):
 		return s.confirm(ctx, now)
 	}
 	return storage.ErrConflict

@@ -4,32 +4,170 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"jeton/events"
 	"jeton/storage"
 )
 
-// undeliveredTime is how long a predecessor is accepted again after a node
-// learnt that nobody got the answer to its rotation.
-const undeliveredTime = 60 * time.Second
+const (
+	// undeliveredTime is how long a predecessor is accepted again after a node
+	// learnt that nobody got the answer to its rotation.
+	undeliveredTime = 60 * time.Second
+	// markPatience is how long a store may be away before a mark is given up.
+	markPatience = 10 * time.Minute
+	// lateTime is how long a write of which nobody knows may yet arrive.
+	lateTime = 60 * time.Second
+	// readBefore is how long somebody may be about to decide on a record that was
+	// read before the mark came.
+	readBefore = 15 * time.Second
+	// mostUnsaid bounds the rotations that wait for their mark: those that were
+	// under way when the store went away.
+	mostUnsaid = 4096
+)
+
+// unsaid are the rotations whose answers nobody got, as long as the store does not
+// know it. Their clients ask again the moment the store is back, which may be
+// before the mark is there.
+type unsaid struct {
+	mu sync.Mutex
+	of map[string]unsaidRotation // by session
+}
+
+type unsaidRotation struct {
+	id []byte
+	// until is as the mark says, in the store's time, once it is there.
+	until time.Time
+}
+
+// add reports whether there was room.
+func (u *unsaid) add(r rotated) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.of == nil {
+		u.of = make(map[string]unsaidRotation)
+	}
+	if len(u.of) >= mostUnsaid {
+		return false
+	}
+	u.of[r.sid] = unsaidRotation{id: r.rotID}
+	return true
+}
+
+// marked says that the store knows from now on.
+func (u *unsaid) marked(r rotated, until time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if bytes.Equal(u.of[r.sid].id, r.rotID) {
+		u.of[r.sid] = unsaidRotation{r.rotID, until}
+	}
+}
+
+func (u *unsaid) remove(r rotated) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if bytes.Equal(u.of[r.sid].id, r.rotID) {
+		delete(u.of, r.sid)
+	}
+}
+
+// has reports whether nobody got the answer to the last rotation of a session.
+func (u *unsaid) has(ses storage.Session, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	last, ok := u.of[ses.ID]
+	return ok && bytes.Equal(last.id, ses.RotID) && (last.until.IsZero() || stillMarked(last.until, now))
+}
+
+// stillMarked: a store whose clock was set back must not accept a predecessor for
+// longer than it should.
+func stillMarked(until, now time.Time) bool {
+	left := until.Sub(now)
+	return 0 < left && left <= undeliveredTime
+}
 
 // Undelivered says that a response could not be sent: the connection had gone.
 // The rotation stands, but the client cannot know its new refresh token, so the
 // old one is accepted again for a minute, in strict mode too.
 func (s *Service) Undelivered(resp Response) {
 	if resp.rotated != nil {
-		s.markUndelivered(*resp.rotated)
+		s.markSoon(*resp.rotated)
 	}
 }
 
-func (s *Service) markUndelivered(r rotated) {
-	ctx, cancel := context.WithTimeout(context.Background(), undeliveredTime)
+// markSoon marks a rotation whose client has no answer, or is about to hear that
+// it failed: before it hears, if the store lets us, since it asks again at once
+// and would be taken for a thief. Where the store is away the mark comes when it
+// is back, and this node knows until then.
+func (s *Service) markSoon(r rotated) {
+	looked := make(chan struct{})
+	go func() {
+		s.markUndelivered(r, s.unsaid.add(r), sync.OnceFunc(func() { close(looked) }))
+		time.AfterFunc(readBefore, func() { s.unsaid.remove(r) })
+	}()
+	late := time.NewTimer(settleTime)
+	defer late.Stop()
+	select {
+	case <-looked:
+	case <-late.C:
+	}
+}
+
+// errNotYet says that a rotation is not there and may yet arrive.
+var errNotYet = errors.New("the rotation is not there")
+
+// markUndelivered marks a rotation, patiently or in one try, and calls looked when
+// it knows what the store says of it.
+func (s *Service) markUndelivered(r rotated, patient bool, looked func()) {
+	defer looked()
+	ctx, cancel := context.WithTimeout(context.Background(), markPatience)
 	defer cancel()
-	err := retryConflicts(func() error {
+	pause, until := 50*time.Millisecond, time.Now().Add(lateTime)
+	for again := false; ; again = true {
+		err := s.mark(ctx, r, again)
+		if errors.Is(err, errNotYet) {
+			looked()
+		}
+		passing := errors.Is(err, errNotYet) && time.Now().Before(until) ||
+			(errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrUnknown)) && !errors.Is(err, storage.ErrClosed)
+		if passing && patient && sleep(ctx, pause) {
+			pause = min(2*pause, time.Second)
+			continue
+		}
+		if err != nil && !errors.Is(err, errNotYet) {
+			s.Log.WarnContext(ctx, "could not mark a rotation whose answer was lost; its client must log in again", "sid", r.sid, "error", err)
+		}
+		return
+	}
+}
+
+// sleep reports whether it slept to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// mark tries to mark a rotation; again when it was tried before, and may be done.
+func (s *Service) mark(ctx context.Context, r rotated, again bool) error {
+	return retryConflicts(func() error {
 		ses, _, now, err := s.Store.SessionAndUser(ctx, r.sub, r.sid)
-		if err != nil || !bytes.Equal(ses.Value.RotID, r.rotID) || ses.Value.Ended != nil {
+		switch {
+		case err != nil || ses.Value.Ended != nil:
 			return err
+		case ses.Value.Generation < r.generation && ses.Exists():
+			return errNotYet
+		case !bytes.Equal(ses.Value.RotID, r.rotID):
+			return nil
+		case again && ses.Value.UnconfirmedUntil.After(now):
+			s.unsaid.marked(r, ses.Value.UnconfirmedUntil)
+			return nil
 		}
 		ses.Value.UnconfirmedUntil = now.Add(undeliveredTime)
 		e := events.New(events.ResponseLost, now)
@@ -39,29 +177,10 @@ func (s *Service) markUndelivered(r rotated) {
 			Checks:    []storage.Check{ses.Check(storage.SessionKey(r.sid))},
 			Puts:      []storage.Put{sessionPut(ses.Value, nil), events.Put(e)},
 		})
-		if errors.Is(err, storage.ErrUnconfirmed) {
-			return nil // if it is lost, so is what it is about
+		if err == nil || errors.Is(err, storage.ErrUnconfirmed) { // if it is lost, so is what it is about
+			s.unsaid.marked(r, ses.Value.UnconfirmedUntil)
+			return nil
 		}
 		return err
 	})
-	if err != nil {
-		s.Log.WarnContext(ctx, "could not mark a rotation whose answer was lost; its client must log in again", "sid", r.sid, "error", err)
-	}
-}
-
-// markSoon marks a rotation whose client is about to hear that it failed: before
-// it hears, if the store lets us, since it asks again at once and would be taken
-// for a thief. Where the store is away the mark comes when it is back.
-func (s *Service) markSoon(r rotated) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.markUndelivered(r)
-	}()
-	late := time.NewTimer(settleTime)
-	defer late.Stop()
-	select {
-	case <-done:
-	case <-late.C:
-	}
 }

@@ -29,5 +29,8 @@ func TestConsoleInChromium(t *testing.T) {
 		s.run(t, password, "user", "add", name, "--role", "ROLE_USER", "--password-stdin")
 	}
 	s.run(t, "", "user", "disable", "dave")
+	for _, look := range []string{"light", "dark", "no-script"} {
+		s.run(t, password, "user", "add", "slow-"+look, "--role", "ROLE_USER", "--password-stdin")
+	}
 	s.runNode(t, "console.test.mjs", "INTEROP_CHROMIUM="+chromium, "INTEROP_API="+s.goAPI(t), "INTEROP_OPERATOR=root")
 }

@@ -70,7 +70,10 @@ type Pager struct{ First, Next string }
 type Input struct {
 	Name, Label, Type, Value, Autocomplete, Hint, Fault string
 	Max                                                 int
-	Required, Focus                                     bool
+	// Rows is how many lines are seen of a text that may have several, 0 for a
+	// field of one.
+	Rows            int
+	Required, Focus bool
 }
 
 // Badge is a word in a frame. Kind is "good", "bad" or empty.

@@ -20,6 +20,7 @@ func everyPage() map[string][]byte {
 	rows := []Row{{Title: hostile, Badge: &Badge{hostile, hostile}, Lines: [][]Part{{{hostile, moment, hostile}, {Words: hostile}}}, Act: act}}
 	empty := Empty{Title: hostile, Words: hostile, Link: &Link{Href: hostile, Words: hostile}}
 	inputs := []Input{{Name: hostile, Label: hostile, Type: hostile, Value: hostile, Autocomplete: hostile, Hint: hostile, Fault: hostile}}
+	choice := &Choice{hostile, hostile, hostile, hostile, []Option{{hostile, hostile, true}}}
 	return map[string][]byte{
 		"account":            Account{Frame: frame, Facts: []Fact{{Name: hostile, Value: hostile}, {Value: hostile, Code: true}, {Time: moment}}, Sessions: rows, EndOthers: act, More: hostile}.HTML(),
 		"account, empty":     Account{Frame: frame, Empty: empty}.HTML(),
@@ -33,8 +34,9 @@ func everyPage() map[string][]byte {
 			Title: hostile, Words: hostile, Kind: hostile, Facts: []Fact{{Name: hostile, Value: hostile, Time: moment}}, Steps: []Step{{hostile, moment, hostile, hostile}},
 			Table: &Table{Caption: hostile, Columns: []string{hostile}, Rows: [][]Cell{{{Words: hostile, Href: hostile}}}}, Empty: &empty, Pager: &Pager{hostile, hostile},
 			Links: []Link{{Href: hostile, Words: hostile}}, Danger: []Link{{Href: hostile, Words: hostile}}, Form: &Form{
-				Action: hostile, Token: hostile, Fields: []Field{{hostile, hostile}}, Text: &inputs[0], Words: hostile, Kind: hostile, Cancel: hostile,
-				Choice: &Choice{hostile, hostile, hostile, []Option{{hostile, hostile, true}}}},
+				Action: hostile, Token: hostile, Fields: []Field{{hostile, hostile}}, Words: hostile, Kind: hostile, Cancel: hostile, Back: &Field{hostile, hostile},
+				Inputs: []Input{{Name: hostile, Label: hostile, Value: hostile, Hint: hostile, Fault: hostile, Rows: 2}}, Choice: choice,
+				Groups: []Group{{Legend: hostile, Words: hostile, Fault: hostile, Controls: []Control{{Input: &inputs[0]}, {Choice: choice}, {Tick: &Tick{hostile, hostile, hostile, hostile, true}}}}}},
 		}}}.HTML(),
 
 		"login":  Login{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile, Forgot: hostile}.HTML(),

@@ -37,25 +37,47 @@ type Form struct {
 	Action, Token string
 	Fields        []Field
 	Inputs        []Input
-	// Text is a field of several lines, and Choice one of which something is
-	// chosen.
-	Text   *Input
+	// Choice is a field of which something is chosen.
 	Choice *Choice
+	// Groups are what a long form is made of.
+	Groups []Group
 	// Words are on the button; Kind is "plain", "danger" or empty. Cancel is
-	// where to go instead.
+	// where to go instead, and Back leads to the form before, with what is in this
+	// one, whether it would be taken or not.
 	Words, Kind, Cancel string
+	Back                *Field
+}
+
+// Group are fields of a form that belong together. Of a Fault all of them have
+// their part.
+type Group struct {
+	Legend, Words, Fault string
+	Controls             []Control
+}
+
+// Control is one of its fields.
+type Control struct {
+	Input  *Input
+	Choice *Choice
+	Tick   *Tick
 }
 
 // Choice is a field with a fixed set of values.
 type Choice struct {
-	Name, Label, Hint string
-	Options           []Option
+	Name, Label, Hint, Fault string
+	Options                  []Option
 }
 
 // Option is one of them.
 type Option struct {
 	Value, Words string
 	Chosen       bool
+}
+
+// Tick is a field that says yes or no.
+type Tick struct {
+	Name, Label, Hint, Fault string
+	Chosen                   bool
 }
 
 // HTML is the page.

@@ -1,6 +1,10 @@
 package proof_test
 
 import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,6 +106,7 @@ func TestAForkAfterAFailoverEnds(t *testing.T) {
 // rotation nor, least of all, a revocation. What it did not confirm was answered
 // with 503, and can be asked for again.
 func TestNothingConfirmedIsLostInAFailover(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newPair(t, "JETON_REDIS_WAIT_REPLICAS=1")
 	n := p.start()
 	kept, ended, open := n.login("strict", "user0"), n.login("strict", "user0"), n.login("strict", "user0")
@@ -136,6 +141,7 @@ func TestNothingConfirmedIsLostInAFailover(t *testing.T) {
 // A client that was answered with 503 because a replica did not confirm asks
 // again, and goes on when the replica is back, in strict mode too (promise 5).
 func TestAnUnconfirmedRotationIsAnsweredLater(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newPair(t, "JETON_REDIS_WAIT_REPLICAS=1")
 	n := p.start()
 	first := n.login("strict", "user0")
@@ -162,4 +168,62 @@ func (n *node) patiently(ask func() answer) answer {
 			return a
 		}
 	}
+}
+
+// So is an operator: that a user is as asked for already, by a change that no
+// replica has confirmed, is no reason to say yes.
+func TestAnUnconfirmedChangeIsNotTakenForDone(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "JETON_REDIS_WAIT_REPLICAS=1")
+	n := p.start()
+	p.run(secret, "client", "add", "shop", "--grant", "client_credentials", "--secret-stdin")
+	n.login("strict", "user0")
+	p.run(password, "user", "add", "user1", "--role", "ROLE_USER", "--password-stdin")
+	p.run("", "user", "disable", "user1")
+	p.run("", "client", "disable", "shop")
+	machine := n.post("/token", "api", "grant_type", "client_credentials")
+	p.split()
+	door := p.socket()
+	var all sync.WaitGroup
+	for path, body := range map[string]string{
+		"PUT /users/user0/roles": `{"roles":[]}`, "POST /users/user1/enable": `{}`, "PUT /users/user0/claims": `{"name":"Zero"}`,
+		"POST /clients/shop/enable": `{}`, "POST /events": `{"type":"account_compromised","username":"user1","id":"1"}`,
+		"POST /sessions/revoke": `{"username":"user0","client_id":"strict","reason":"a drill"}`,
+	} {
+		all.Go(func() {
+			for range 2 { // the second time there is nothing left to write
+				if status, text := administer(door, path, body); status != 503 {
+					t.Errorf("%s: %d %s", path, status, text)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for range 2 {
+			if a := n.post("/revoke", "api", "token", machine.Access); a.status != 503 {
+				t.Errorf("revoking a client's own token: %+v", a)
+			}
+		}
+	})
+	all.Wait()
+}
+
+// administer asks at the operator's door.
+func administer(door *http.Client, what, body string) (int, string) {
+	method, path, _ := strings.Cut(what, " ")
+	r, err := http.NewRequest(method, "http://jeton/admin/v1"+path, strings.NewReader(body))
+	if err != nil {
+		return 0, err.Error()
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := door.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(text)
 }

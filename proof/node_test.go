@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -131,6 +133,16 @@ func (p *place) start() *node { return p.startWith(func(*exec.Cmd) {}) }
 // startWith starts a server whose command was changed, and copies its log.
 func (p *place) startWith(change func(*exec.Cmd), logs ...io.Writer) *node {
 	p.t.Helper()
+	n, said := p.tryStart(change, logs...)
+	if n == nil {
+		p.t.Fatalf("the server did not start:\n%s", said)
+	}
+	return n
+}
+
+// tryStart returns no node, and what it said, if it does not start.
+func (p *place) tryStart(change func(*exec.Cmd), logs ...io.Writer) (*node, string) {
+	p.t.Helper()
 	cmd := p.command("serve", "--listen", "127.0.0.1:0")
 	change(cmd)
 	stderr, err := cmd.StderrPipe()
@@ -158,12 +170,11 @@ func (p *place) startWith(change func(*exec.Cmd), logs ...io.Writer) *node {
 				io.Copy(io.Discard, text)
 				close(n.said)
 			}()
-			return n
+			return n, ""
 		}
 	}
 	close(n.said)
-	p.t.Fatalf("the server did not start:\n%s", strings.Join(said, "\n"))
-	return nil
+	return nil, strings.Join(said, "\n")
 }
 
 // kill is kill -9.
@@ -184,6 +195,8 @@ type answer struct {
 	Active bool   `json:"active"`
 	// ExpiresIn is in seconds.
 	ExpiresIn int `json:"expires_in"`
+	// unsent: there was nobody to send it to.
+	unsent bool
 }
 
 func (n *node) post(path, client string, form ...string) answer {
@@ -205,7 +218,8 @@ func (n *node) post(path, client string, form ...string) answer {
 func (n *node) send(r *http.Request) answer {
 	resp, err := n.http.Do(r)
 	if err != nil {
-		return answer{}
+		var network *net.OpError
+		return answer{unsent: errors.As(err, &network) && network.Op == "dial"}
 	}
 	defer resp.Body.Close()
 	a := answer{status: resp.StatusCode}

@@ -94,11 +94,12 @@ func (n *node) goesOn(token string) answer {
 func TestRedisAway(t *testing.T) {
 	t.Parallel()
 	p := newAlone(t, "--appendonly", "yes", "--appendfsync", "always")
-	n := p.start()
+	n, said := p.heard()
 	a := n.login("strict", "user0")
 
 	p.server.Kill()
 	n.away(a.Token, a.Access)
+	said.says(t, "Redis is out of reach")
 	p.server.Run()
 	a = n.goesOn(a.Token)
 
@@ -126,18 +127,32 @@ func TestRedisAway(t *testing.T) {
 func TestRedisRestartedEmpty(t *testing.T) {
 	t.Parallel()
 	p := newAlone(t)
-	n := p.start()
+	n, said := p.heard()
 	a := n.login("strict", "user0")
+	// As if there was nothing, until its data is back.
+	p.proxy.Point(redistest.Start(t).Addr)
+	n.away(a.Token, a.Access)
+	said.says(t, "Redis no longer holds the store")
+	p.proxy.Point(p.server.Addr)
+	a = n.goesOn(a.Token)
+
 	p.server.Kill()
 	p.server.Forget()
 	p.server.Run()
 	n.away(a.Token, a.Access)
+
+	// Whoever starts now begins a new store, in which nothing of before is right.
+	other, told := (&place{t: t, dir: p.dir, address: p.address, env: []string{"JETON_ADMIN_SOCKET=" + t.TempDir() + "/s"}}).heard()
+	told.says(t, "began a new store")
+	if a := other.refresh("strict", a.Token); a.Error != "invalid_client" {
+		t.Errorf("a new store knows the client: %+v", a)
+	}
 }
 
 func TestRedisFull(t *testing.T) {
 	t.Parallel()
 	p := newAlone(t)
-	n := p.start()
+	n, said := p.heard()
 	a, revoked := n.login("strict", "user0"), n.login("strict", "user0")
 	p.server.Do("config", "set", "maxmemory", "100kb") // less than it has
 	for what, a := range map[string]answer{"refresh": n.refresh("strict", a.Token), "revoke": n.post("/revoke", "strict", "token", revoked.Token)} {
@@ -149,6 +164,7 @@ func TestRedisFull(t *testing.T) {
 		t.Error("introspection does not go on")
 	}
 	n.public()
+	said.says(t, "Redis has no memory left")
 	p.server.Do("config", "set", "maxmemory", "0")
 	n.goesOn(a.Token)
 	n.goesOn(revoked.Token)
@@ -159,13 +175,14 @@ func TestRedisFull(t *testing.T) {
 func TestRedisReadOnly(t *testing.T) {
 	t.Parallel()
 	p := newAlone(t)
-	n := p.start()
+	n, said := p.heard()
 	a := n.login("strict", "user0")
 	fresh := redistest.Start(t, "--replicaof", "127.0.0.1 "+strings.TrimPrefix(p.server.Addr, "127.0.0.1:"))
 	redistest.Until(t, "the other has all", func() bool { return fresh.Offset() > 0 && fresh.Offset() == p.server.Offset() })
 	fresh.Do("replicaof", "no", "one")
 	p.server.Do("replicaof", "127.0.0.1", fresh.Port)
 	n.away(a.Token, a.Access)
+	said.says(t, "this Redis is a replica")
 	p.proxy.Point(fresh.Addr)
 	n.goesOn(a.Token)
 }
@@ -204,7 +221,7 @@ func TestRepliesLostOnTheWay(t *testing.T) {
 func TestRedisSlow(t *testing.T) {
 	t.Parallel()
 	p := newAlone(t)
-	n := p.start()
+	n, said := p.heard()
 	a := n.login("strict", "user0")
 	p.proxy.Delay(300 * time.Millisecond)
 	a = n.refresh("strict", a.Token)
@@ -216,6 +233,7 @@ func TestRedisSlow(t *testing.T) {
 		t.Errorf("late by 8 s: %+v", b)
 	}
 	n.public()
+	said.says(t, "Redis is out of reach")
 	p.proxy.Delay(0)
 	p.proxy.Sever()
 	n.goesOn(a.Token)
@@ -257,6 +275,8 @@ func TestRedisWithAUserOfItsOwn(t *testing.T) {
 	defer resp.Body.Close()
 	if body, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(body), `"store_may_lose":["nothing is written to disk`) {
 		t.Errorf("readyz: %s, %v", body, err)
+	} else if !regexp.MustCompile(`"store":\["(Redis|Valkey) [0-9.]+, maxmemory-policy noeviction, nothing on disk, replicas 0, `).Match(body) {
+		t.Errorf("readyz does not say how Redis is set up: %s", body)
 	}
 	cmd := p.command("client", "list")
 	cmd.Dir = t.TempDir()

@@ -17,6 +17,7 @@ import (
 // their headers, in their body, and one that is never read. The server lets go
 // of each, and of what it held for it.
 func TestT29_SlowClients(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newPlace(t, 0)
 	n := p.startWith(func(cmd *exec.Cmd) { cmd.Args = append(cmd.Args, "--metrics-listen", "127.0.0.1:0") })
 	before := n.goroutines()

@@ -104,6 +104,7 @@ func (a *Admin) Routes(r *mux.Router) {
 	at("/sessions", methods{http.MethodGet: a.listSessions})
 	at("/sessions/revoke", methods{http.MethodPost: a.revokeSessions})
 	at("/sessions/{sid}", methods{http.MethodGet: a.showSession})
+	at("/preview", methods{http.MethodPost: a.preview})
 	at("/consents", methods{http.MethodGet: a.listConsents})
 	at("/consents/revoke", methods{http.MethodPost: a.revokeConsent})
 	at("/keys", methods{http.MethodGet: a.listKeys})

@@ -147,7 +147,31 @@ func (a *Admin) addClient(c *call) (int, any, error) {
 }
 
 func (a *Admin) showClient(c *call) (int, any, error) {
-	return answerClient(a.Clients.Find(c.ctx, c.vars["client_id"]))
+	client, err := a.Clients.Find(c.ctx, c.vars["client_id"])
+	tagClient(c, client)
+	return answerClient(client, err)
+}
+
+// tagClient says which the client is (RFC 9110 §8.8.3): who changes it with that in
+// If-Match changes this one, and not what somebody else has made of it since.
+func tagClient(c *call, client storage.Client) {
+	if client.ID != "" {
+		c.w.Header().Set("ETag", `"`+accounts.ClientTag(client)+`"`)
+	}
+}
+
+// ifMatch is the tag that a request asks for, empty for any (RFC 9110 §13.1.1).
+func (c *call) ifMatch() (string, error) {
+	sent := c.r.Header.Values("If-Match")
+	if len(sent) == 0 || len(sent) == 1 && strings.TrimSpace(sent[0]) == "*" {
+		return "", nil
+	}
+	tag, ok := strings.CutPrefix(strings.TrimSpace(sent[0]), `"`)
+	tag, closed := strings.CutSuffix(tag, `"`)
+	if len(sent) > 1 || !ok || !closed || tag == "" || strings.Contains(tag, `"`) {
+		return "", badBody("If-Match is not the one ETag of a client")
+	}
+	return tag, nil
 }
 
 func (a *Admin) setClient(c *call) (int, any, error) {
@@ -155,10 +179,15 @@ func (a *Admin) setClient(c *call) (int, any, error) {
 	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
-	client, secret, err := a.Clients.Set(c.ctx, c.vars["client_id"], body, c.act)
+	tag, err := c.ifMatch()
 	if err != nil {
 		return 0, nil, err
 	}
+	client, secret, err := a.Clients.SetSeen(c.ctx, c.vars["client_id"], body, tag, c.act)
+	if err != nil {
+		return 0, nil, err
+	}
+	tagClient(c, client)
 	return http.StatusOK, showClient(client, secret), nil
 }
 

@@ -47,6 +47,8 @@ func adminProblemOf(err error) problem {
 		return problem{status: http.StatusNotFound, code: "not_found", description: err.Error()}
 	case errors.Is(err, grants.ErrExists):
 		return problem{status: http.StatusConflict, code: "already_exists", description: err.Error()}
+	case errors.Is(err, accounts.ErrChanged):
+		return problem{status: http.StatusPreconditionFailed, code: "precondition_failed", description: err.Error()}
 	case errors.Is(err, accounts.ErrOperatorOnly):
 		return problem{status: http.StatusForbidden, code: "access_denied", description: "clients that administer are changed only on the machine itself: use the jeton command there"}
 	case errors.Is(err, storage.ErrCursor):

@@ -48,7 +48,7 @@ func TestImportedHashesLogInAndAreUpgraded(t *testing.T) {
 			n.post("/token", form("grant_type", "password", "username", kind, "password", "plover umbra tin lighthouse"), app).ok(t, 200)
 		}
 		rec, _, err := n.store.User(t.Context(), "old-"+kind)
-		if err != nil || !strings.HasPrefix(rec.Value.PasswordHash, "$argon2id$v=19$m=19456,t=2,p=1$") {
+		if err != nil || !strings.HasPrefix(rec.Value.PasswordHash, "$argon2id$v=19$m=7168,t=5,p=1$") {
 			t.Errorf("%s: not upgraded: %.32s (%v)", kind, rec.Value.PasswordHash, err)
 		}
 	}

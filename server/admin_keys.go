@@ -48,17 +48,25 @@ func (a *Admin) listKeys(c *call) (int, any, error) {
 func (a *Admin) rotateKey(c *call) (int, any, error) {
 	var body struct {
 		Now bool `json:"now"`
+		reason
 	}
 	if err := c.decodeOptional(&body); err != nil {
 		return 0, nil, err
 	}
-	key, err := a.Grants.Keys.Rotate(c.ctx, keys.UseSig, body.Now, tellOfKey(c, events.KeyRotated, func(key, _ keys.Info) string {
-		return "kid " + key.KeyID + " signs from " + key.Activates.UTC().Format(time.RFC3339)
-	}))
+	if err := c.because(body.reason); err != nil {
+		return 0, nil, err
+	}
+	key, err := a.rotate(c, body.Now)
 	if err != nil {
 		return 0, nil, err
 	}
 	return http.StatusOK, showKey(key), nil
+}
+
+func (a *Admin) rotate(c *call, now bool) (keys.Info, error) {
+	return a.Grants.Keys.Rotate(c.ctx, keys.UseSig, now, tellOfKey(c, events.KeyRotated, func(key, _ keys.Info) string {
+		return "kid " + key.KeyID + " signs from " + key.Activates.UTC().Format(time.RFC3339)
+	}))
 }
 
 // importKey is for operators only: who could have their own key sign would
@@ -83,9 +91,7 @@ func (a *Admin) importKey(c *call) (int, any, error) {
 }
 
 func (a *Admin) removeKey(c *call) (int, any, error) {
-	removed, signs, err := a.Grants.Keys.Remove(c.ctx, c.vars["kid"], tellOfKey(c, events.KeyRemoved, func(removed, signs keys.Info) string {
-		return "kid " + removed.KeyID + " was " + string(removed.State) + "; kid " + signs.KeyID + " signs"
-	}))
+	removed, signs, err := a.remove(c, c.vars["kid"])
 	if err != nil {
 		return 0, nil, err
 	}
@@ -93,6 +99,12 @@ func (a *Admin) removeKey(c *call) (int, any, error) {
 		keyObject
 		Signs string `json:"signing_kid"`
 	}{showKey(removed), signs.KeyID}, nil
+}
+
+func (a *Admin) remove(c *call, kid string) (removed, signs keys.Info, err error) {
+	return a.Grants.Keys.Remove(c.ctx, kid, tellOfKey(c, events.KeyRemoved, func(removed, signs keys.Info) string {
+		return "kid " + removed.KeyID + " was " + string(removed.State) + "; kid " + signs.KeyID + " signs"
+	}))
 }
 
 // rewrapKeys seals everything under another master key.
@@ -124,6 +136,9 @@ func tellOfKey(c *call, eventType string, note func(changed, signs keys.Info) st
 	return func(at time.Time, changed, signs keys.Info) storage.Put {
 		e := events.New(eventType, at)
 		e.Actor, e.Source, e.Note = c.act.By, c.act.Source, note(changed, signs)
+		if c.act.Note != "" {
+			e.Note += ": " + c.act.Note
+		}
 		return events.Put(e)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"jeton/grants"
 	"jeton/pages"
@@ -145,7 +144,7 @@ func (s *Server) loginFault(w http.ResponseWriter, r *http.Request, err error) (
 	}
 	switch slow := new(throttle.Throttled); {
 	case errors.As(err, &slow):
-		return p.status, "Too many failed attempts. Please try again in " + strconv.Itoa(int(slow.RetryAfter.Seconds())) + " seconds."
+		return p.status, "Too many failed attempts. Please try again in " + count(int64(slow.RetryAfter.Seconds()), "second") + "."
 	case p.code == string(grants.InvalidGrant):
 		return http.StatusBadRequest, "The user name or password is wrong."
 	}

@@ -34,8 +34,13 @@ func (s *Server) consoleRoutes(at *mux.Router) {
 	show("/client", s.consoleClient)
 	show("/keys", s.consoleKeys)
 	show("/events", s.consoleEvents)
-	at.Handle(consolePath+"/act", byMethod{http.MethodGet: s.consoled(s.consoleAsk), http.MethodPost: s.consoled(s.consoleAct)})
-	at.Handle(consolePath+"/token", byMethod{http.MethodGet: s.consoled(s.consoleTokenForm), http.MethodPost: s.consoled(s.consoleToken)})
+	form := func(path string, ask, act func(*operation) error) {
+		at.Handle(consolePath+path, byMethod{http.MethodGet: s.consoled(ask), http.MethodPost: s.consoled(act)})
+	}
+	form("/client/new", s.newClientForm, s.newClient)
+	form("/client/settings", s.consoleSettingsForm, s.consoleSettings)
+	form("/act", s.consoleAsk, s.consoleAct)
+	form("/token", s.consoleTokenForm, s.consoleToken)
 }
 
 // operation is one request of an operator at the console.
@@ -188,8 +193,13 @@ func (o *operation) done(to string, sent url.Values) {
 // here alone: an address can be made by anybody.
 var saidOf = map[string]string{
 	"disabled": "Disabled. All sessions have ended.", "enabled": "Enabled. Nothing that had ended came back.",
-	"roles":   "The roles are changed. Tokens that are issued from now on carry them.",
-	"dropped": "The former secret does not work any more.",
+	"roles":    "The roles are changed. Tokens that are issued from now on carry them.",
+	"dropped":  "The former secret does not work any more.",
+	"settings": "The settings are changed. Every server goes by them within a second.",
+	"added":    "The client is there.",
+	"rotated":  "Done. The list says from when on the next key signs.",
+	"removed":  "The key is gone from the ring.",
+	"deleted":  "Deleted. All sessions have ended.",
 }
 
 func said(sent url.Values) *pages.Said {

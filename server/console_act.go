@@ -1,14 +1,17 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"jeton/accounts"
 	"jeton/grants"
 	"jeton/pages"
+	"jeton/storage"
 )
 
 // deed is something that an operator is about to do. What it is about stands in
@@ -16,8 +19,12 @@ import (
 type deed struct {
 	title, button string
 	words         []string
-	// ends selects the sessions that end with it, nil for none.
-	ends *grants.Selection
+	// ends is what ends with it.
+	ends ending
+	// danger warns of one that ends no session and cannot be undone.
+	danger bool
+	// counts are what else is told of it in numbers.
+	counts []pages.Fact
 	// wantsReason has the operator say why.
 	wantsReason bool
 	// choice is what else is to be said.
@@ -27,6 +34,8 @@ type deed struct {
 	// then is the page that follows.
 	then  string
 	about url.Values
+	// cancel is where to go instead, empty for the page that follows.
+	cancel string
 	// seen is what the deed was decided on: a form that was made when it was
 	// something else does nothing.
 	seen string
@@ -37,11 +46,15 @@ var deeds = map[string]func(*operation) (deed, error){
 	"revoke":         (*operation).revokeDeed,
 	"disable-user":   (*operation).disableUserDeed,
 	"enable-user":    (*operation).enableUserDeed,
+	"delete-user":    (*operation).deleteUserDeed,
 	"roles":          (*operation).rolesDeed,
 	"disable-client": (*operation).disableClientDeed,
 	"enable-client":  (*operation).enableClientDeed,
+	"delete-client":  (*operation).deleteClientDeed,
 	"secret":         (*operation).secretDeed,
 	"reset-password": (*operation).resetDeed,
+	"rotate-key":     (*operation).rotateDeed,
+	"remove-key":     (*operation).removeKeyDeed,
 	"end-former":     (*operation).endFormerDeed,
 }
 
@@ -114,45 +127,50 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 		p.Said = &pages.Said{Kind: "bad", Words: fault}
 	}
 	card := pages.Card{Words: strings.Join(d.words, " ")}
-	if d.ends != nil {
-		preview, err := o.s.grants.Preview(o.ctx, *d.ends)
+	if d.ends.of != nil {
+		preview, err := o.s.admin.counted(o.call, d.ends)
 		if err != nil {
 			return err
 		}
 		card.Title, card.Facts = "What ends", previewFacts(preview)
 	}
-	f := &pages.Form{
-		Action: o.at("/act", o.sent), Token: o.token("/act", o.sent), Words: d.button, Kind: "danger", Cancel: o.at(d.then, d.about), Choice: d.choice,
+	if d.counts != nil {
+		card.Title, card.Facts = "What comes of it", d.counts
 	}
-	if d.ends == nil {
+	f := &pages.Form{
+		Action: o.at("/act", o.sent), Token: o.token("/act", o.sent), Words: d.button, Kind: "danger", Cancel: cmp.Or(d.cancel, o.at(d.then, d.about)), Choice: d.choice,
+	}
+	if d.ends.of == nil && !d.danger {
 		f.Kind = ""
 	}
 	if d.seen != "" {
 		f.Fields = append(f.Fields, pages.Field{Name: "seen", Value: d.seen})
 	}
 	if d.wantsReason {
-		f.Inputs = append(f.Inputs, pages.Input{
-			Name: "reason", Label: "Reason", Hint: "It is kept with each session and in the audit log, with your name.", Value: why, Max: 400, Required: true, Focus: true,
-		})
+		f.Inputs = append(f.Inputs, reasonInput(why))
 	}
 	card.Form = f
 	p.Cards = []pages.Card{card}
 	return o.show(status, p)
 }
 
-func previewFacts(p grants.Preview) []pages.Fact {
+func previewFacts(p previewObject) []pages.Fact {
 	some := func(n int, unit string) string {
 		if p.More {
 			return "more than " + count(int64(n), unit)
 		}
 		return count(int64(n), unit)
 	}
-	return []pages.Fact{
+	facts := []pages.Fact{
 		{Name: "Sessions", Value: some(p.Sessions, "live session")},
 		{Name: "Of", Value: some(p.Users, "user")},
 		{Name: "Through", Value: some(p.Clients, "client")},
 		{Name: "Access tokens", Value: some(p.Tokens, "live token")},
 	}
+	if p.Ends == endsTokens {
+		return []pages.Fact{facts[3], {Name: "Sessions that go on", Value: some(p.Sessions, "live session")}}
+	}
+	return facts
 }
 
 // revokeDeed ends sessions: one, those of a user, of a client, of a user through a
@@ -176,7 +194,7 @@ func (o *operation) revokeDeed() (deed, error) {
 	if err != nil {
 		return deed{}, err
 	}
-	d := deed{button: "End them", ends: &sel, wantsReason: true, about: about}
+	d := deed{button: "End them", ends: ending{of: &sel}, wantsReason: true, about: about}
 	switch {
 	case v.All:
 		d.title, d.then = "End all sessions of everyone", "/users"
@@ -223,7 +241,7 @@ func (o *operation) ofUser() (deed, string, error) {
 func (o *operation) disableUserDeed() (deed, error) {
 	d, name, err := o.ofUser()
 	d.title, d.button, d.wantsReason = "Disable "+name, "Disable", true
-	d.ends = &grants.Selection{Subject: d.about.Get("sub")}
+	d.ends.of = &grants.Selection{Subject: d.about.Get("sub")}
 	d.words = append(d.words, "The user cannot log in until enabled again.")
 	d.run = func(c *call, _ form) (url.Values, error) {
 		_, err := o.s.admin.Users.Disable(c.ctx, named(d.about.Get("sub")), c.act)
@@ -243,6 +261,22 @@ func (o *operation) enableUserDeed() (deed, error) {
 	return d, err
 }
 
+// deleteUserDeed is about the user that was looked at: one of the name that was
+// added since has another sub.
+func (o *operation) deleteUserDeed() (deed, error) {
+	d, name, err := o.ofUser()
+	sub := d.about.Get("sub")
+	d.title, d.button, d.wantsReason = "Delete "+name, "Delete", true
+	d.ends.of = &grants.Selection{Subject: sub}
+	d.words = append(d.words, "The user is forgotten: name, password, roles and claims. It cannot be undone, and the sub is never given to anybody again.")
+	d.then, d.about = "/users", nil
+	d.cancel = o.at("/user", url.Values{"sub": {sub}})
+	d.run = func(c *call, _ form) (url.Values, error) {
+		return url.Values{"done": {"deleted"}}, o.s.admin.Users.Delete(c.ctx, named(sub), c.act)
+	}
+	return d, err
+}
+
 func (o *operation) rolesDeed() (deed, error) {
 	u, err := o.s.admin.Users.Find(o.ctx, named(o.sent.Get("sub")))
 	if err != nil {
@@ -252,10 +286,7 @@ func (o *operation) rolesDeed() (deed, error) {
 	roles := strings.Fields(o.sent.Get("roles"))
 	d.title, d.button = "Change the roles of "+name, "Change roles"
 	d.words = append(d.words, "From: "+orNone(strings.Join(u.Roles, " "))+". To: "+orNone(strings.Join(roles, " "))+".")
-	switch o.s.grants.Settings.On.ToRoles(u.Roles, roles) {
-	case grants.EndAllSessions:
-		d.ends = &grants.Selection{Subject: u.Subject}
-	case grants.RevokeAccessTokens:
+	if d.ends = o.s.admin.endingByRoles(u, roles); d.ends.accessOnly {
 		d.words = append(d.words, "All live access tokens of the user are revoked at once; the sessions go on, and their next refresh tells the new roles.")
 	}
 	d.seen = strings.Join(u.Roles, " ") + " "
@@ -278,7 +309,7 @@ func (o *operation) ofClient() (deed, error) {
 func (o *operation) disableClientDeed() (deed, error) {
 	d, err := o.ofClient()
 	id := d.about.Get("id")
-	d.title, d.button, d.wantsReason, d.ends = "Disable "+id, "Disable", true, &grants.Selection{ClientID: id}
+	d.title, d.button, d.wantsReason, d.ends.of = "Disable "+id, "Disable", true, &grants.Selection{ClientID: id}
 	d.words = []string{"The client is refused everything until it is enabled again. Tokens that it got for itself end too."}
 	d.run = func(c *call, _ form) (url.Values, error) {
 		_, err := o.s.admin.Clients.Disable(c.ctx, id, c.act)
@@ -297,4 +328,23 @@ func (o *operation) enableClientDeed() (deed, error) {
 		return url.Values{"done": {"enabled"}}, err
 	}
 	return d, err
+}
+
+func (o *operation) deleteClientDeed() (deed, error) {
+	client, err := o.editable()
+	if err != nil {
+		return deed{}, err
+	}
+	id := client.ID
+	d := deed{
+		title: "Delete " + id, button: "Delete", wantsReason: true, ends: ending{of: &grants.Selection{ClientID: id}},
+		words: []string{"The client is forgotten with its settings. Tokens that it got for itself end too. It cannot be undone; another client may get the id."},
+		then:  "/clients", cancel: o.at("/client", url.Values{"id": {id}}),
+		// One of the same id that was added since is another.
+		seen: accounts.ClientTag(storage.Client{ID: id, Created: client.Created}),
+	}
+	d.run = func(c *call, _ form) (url.Values, error) {
+		return url.Values{"done": {"deleted"}}, o.s.admin.Clients.Delete(c.ctx, id, c.act)
+	}
+	return d, nil
 }

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 
+	"jeton/accounts"
 	"jeton/pages"
 	"jeton/storage"
 )
@@ -28,8 +29,9 @@ func (s *Server) consoleClients(o *operation) error {
 	}
 	if card.Table = t; len(clients) == 0 {
 		card.Table = nil
-		card.Empty = &pages.Empty{Title: "There are no clients", Words: "Add programs on the machine itself: jeton client add ID --grant authorization_code,refresh_token --scope read --redirect-uri https://…"}
+		card.Empty = &pages.Empty{Title: "There are no clients", Words: "Add the programs that ask for tokens, here or by jeton client add."}
 	}
+	card.Links = []pages.Link{{Href: o.at("/client/new", nil), Words: "New client"}}
 	return o.show(200, pages.Sheet{Frame: o.frame("/clients"), Title: "Clients", Cards: []pages.Card{card}})
 }
 
@@ -120,15 +122,23 @@ func authInWords(c storage.Client) string {
 	return "with a secret"
 }
 
-// clientActs leads to what can be done to a client here; its settings are changed
-// by the command.
+// clientActs leads to what can be done to a client by this door.
 func (o *operation) clientActs(c storage.Client) pages.Card {
-	card := pages.Card{Title: "What to do", Words: "You see what it ends before it does. Settings are changed on the machine itself: jeton client set " + c.ID + " --help"}
+	card := pages.Card{Title: "What to do", Words: "You see what it ends before it does."}
+	guarded := accounts.Protected(c)
+	if guarded {
+		card.Words += " This client administers, or its reports are believed: it is changed on the machine itself, by jeton client set " + c.ID
+	} else {
+		card.Links = append(card.Links, pages.Link{Href: o.at("/client/settings", url.Values{"id": {c.ID}}), Words: "Change settings"})
+	}
 	card.Danger = append(card.Danger, o.link("End all sessions", "revoke", "client", c.ID))
 	if c.Disabled {
 		card.Links = append(card.Links, o.link("Enable", "enable-client", "id", c.ID))
 	} else {
 		card.Danger = append(card.Danger, o.link("Disable", "disable-client", "id", c.ID))
+	}
+	if !guarded {
+		card.Danger = append(card.Danger, o.link("Delete", "delete-client", "id", c.ID))
 	}
 	return card
 }

@@ -41,6 +41,7 @@ func (o *operation) secretDeed() (deed, error) {
 			Value: overlap.String(), Words: words, Chosen: time.Duration(overlap) == o.s.grants.Settings.SecretOverlap,
 		})
 	}
+	d.ends = o.s.admin.endingBySecret(id)
 	// Of the hash a hash, so that nothing of it leaves the server.
 	d.seen = clients.HashSecret("seen " + client.SecretHash)
 	d.run = func(c *call, f form) (url.Values, error) {
@@ -65,7 +66,7 @@ func (o *operation) showSecret(client storage.Client, secret string) error {
 		facts = append(facts, pages.Fact{Name: "The old one works until", Time: pages.At(client.FormerSecretUntil)})
 	}
 	p := pages.Sheet{
-		Frame: o.frame(""), Title: "The new secret of " + clientName(client),
+		Frame: o.frame(""), Title: "The secret of " + clientName(client),
 		Lead:  "It is shown this once: put it now where the client will read it. Nobody can look it up later.",
 		Cards: []pages.Card{{Facts: facts, Links: []pages.Link{{Href: o.at("/client", url.Values{"id": {client.ID}}), Words: "Done"}}}},
 	}

@@ -255,7 +255,7 @@ func (o *operation) showToken(cards []pages.Card) error {
 		Lead: "Paste a token of whoever asks: it says what it is, whether it lives, and what became of its session. It is not kept, and looking at it changes nothing.",
 		Cards: append(cards, pages.Card{Form: &pages.Form{
 			Action: o.at("/token", nil), Token: o.token("/token", nil), Words: "Look at it",
-			Text: &pages.Input{Name: "inspected", Label: "Token", Hint: "An access or refresh token, an ID token or an authorization code.", Max: 16 << 10, Required: true},
+			Inputs: []pages.Input{{Name: "inspected", Label: "Token", Hint: "An access or refresh token, an ID token or an authorization code.", Max: 16 << 10, Rows: 6, Required: true}},
 		}}),
 	}
 	return o.show(200, p)

@@ -73,7 +73,7 @@ func (b *browser) submitTo(page answer, path string, fields ...string) answer {
 
 func TestConsoleDoor(t *testing.T) {
 	n := start(t, options{})
-	paths := []string{"/console", "/console/users", "/console/user?sub=u-alice", "/console/session?sid=x", "/console/clients", "/console/client?id=app", "/console/keys", "/console/token", "/console/act?act=revoke&all=true"}
+	paths := []string{"/console", "/console/users", "/console/user?sub=u-alice", "/console/session?sid=x", "/console/clients", "/console/client?id=app", "/console/keys", "/console/token", "/console/act?act=revoke&all=true", "/console/client/new", "/console/client/settings?id=app"}
 	t.Run("nobody is signed in", func(t *testing.T) {
 		for _, path := range paths {
 			a := n.do("GET", path, "", "")
@@ -94,7 +94,7 @@ func TestConsoleDoor(t *testing.T) {
 				t.Errorf("%s: %d", path, a.StatusCode)
 			}
 		}
-		for _, path := range []string{"/console/act?act=revoke&all=true", "/console/token"} {
+		for _, path := range []string{"/console/act?act=revoke&all=true", "/console/token", "/console/client/new", "/console/client/settings?id=app"} {
 			if a := b.load("POST", path, form("form_token", "x", "reason", "y")); a.StatusCode != 403 {
 				t.Errorf("POST %s: %d", path, a.StatusCode)
 			}
@@ -167,6 +167,7 @@ func (b *browser) login2(t testing.TB, agent string) answer {
 }
 
 func TestConsoleRevokesWithAPreviewAndAReason(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, query, counts string }{
 		{"one", "sid=", "1 live session;1 user;1 client;1 live token"},
 		{"user", "sub=u-alice", "2 live sessions;1 user;2 clients;2 live tokens"},
@@ -229,21 +230,25 @@ func TestConsoleLeadsToAllItDoes(t *testing.T) {
 	sid := segment(t, b.node.login().str("access_token"), 1)["sid"].(string)
 	for path, acts := range map[string][]string{
 		"/console/users":              {"act=revoke&amp;all=true"},
-		"/console/user?sub=u-alice":   {"act=revoke&amp;sub=u-alice", "act=disable-user", "act=reset-password", `name="act" value="roles"`, "act=revoke&amp;sid=" + sid},
+		"/console/user?sub=u-alice":   {"act=revoke&amp;sub=u-alice", "act=disable-user", "act=reset-password", "act=delete-user", `name="act" value="roles"`, "act=revoke&amp;sid=" + sid},
 		"/console/session?sid=" + sid: {"act=revoke&amp;sid=" + sid},
-		"/console/client?id=app":      {"act=revoke&amp;client=app", "act=disable-client", "act=secret"},
+		"/console/client?id=app":      {"act=revoke&amp;client=app", "act=disable-client", "act=secret", "act=delete-client", "/console/client/settings?id=app"},
+		"/console/clients":            {"/console/client/new"},
+		"/console/keys":               {"act=rotate-key", "act=remove-key"},
 	} {
 		b.tells(string(b.page(path).body), acts...)
 	}
 }
 
 func TestConsoleChangesUsersAndClients(t *testing.T) {
+	t.Parallel()
 	b := console(t, options{})
 	token := b.node.login().str("access_token")
 	a := b.deed("/console/act?act=roles&sub=u-alice&roles=ROLE_USER+ROLE_AUDITOR", "")
 	if a.StatusCode != 200 || !strings.Contains(string(a.body), "ROLE_USER ROLE_AUDITOR") || !strings.Contains(string(a.body), "The roles are changed") || !b.active(token) {
 		t.Errorf("roles: %d %s", a.StatusCode, a.body)
 	}
+	b.tells(string(b.page("/console/act?act=roles&sub=u-alice&roles=").body), "<dt>Access tokens</dt><dd>1 live token</dd>", "<dt>Sessions that go on</dt><dd>1 live session</dd>")
 	b.deed("/console/act?act=roles&sub=u-alice&roles=", "")
 	if u, err := b.users.Find(t.Context(), "alice"); err != nil || len(u.Roles) != 0 || b.active(token) {
 		t.Errorf("roles: %v %v", u.Roles, err)
@@ -367,6 +372,7 @@ func TestConsoleEscapesWhatStrangersChose(t *testing.T) {
 	q := func(pairs ...string) string { return "?" + form(pairs...).Encode() }
 	for _, path := range []string{
 		"/console/users", "/console/users" + q("q", evil), "/console/user" + q("sub", sub), "/console/session" + q("sid", sid), "/console/clients",
+		"/console/client/settings" + q("id", `<script>alert(4)</script>`), "/console/client/settings" + q("id", evil), "/console/act" + q("act", "delete-client", "id", `<script>alert(4)</script>`),
 		"/console/client" + q("id", `<script>alert(4)</script>`), "/console/act" + q("act", "revoke", "sub", sub), "/console/act" + q("act", "revoke", "client", `<script>alert(4)</script>`),
 		"/console/act" + q("act", "roles", "sub", sub, "roles", "<script>alert(5)</script>"), "/console/act" + q("act", evil), "/console/user" + q("sub", evil),
 		"/console/act" + q("act", "disable-user", "sub", sub), "/console/users" + q("done", evil, "n", evil), "/console/users" + q("after", evil),

@@ -70,6 +70,7 @@ func (o *operation) userActs(u storage.User) pages.Card {
 	} else {
 		c.Danger = append(c.Danger, o.link("Disable", "disable-user", "sub", u.Subject))
 	}
+	c.Danger = append(c.Danger, o.link("Delete", "delete-user", "sub", u.Subject))
 	return c
 }
 

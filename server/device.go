@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -101,7 +100,7 @@ func (s *Server) codeRefused(v *visit, typed string, err error) {
 		for name, value := range p.header {
 			v.w.Header()[name] = value
 		}
-		s.codePage(v, p.status, typed, "Too many wrong codes. Please try again in "+strconv.Itoa(int(slow.RetryAfter.Seconds()))+" seconds.")
+		s.codePage(v, p.status, typed, "Too many wrong codes. Please try again in "+count(int64(slow.RetryAfter.Seconds()), "second")+".")
 	case wrong:
 		s.codePage(v, http.StatusBadRequest, typed, "This code is wrong, or it has expired. Compare it with your device, or have your device show a new one.")
 	default:

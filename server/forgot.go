@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 
 	"github.com/gorilla/mux"
 
@@ -104,7 +103,7 @@ var errManyAsk = refusal{unavailable("too many ask for a new password at once")}
 // waitWords say how long to wait, where that is known.
 func waitWords(err error, otherwise string) string {
 	if slow := new(throttle.Throttled); errors.As(err, &slow) {
-		return "Too many attempts. Please try again in " + strconv.Itoa(int(slow.RetryAfter.Seconds())) + " seconds."
+		return "Too many attempts. Please try again in " + count(int64(slow.RetryAfter.Seconds()), "second") + "."
 	}
 	return otherwise
 }

@@ -31,7 +31,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	_, err := s.grants.Store.Read(ctx, storage.SystemPartition, storage.SystemKey)
+	before := s.grants.Now()
+	seen, err := s.grants.Store.Read(ctx, storage.SystemPartition, storage.SystemKey)
+	ahead := storage.Ahead(seen.Now, before, s.grants.Now())
 	switch {
 	case err != nil:
 		writeProblem(w, r, err)
@@ -41,8 +43,16 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		})
 	default:
 		ready := map[string]any{"status": "ready"}
-		if weak := s.grants.Store.Durability().Weaknesses; len(weak) > 0 {
-			ready["store_may_lose"] = weak
+		worth := s.grants.Store.Durability()
+		if len(worth.Setup) > 0 {
+			ready["store"] = worth.Setup
+		}
+		if len(worth.Weaknesses) > 0 {
+			ready["store_may_lose"] = worth.Weaknesses
+		}
+		// No reason to go elsewhere: everything goes by the store's clock.
+		if ahead.Abs() > storage.MostApart {
+			ready["store_clock_ahead_seconds"] = ahead.Seconds()
 		}
 		writeJSON(w, http.StatusOK, ready)
 	}

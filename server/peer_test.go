@@ -31,7 +31,7 @@ func (n *node) peer() *node {
 	must(t, err)
 	ring, err := keys.Open(t.Context(), p.store, master, keys.Config{Alg: keys.ES256, Now: n.clock.Now})
 	must(t, err)
-	pw, err := passwords.New(passwords.Config{})
+	pw, err := passwords.New(hashing)
 	must(t, err)
 	places := status.New(p.store, status.Config{})
 	p.grants = &grants.Service{

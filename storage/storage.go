@@ -19,6 +19,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -31,6 +32,8 @@ var (
 	// ErrUnavailable: the store did not answer, or refused to write. Nothing
 	// was written.
 	ErrUnavailable = errors.New("storage: the store is unavailable")
+	// ErrClosed is an ErrUnavailable that stays: this process has closed the store.
+	ErrClosed = fmt.Errorf("%w: it has been closed", ErrUnavailable)
 	// ErrUnknown: the store may or may not have written the change. Only a
 	// read tells.
 	ErrUnknown = errors.New("storage: the outcome of the write is unknown")
@@ -164,6 +167,8 @@ type Durability struct {
 	// Weaknesses says in words for the operator how the store may lose what it
 	// has acknowledged; none for a store that does not.
 	Weaknesses []string
+	// Setup is what decides that, in words; none for a store that has no choice.
+	Setup []string
 	// ReadsAhead: a read may see what is not yet as durable as a commit that was
 	// acknowledged, such as a change that ended with ErrUnconfirmed. Whoever tells
 	// somebody of it commits a change that writes nothing first.

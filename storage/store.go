@@ -200,6 +200,18 @@ func (s *Store) WroteSession(version uint64, ses Session) {
 	s.sessions.put(writeKey{ses.ID, version}, ses)
 }
 
+// Confirm makes sure of what a read of a partition has found before somebody is
+// told that it is so and nothing was left to do: with [Durability.ReadsAhead] it
+// may be a write that was not confirmed, and may still be lost. The checks are the
+// rows that were read; [ErrConflict] says that they have changed.
+func (s *Store) Confirm(ctx context.Context, p Partition, checks ...Check) error {
+	if !s.Durability().ReadsAhead {
+		return nil
+	}
+	_, err := s.Commit(ctx, Change{Partition: p, Checks: checks})
+	return err
+}
+
 // Client reads a client.
 func (s *Store) Client(ctx context.Context, id string) (Record[Client], time.Time, error) {
 	snap, err := s.Read(ctx, ClientPartition(id), ClientKey(id))

@@ -156,9 +156,9 @@ func (a *api) send(ctx context.Context, method, address string, body any) (json.
 // says which of several names it was.
 func listFor(address, refusal string) string {
 	path, query, filtered := strings.Cut(address, "?")
-	named := path == "consents/revoke" || path == "sessions/revoke" // several, in the body
+	named := path == "consents/revoke" || path == "sessions/revoke" || path == "preview" // several, in the body
 	switch missing, _, _ := strings.Cut(refusal, " "); {
-	case named && (missing == "user" || missing == "client"):
+	case named && (missing == "user" || missing == "client" || missing == "session"):
 		return missing
 	case strings.HasPrefix(path, "registration-tokens/"):
 		return "client registration-token"

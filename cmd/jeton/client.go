@@ -71,6 +71,7 @@ func (a *app) clientAdd() *cobra.Command {
 
 func (a *app) clientSet() *cobra.Command {
 	var f clientFlags
+	var dry *bool
 	cmd := &cobra.Command{
 		Use:     "set ID --FLAG VALUE...",
 		Short:   "Change what is named and leave the rest; an empty value clears",
@@ -84,16 +85,20 @@ func (a *app) clientSet() *cobra.Command {
 			if len(body) == 0 {
 				return usagef("say what to change, such as --scope read; see %s --help", cmd.CommandPath())
 			}
+			if *dry {
+				return a.preview(cmd, "set_client", map[string]any{"client_id": args[0], "settings": body})
+			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
 				client, err := way.do(ctx, http.MethodPatch, clientPath(args[0]), body)
 				if err != nil {
 					return err
 				}
-				return out.act(client, "client %s was changed", args[0])
+				return showSecret(out, client, "client %s was changed", args[0])
 			})
 		},
 	}
 	f.register(cmd)
+	dry = dryRun(cmd)
 	return cmd
 }
 
@@ -133,6 +138,7 @@ func (a *app) clientShow() *cobra.Command {
 
 func (a *app) clientSecret() *cobra.Command {
 	var fromStdin, endFormer bool
+	var dry *bool
 	var keep storage.Duration
 	cmd := &cobra.Command{
 		Use:     "secret ID [--secret-stdin] [--keep-former D | --end-former]",
@@ -141,8 +147,8 @@ func (a *app) clientSecret() *cobra.Command {
 		Args:    exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if endFormer {
-				if fromStdin || cmd.Flags().Changed("keep-former") {
-					return usagef("--end-former stands alone: it makes no new secret")
+				if fromStdin || *dry || cmd.Flags().Changed("keep-former") {
+					return usagef("--end-former stands alone: it makes no new secret and ends no session")
 				}
 				return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
 					client, err := way.do(ctx, http.MethodDelete, clientPath(args[0])+"/former-secret", nil)
@@ -151,6 +157,9 @@ func (a *app) clientSecret() *cobra.Command {
 					}
 					return out.act(client, "client %s has one secret, the latest", args[0])
 				})
+			}
+			if *dry {
+				return a.preview(cmd, "set_secret", map[string]any{"client_id": args[0]})
 			}
 			body := map[string]any{}
 			if cmd.Flags().Changed("keep-former") {
@@ -176,15 +185,20 @@ func (a *app) clientSecret() *cobra.Command {
 	cmd.Flags().Var(&keep, "keep-former", "let the old secret work beside the new one for so long, up to 90d (default: --client-secret-overlap of the server)")
 	cmd.Flags().Lookup("keep-former").DefValue = ""
 	cmd.Flags().BoolVar(&endFormer, "end-former", false, "make no new secret, and have the former one stop working now")
+	dry = dryRun(cmd)
 	return cmd
 }
 
 func (a *app) clientState(verb, short, done string) *cobra.Command {
-	return &cobra.Command{
+	dry := new(bool)
+	cmd := &cobra.Command{
 		Use:   verb + " ID",
 		Short: short,
 		Args:  exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if *dry {
+				return a.preview(cmd, verb, map[string]any{"client_id": args[0]})
+			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
 				client, err := way.do(ctx, http.MethodPost, clientPath(args[0])+"/"+verb, map[string]any{})
 				if err != nil {
@@ -194,14 +208,22 @@ func (a *app) clientState(verb, short, done string) *cobra.Command {
 			})
 		},
 	}
+	if verb == "disable" {
+		dry = dryRun(cmd)
+	}
+	return cmd
 }
 
 func (a *app) clientDelete() *cobra.Command {
-	return &cobra.Command{
+	var dry *bool
+	cmd := &cobra.Command{
 		Use:   "delete ID",
 		Short: "End all sessions of a client and remove it",
 		Args:  exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if *dry {
+				return a.preview(cmd, "delete", map[string]any{"client_id": args[0]})
+			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
 				if _, err := way.do(ctx, http.MethodDelete, clientPath(args[0]), nil); err != nil {
 					return err
@@ -210,4 +232,6 @@ func (a *app) clientDelete() *cobra.Command {
 			})
 		},
 	}
+	dry = dryRun(cmd)
+	return cmd
 }

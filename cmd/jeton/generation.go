@@ -134,6 +134,7 @@ func (g *generation) administer(ctx context.Context, door http.Handler) error {
 	g.background.Go(func() { n.grants.Finish(ctx) })
 	if n.recover != nil {
 		g.background.Go(func() { n.recover.Run(ctx) })
+		g.background.Go(func() { n.recover.Index(ctx) })
 		g.background.Go(func() { n.recover.Mail.Run(ctx) })
 	}
 	return nil
@@ -149,10 +150,15 @@ func (g *generation) stopped(err error) {
 	}
 }
 
-// leave lets load balancers turn away before the addresses are closed.
+// leave lets load balancers turn away before the addresses are closed: those
+// that ask whether the server is ready, and those that choose a server once for
+// a connection, whose clients have to come by a new one.
 func (g *generation) leave(well bool) {
 	if delay := time.Duration(g.settings.ShutdownDelay); well && delay > 0 {
 		g.server.Leave()
+		for _, d := range g.doors {
+			d.leave()
+		}
 		select {
 		case <-time.After(delay):
 		case <-g.failed:

@@ -31,7 +31,8 @@ settings on-roles-lost and on-roles-gained say otherwise.`,
 jeton user enable.`,
 	"user enable": `Let the user NAME log in again. Sessions that ended stay ended.`,
 	"user delete": `End all sessions of the user NAME and forget name, password, roles and claims. It
-cannot be undone, and the id of the user (sub) is never given to anybody again.`,
+cannot be undone, and the id of the user (sub) is never given to anybody again.
+--dry-run says before how many sessions end with it.`,
 	"user import": `Add a user for each line of FILE, - for standard input. A line is a JSON object with
 username, and sub, roles, claims, password_hash and disabled where there are. A
 hash is one of argon2, bcrypt, scrypt or PBKDF2. A line that cannot be taken is
@@ -53,7 +54,8 @@ standard input. The old one stops working within a second; its sessions go on.`,
 	"client disable": `End all sessions and all tokens of the client ID, and give it no more until
 jeton client enable.`,
 	"client enable": `Let the client ID ask for tokens again. What ended stays ended.`,
-	"client delete": `End all sessions and all tokens of the client ID and forget it. It cannot be undone.`,
+	"client delete": `End all sessions and all tokens of the client ID and forget it. It cannot be undone;
+--dry-run says before how many sessions it ends.`,
 	"client import": `Add a client for each line of FILE, - for standard input. A line is a JSON object
 with client_id and the members that jeton client show --json shows, and with
 client_secret, client_secret_hash, jwks or public. A line that cannot be taken is
@@ -68,7 +70,8 @@ and who ended it and why.`,
 	"session revoke": `End sessions at once. Nothing can be refreshed any more, introspection says so
 at once, and APIs that follow the status lists refuse the tokens within a second.
 --user and --client together end those of the user through the client. --all also
-ends the tokens that clients have for themselves. It cannot be undone.`,
+ends the tokens that clients have for themselves. It cannot be undone; --dry-run says
+before how much it is.`,
 
 	"consent": `A consent is what a user has said yes to: that an application may have some scopes.`,
 	"consent list": `List the applications that the user of --user has let in, with what they may do
@@ -111,7 +114,7 @@ with the jti that they had.`,
 the audit log has them.`,
 
 	"store": `These commands go to the store itself and not to the server. Backup, restore and
-check are for SQLite alone: a Redis is backed up with its own tools.`,
+looking records over are for SQLite alone: a Redis is backed up with its own tools.`,
 	"store backup": `Write the store to FILE, which must not be there yet. Servers go on meanwhile. Keep
 the master key elsewhere: together the two are everything.`,
 	"store restore": `Put the backup FILE in the place of the store, which no server may use meanwhile,
@@ -124,7 +127,13 @@ since is: all sessions end, and no token of before is accepted.`,
 	"store check": `Look over the store, or with --store a backup: that each record can be read and
 stands where it belongs, that all indexes agree, and that the master key opens all
 that is sealed. Faults are named one by one, and the exit code is 1. A server goes
-on meanwhile.`,
+on meanwhile. This is for SQLite.
+
+With --race, for every store: three servers in this process, and clients that log
+in, refresh, retry and revoke at once, are let loose on the Redis or on the disk of
+the store, in a space of their own that is removed at the end; then an order is
+looked for in which each answer was right. Where there is none the exit code is 1,
+and no store should be kept there. It is a load: choose the hour.`,
 
 	"config": `Settings come from flags, then the environment (JETON_LISTEN for --listen), then the
 file of --config, then defaults. Nothing is changed by these commands.`,

@@ -137,12 +137,16 @@ func (d *door) serve(cert *certificate) error {
 	return fmt.Errorf("the server has stopped listening: %w", err)
 }
 
+// leave has every answer from now on end its connection, so that whoever keeps
+// one goes elsewhere with the next request. Nobody is turned away.
+func (d *door) leave() { d.leaving.Store(true) }
+
 // shut lets nobody in any more, lets those who are in finish for a while, and
 // cuts off the rest.
 func (d *door) shut() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	d.leaving.Store(true)
+	d.leave()
 	d.mu.Lock()
 	d.shutting = true
 	d.mu.Unlock()

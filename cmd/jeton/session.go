@@ -65,11 +65,13 @@ func (a *app) sessionShow() *cobra.Command {
 func (a *app) sessionRevoke() *cobra.Command {
 	var session, user, client, reason string
 	var all bool
+	var dry *bool
 	cmd := &cobra.Command{
-		Use:   "revoke (--session ID | --user U | --client C | --all) --reason TEXT",
+		Use:   "revoke (--session ID | --user U | --client C | --all) (--reason TEXT | --dry-run)",
 		Short: "End sessions; their tokens stop working",
 		Example: "  jeton session revoke --user alice --reason 'laptop stolen'\n" +
-			"  jeton session revoke --user alice --client web --reason 'asked by phone'",
+			"  jeton session revoke --user alice --client web --reason 'asked by phone'\n" +
+			"  jeton session revoke --all --dry-run",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			body := map[string]any{"reason": reason}
@@ -89,6 +91,9 @@ func (a *app) sessionRevoke() *cobra.Command {
 				return usagef("say whose sessions: --session ID, --user U, --client C or --all")
 			case n > 1 && (all || changed("session")):
 				return usagef("give one of --session, --user, --client and --all (only --user and --client go together)")
+			case *dry:
+				delete(body, "reason")
+				return a.preview(cmd, "revoke", body)
 			case strings.TrimSpace(reason) == "":
 				return usagef("say why with --reason: it is kept with each session and in the log")
 			}
@@ -106,5 +111,6 @@ func (a *app) sessionRevoke() *cobra.Command {
 	cmd.Flags().StringVar(&client, "client", "", "end those through this client")
 	cmd.Flags().BoolVar(&all, "all", false, "end all sessions of everyone")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who ask later")
+	dry = dryRun(cmd)
 	return cmd
 }

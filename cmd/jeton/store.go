@@ -74,18 +74,29 @@ func (a *app) storeBackup() *cobra.Command {
 }
 
 func (a *app) storeCheck() *cobra.Command {
-	return &cobra.Command{
-		Use:   "check",
+	var r raceFor
+	cmd := &cobra.Command{
+		Use:   "check [--race [--for DURATION] [--seed N]]",
 		Short: "Look over every record and index of the store, without changing anything",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := load(cmd.Flags(), a.environ)
-			if err != nil {
+			if err == nil {
+				err = r.fault()
+			}
+			switch {
+			case err != nil:
 				return err
+			case r.on:
+				return a.race(cmd.Context(), s, r)
 			}
 			return a.checkStore(cmd.Context(), s)
 		},
 	}
+	cmd.Flags().BoolVar(&r.on, "race", false, "try instead whether the Redis, or the disk, keeps the promises when many ask at once")
+	cmd.Flags().DurationVar(&r.length, "for", 0, "with --race, how long (20s)")
+	cmd.Flags().Uint64Var(&r.seed, "seed", 0, "with --race, make the choices of that run again")
+	return cmd
 }
 
 func (a *app) checkStore(ctx context.Context, s *Settings) error {

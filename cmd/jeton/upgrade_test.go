@@ -2,6 +2,7 @@ package main
 
 import (
 	"compress/gzip"
+	"database/sql"
 	"io"
 	"net/http"
 	"net/url"
@@ -108,5 +109,44 @@ func TestRestoreOfAnOlderBackup(t *testing.T) {
 	defer s.kill()
 	if !alice(t, s) {
 		t.Error("alice cannot log in after the restore")
+	}
+}
+
+// A user whose mail address stands in the record and in no index, as versions
+// wrote it that had none, is found by it once a server that sends mail has started.
+func TestUpgradeFindsUsersByMail(t *testing.T) {
+	dir := older(t, "jeton-data/jeton.db")
+	jeton := func(args ...string) {
+		cmd := exec.Command("jeton", args...)
+		cmd.Dir, cmd.Env = dir, testVars()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	jeton("user", "disable", "alice")
+	jeton("user", "enable", "alice")
+	db, err := sql.Open("sqlite", filepath.Join(dir, "jeton-data", "jeton.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	found := func() (n int) {
+		if err := db.QueryRow("SELECT count(*) FROM entries WHERE name = 'mails' AND sort LIKE 'alice@example.com %'").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	_, err = db.Exec(`UPDATE rows SET value = CAST(json_set(CAST(value AS TEXT), '$.claims', json('{"email":"Alice@example.com"}')) AS BLOB)
+		WHERE kind = 'user' AND json_extract(CAST(value AS TEXT), '$.username') = 'alice'`)
+	if err != nil || found() != 0 {
+		t.Fatal(err, found())
+	}
+	s, err := start(dir, append(testVars(), "JETON_SMTP_HOST=127.0.0.1", "JETON_SMTP_TLS=off", "JETON_MAIL_FROM=login@example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.kill()
+	if _, err := s.await(`users whose mail address an older version had set are found by it now.* users=1`); err != nil || found() != 1 || !alice(t, s) {
+		t.Error(err, found())
 	}
 }

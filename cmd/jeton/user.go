@@ -107,12 +107,16 @@ func (a *app) userShow() *cobra.Command {
 
 func (a *app) userPasswd() *cobra.Command {
 	var fromStdin bool
+	var dry *bool
 	cmd := &cobra.Command{
-		Use:     "passwd NAME --password-stdin",
+		Use:     "passwd NAME (--password-stdin | --dry-run)",
 		Short:   "Set a new password; ends all sessions of the user unless the setting on-password-reset says otherwise",
 		Example: "  printf %s \"$PASSWORD\" | jeton user passwd alice --password-stdin",
 		Args:    exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if *dry {
+				return a.preview(cmd, "set_password", map[string]any{"username": args[0]})
+			}
 			password, err := a.userPassword(cmd, fromStdin)
 			if err != nil {
 				return err
@@ -127,6 +131,7 @@ func (a *app) userPasswd() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
+	dry = dryRun(cmd)
 	return cmd
 }
 
@@ -160,6 +165,7 @@ func afterPassword(reaction string) string {
 
 func (a *app) userRoles() *cobra.Command {
 	var roles list
+	var dry *bool
 	cmd := &cobra.Command{
 		Use:   "roles NAME --role R...",
 		Short: "Replace the roles of a user; --role '' takes all away",
@@ -167,6 +173,9 @@ func (a *app) userRoles() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("role") {
 				return usagef("say which roles the user has from now on: %s", cmd.UseLine())
+			}
+			if *dry {
+				return a.preview(cmd, "set_roles", map[string]any{"username": args[0], "roles": orEmpty(roles)})
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
 				user, err := way.do(ctx, http.MethodPut, userPath(args[0])+"/roles", map[string]any{"roles": orEmpty(roles)})
@@ -178,15 +187,20 @@ func (a *app) userRoles() *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(&roles, "role", "a role such as ROLE_USER; repeat or separate by commas")
+	dry = dryRun(cmd)
 	return cmd
 }
 
 func (a *app) userState(verb, short, done string) *cobra.Command {
-	return &cobra.Command{
+	dry := new(bool)
+	cmd := &cobra.Command{
 		Use:   verb + " NAME",
 		Short: short,
 		Args:  exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if *dry {
+				return a.preview(cmd, verb, map[string]any{"username": args[0]})
+			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
 				user, err := way.do(ctx, http.MethodPost, userPath(args[0])+"/"+verb, map[string]any{})
 				if err != nil {
@@ -196,14 +210,22 @@ func (a *app) userState(verb, short, done string) *cobra.Command {
 			})
 		},
 	}
+	if verb == "disable" {
+		dry = dryRun(cmd)
+	}
+	return cmd
 }
 
 func (a *app) userDelete() *cobra.Command {
-	return &cobra.Command{
+	var dry *bool
+	cmd := &cobra.Command{
 		Use:   "delete NAME",
 		Short: "End all sessions of a user and remove the user",
 		Args:  exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if *dry {
+				return a.preview(cmd, "delete", map[string]any{"username": args[0]})
+			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
 				if _, err := way.do(ctx, http.MethodDelete, userPath(args[0]), nil); err != nil {
 					return err
@@ -212,4 +234,6 @@ func (a *app) userDelete() *cobra.Command {
 			})
 		},
 	}
+	dry = dryRun(cmd)
+	return cmd
 }

@@ -16,7 +16,7 @@ import (
 	"jeton/events"
 	"jeton/keys"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 const issuer = "https://login.example"
@@ -64,7 +64,7 @@ func newWorld(t *testing.T) *world {
 		rw.WriteHeader(w.reply())
 	}))
 	t.Cleanup(client.Close)
-	backend, err := sqlite.Open(t.Context(), sqlite.Options{Path: t.TempDir() + "/jeton.db", Now: w.time})
+	backend, err := chosen.Open(t.Context(), t.TempDir()+"/jeton.db", w.time)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -230,11 +230,11 @@ func (p *Publisher) note(ctx context.Context, f *found, row storage.Row) error {
 	if p.ends[row.Partition] == row.Version {
 		return nil
 	}
-	f.ends[row.Partition] = row.Version
 	client, err := p.client(ctx, row.Partition)
-	if err != nil {
+	if err != nil || client.damaged {
 		return err
 	}
+	f.ends[row.Partition] = row.Version
 	return p.cfg.Store.AllByIndex(ctx, storage.Query{Index: status.IndexBlocks, Partition: row.Partition, Limit: 1000}, func(row storage.Row) error {
 		rec, err := storage.Decode[storage.StatusBlock](row)
 		if err != nil {

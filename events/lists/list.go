@@ -121,6 +121,10 @@ func allRevoked(r reading, rec storage.Record[storage.StatusList], restored *sto
 type owner struct {
 	client storage.Record[storage.Client]
 	epoch  uint64
+	// damaged is a client that cannot be read. Whether its tokens are revoked
+	// together is then not known, and as no bit can be taken back none is set; what
+	// else is revoked is published, of all clients.
+	damaged bool
 }
 
 // client reads the client whose partition it is.
@@ -130,22 +134,29 @@ func (p *Publisher) client(ctx context.Context, partition storage.Partition) (ow
 		return owner{}, errors.New("lists: a block of status bits belongs to no client: restore the store from a backup")
 	}
 	rec, _, err := p.cfg.Store.Client(ctx, id)
+	row := storage.Row{Partition: partition, Key: storage.ClientKey(id), Version: rec.Version}
+	if p.cfg.Store.Skip(ctx, row, err) {
+		return owner{damaged: true}, nil
+	}
 	if err != nil {
 		return owner{}, err
 	}
 	system, err := p.cfg.Store.System(ctx)
-	return owner{rec, status.Epoch(rec.Value, system.Value)}, err
+	return owner{client: rec, epoch: status.Epoch(rec.Value, system.Value)}, err
 }
 
 // ended reports whether the tokens from a block are revoked together. A block of
 // a greater epoch than was read was leased since, or to an earlier client of
 // that id: a bit cannot be taken back, so it is looked at again.
 func (p *Publisher) ended(ctx context.Context, partition storage.Partition, o owner, b storage.StatusBlock) (bool, error) {
-	if b.Epoch > o.epoch {
+	if b.Epoch > o.epoch && !o.damaged {
 		var err error
 		if o, err = p.client(ctx, partition); err != nil {
 			return false, err
 		}
+	}
+	if o.damaged {
+		return false, nil
 	}
 	return !o.client.Exists() || o.client.Value.Disabled || b.Epoch != o.epoch, nil
 }

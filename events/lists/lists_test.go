@@ -334,6 +334,39 @@ func (w *world) another() *world {
 	return &o
 }
 
+// One client whose record cannot be read keeps the revocations of nobody else
+// from being published, in a list that is held and in one that is read anew. Once
+// it is mended its own are found.
+func TestL11_ADamagedClientHidesNoOtherRevocation(t *testing.T) {
+	w := newWorld(t)
+	version := w.client(1)
+	of, err := w.places.NextForClient(t.Context(), w.clock.Now(), "app", version, 1, w.clock.Now().Add(time.Minute))
+	must(t, err)
+	first, jti := w.token()
+	second, later := w.token()
+	if of.List != first.List || of.List != second.List {
+		t.Fatal("not one list")
+	}
+	w.latest(of.List)
+	w.commit(storage.ClientPartition("app"), storage.Put{Key: storage.ClientKey("app"), Value: []byte(`{"id":`)}, status.ClientPut("app", w.clock.Now()))
+	w.revoke(jti, 0)
+	if e := w.latest(of.List); !e.has(t, first.Index) || e.has(t, of.Index) {
+		t.Errorf("held: the bit of a revoked token is %v, that of the client's is %v", e.has(t, first.Index), e.has(t, of.Index))
+	}
+	w.evict(of.List)
+	w.revoke(later, 0)
+	if e := w.latest(of.List); !e.has(t, first.Index) || !e.has(t, second.Index) || e.has(t, of.Index) {
+		t.Error("read anew: not the bits of what is revoked")
+	}
+	if w.store.Skipped() == 0 {
+		t.Error("it is not counted")
+	}
+	w.client(2)
+	if e := w.latest(of.List); !e.has(t, of.Index) {
+		t.Error("mended: the client's own end is not in the list")
+	}
+}
+
 func TestL16_ListsRetireFromMemory(t *testing.T) {
 	w := newWorld(t)
 	p, _ := w.token()

@@ -20,7 +20,7 @@ import (
 	"jeton/events"
 	"jeton/keys"
 	"jeton/storage"
-	"jeton/storage/sqlite"
+	"jeton/storage/chosen"
 )
 
 const issuer = "https://login.example"
@@ -77,7 +77,7 @@ func newWorld(t *testing.T) *world {
 // open is the store as another process has it.
 func (w *world) open(now func() time.Time) *storage.Store {
 	w.t.Helper()
-	b, err := sqlite.Open(w.t.Context(), sqlite.Options{Path: filepath.Join(w.dir, "jeton.db"), Now: now})
+	b, err := chosen.Open(w.t.Context(), filepath.Join(w.dir, "jeton.db"), now)
 	must(w.t, err)
 	w.t.Cleanup(func() { b.Close() })
 	return storage.New(b)

@@ -198,7 +198,7 @@ for (const options of [
       await signIn(stranger, user, `guess ${i}`)
       await stranger.getByRole('alert').waitFor()
     }
-    await stranger.getByRole('alert').filter({ hasText: /Please try again in \d+ seconds/ }).waitFor()
+    await stranger.getByRole('alert').filter({ hasText: /Please try again in \d+ seconds?/ }).waitFor()
     await look(stranger, 'login-slowed')
   })
 }

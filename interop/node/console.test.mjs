@@ -64,6 +64,12 @@ async function signIn(page, path = '/console') {
   await page.keyboard.press('Enter')
 }
 
+const claims = (token, part = 1) => JSON.parse(Buffer.from(token.split('.')[part], 'base64url'))
+
+const own = (id, secret, scope) => fetch(`${issuer}/token`, {
+  method: 'POST', body: new URLSearchParams({ grant_type: 'client_credentials', client_id: id, client_secret: secret, scope }),
+})
+
 const linux = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
 const phone = 'Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile Safari/604.1'
 
@@ -136,6 +142,7 @@ for (const options of [
   })
 
   test(`roles, and what shows at once: ${options.name}`, async (t) => {
+    const before = await login('carol', linux)
     const page = await open(t, options)
     await signIn(page, '/console/users?q=carol')
     await page.getByRole('link', { name: 'carol' }).click()
@@ -149,7 +156,109 @@ for (const options of [
     await page.getByText('The roles are changed').waitFor()
     await page.goto(`${issuer}/console/users?q=carol`)
     await page.getByText(roles).waitFor()
+    // The next refresh tells the truth, and the login goes on.
+    const after = await (await refresh(before.refresh_token, linux)).json()
+    assert.deepEqual(claims(after.access_token).roles, roles.split(' '))
+    assert.equal(claims(after.access_token).sid, claims(before.access_token).sid)
     assert.deepEqual(page.faults, [])
+  })
+
+  // What is the same on a dark phone as on a light one is looked at on one.
+  if (options.name !== 'phone-dark') test(`a client comes, changes and goes: ${options.name}`, async (t) => {
+    const page = await open(t, options)
+    const id = `shop-${options.name}`
+    await signIn(page, '/console/clients')
+    await page.getByRole('link', { name: 'New client' }).click()
+    await look(page, 'client-new')
+    await page.getByLabel('client_id').fill(id)
+    await page.getByLabel('Scope', { exact: true }).fill('read')
+    await page.getByLabel('client_credentials').check()
+    await page.getByLabel('Sessions of one user at most').fill('many')
+    await page.getByLabel('Redirect URIs').fill('http://shop.example/cb')
+    await page.getByRole('button', { name: 'Add the client' }).click()
+    await page.getByRole('alert').filter({ hasText: '2 fields below say what is wrong' }).waitFor()
+    await page.getByText('Not a number').waitFor()
+    await look(page, 'client-wrong')
+    await page.getByLabel('Sessions of one user at most').fill('')
+    await page.getByLabel('Redirect URIs').fill('https://shop.example/cb')
+    await page.getByRole('button', { name: 'Add the client' }).click()
+    const secret = await page.locator('div').filter({ has: page.getByText('client_secret', { exact: true }) }).last().locator('code').innerText()
+    assert.equal((await own(id, secret, 'read')).status, 200)
+    // Loaded again, the form is sent again: it makes no second client, and the
+    // secret is not shown twice.
+    await page.reload()
+    await page.getByText(/has it; choose another/).waitFor()
+    assert.ok(!(await page.content()).includes(secret))
+    assert.equal((await own(id, secret, 'read')).status, 200)
+    assert.equal((await own(id, secret, 'write')).status, 400)
+
+    await page.goto(`${issuer}/console/client?id=${id}`)
+    await page.getByRole('link', { name: 'Change settings' }).click()
+    await page.getByRole('heading', { level: 1, name: `Settings of ${id}` }).waitFor()
+    await look(page, 'settings')
+    await page.getByLabel('Scope', { exact: true }).fill('write')
+    await page.getByLabel('Access tokens live').fill('5m')
+    await page.getByRole('button', { name: 'Look at the change' }).click()
+    await page.getByRole('heading', { level: 2, name: 'What ends' }).waitFor()
+    await look(page, 'settings-review')
+    await page.getByRole('button', { name: 'Back to the form' }).click()
+    assert.equal(await page.getByLabel('Access tokens live').inputValue(), '5m')
+    await page.getByRole('button', { name: 'Look at the change' }).click()
+    await page.getByLabel('Reason').fill('it writes now')
+    await page.getByRole('button', { name: 'Change the settings' }).click()
+    await page.getByText('The settings are changed').waitFor()
+    const written = await own(id, secret, 'write')
+    assert.equal(written.status, 200)
+    assert.equal((await written.json()).expires_in, 300)
+
+    await page.getByRole('link', { name: 'Delete' }).click()
+    await look(page, 'client-delete')
+    await page.getByLabel('Reason').fill('it was a test')
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await page.getByText('Deleted.').waitFor()
+    assert.equal((await own(id, secret, 'write')).status, 401)
+    assert.deepEqual(page.faults.filter((fault) => !/\b(400|409)\b/.test(fault)), [])
+  })
+
+  if (options.name !== 'phone-dark') test(`keys are asked about: ${options.name}`, async (t) => {
+    const page = await open(t, options)
+    await signIn(page, '/console/keys')
+    await page.getByRole('link', { name: 'Rotate the signing key' }).click()
+    await page.getByText('Would take over').waitFor()
+    await look(page, 'key-rotate')
+    await page.getByRole('link', { name: 'Cancel' }).click()
+    await page.getByRole('row').filter({ hasText: 'refresh tokens' }).filter({ hasText: 'current' }).getByRole('link', { name: 'Remove' }).click()
+    await page.getByText('Sessions that cannot go on').waitFor()
+    await look(page, 'key-remove')
+    assert.deepEqual(page.faults, [])
+  })
+
+  if (!options.name.startsWith('phone')) test(`signing in while it is slowed: ${options.name}`, async (t) => {
+    const page = await open(t, options)
+    await page.goto(`${issuer}/account`)
+    const attempt = async (secret) => {
+      await page.getByLabel('User name').fill(`slow-${options.name}`)
+      await page.getByLabel('Password').fill(secret)
+      const [response] = await Promise.all([page.waitForResponse((r) => r.request().method() === 'POST'), page.keyboard.press('Enter')])
+      await page.waitForLoadState()
+      return response.status()
+    }
+    // On a slow machine the first waits are over before they are met.
+    let status, n = 0
+    for (; status !== 429; n++) {
+      assert.ok(n < 12, 'nobody is slowed')
+      status = await attempt('not the password')
+    }
+    assert.ok(n > 5, `slowed after ${n}`)
+    const told = Date.now()
+    const slowed = page.getByRole('alert').filter({ hasText: 'Too many failed attempts' })
+    const wait = Number(/in (\d+) seconds?/.exec(await slowed.innerText())[1])
+    assert.ok(wait >= 1 && wait <= 60, `${wait} seconds`)
+    await look(page, 'login-slowed')
+    await new Promise((done) => setTimeout(done, told + wait * 1000 + 50 - Date.now()))
+    await attempt(password)
+    await page.getByRole('heading', { level: 1, name: 'Your account' }).waitFor()
+    assert.deepEqual(page.faults.filter((fault) => !/\b(400|401|429)\b/.test(fault)), [])
   })
 
   test(`two secrets during a change: ${options.name}`, async (t) => {
@@ -172,6 +281,7 @@ test('a link for a new password is handed over and works once', async (t) => {
   const page = await open(t, { name: 'light', colorScheme: 'light', viewport: { width: 1280, height: 800 } })
   await signIn(page, '/console/users?q=carol')
   await page.getByRole('link', { name: 'carol' }).click()
+  const lost = await login('carol', linux)
   await page.getByRole('link', { name: 'New password' }).click()
   await page.getByLabel('Reason').fill('asked by phone')
   await page.getByRole('button', { name: 'Make the link' }).click()
@@ -187,8 +297,33 @@ test('a link for a new password is handed over and works once', async (t) => {
   })
   assert.equal((await answer('another lantern above the harbour')).status, 200)
   assert.equal((await answer(password)).status, 400)
+  assert.equal((await refresh(lost.refresh_token, linux)).status, 400, 'a session of before goes on')
   await user.goto(link)
   assert.equal(await user.locator('input[type=password]').count(), 0)
+})
+
+test('a signing key is rotated at once, and the one that leaked removed', async (t) => {
+  const page = await open(t, { name: 'light', colorScheme: 'light', viewport: { width: 1280, height: 800 } })
+  const old = (await login('bob', linux)).access_token
+  const { kid } = claims(old, 0)
+  await signIn(page, '/console/act?act=rotate-key')
+  await page.getByLabel('It takes over').selectOption('now')
+  await page.getByLabel('Reason').fill('it leaked')
+  await page.getByRole('button', { name: 'Rotate' }).click()
+  await page.getByText('The list says from when on').waitFor()
+  const fresh = (await login('bob', linux)).access_token
+  assert.notEqual(claims(fresh, 0).kid, kid)
+  await page.getByRole('row').filter({ hasText: kid }).getByRole('link', { name: 'Remove' }).click()
+  await page.getByLabel('Reason').fill('it leaked')
+  await page.getByRole('button', { name: 'Remove it' }).click()
+  await page.getByText('The key is gone').waitFor()
+  assert.equal(await page.getByText(kid).count(), 0)
+  const state = async (token) => (await (await fetch(`${issuer}/introspect`, {
+    method: 'POST', body: new URLSearchParams({ token, client_id: clientID, client_secret: clientSecret }),
+  })).json()).active
+  assert.equal(await state(old), false)
+  assert.equal(await state(fresh), true)
+  assert.deepEqual(page.faults, [])
 })
 
 test('who is no operator is told so', async (t) => {

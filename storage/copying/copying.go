@@ -40,8 +40,9 @@ type Progress struct {
 	Seen, Copied, Removed int64
 }
 
-// workers copy at once: as many as fill the commits of a store.
-const workers = 64
+// workers copy at once: as many as one commit of SQLite takes together. From Redis
+// rows come one by one, in no order that would bring those of a user together.
+const workers = 256
 
 // together is how many rows of one partition go into one commit.
 const together = 50

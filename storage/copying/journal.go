@@ -16,7 +16,7 @@ import (
 
 // Journal remembers which version of each row has been copied, in a file, so that
 // a copy that was interrupted goes on. What was written to it last may be lost:
-// those rows are copied again. It takes some 60 bytes of memory a row.
+// those rows are copied again. It takes some 150 bytes of memory a row.
 type Journal struct {
 	mu    sync.Mutex
 	file  *os.File

@@ -14,8 +14,6 @@ import (
 
 func compare(a, b string) int { return cmp.Compare(a, b) }
 
-var errClosed = fmt.Errorf("%w: it has been closed", storage.ErrUnavailable)
-
 var errDamaged = errors.New("a row in Redis is damaged: has another program written keys with this prefix? Restore a backup")
 
 // unavailable says that nothing was read or written, why, and what to do.

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -122,32 +123,62 @@ func older(version, than string) bool {
 	return false
 }
 
-// found notes what may be lost, and tells the log what is new about it.
+// found notes how the masters are set up and what may be lost, and tells the log
+// what is new about it.
 func (s *Store) found(servers []server) {
-	var all []string
+	d := storage.Durability{ReadsAhead: s.o.WaitReplicas > 0}
 	for _, m := range servers {
-		for _, w := range m.weaknesses(s.o) {
-			if !slices.Contains(all, w) {
-				all = append(all, w)
-			}
+		d.Setup = append(d.Setup, m.setup())
+		d.Weaknesses = append(d.Weaknesses, m.weaknesses(s.o)...)
+	}
+	d.Setup, d.Weaknesses = distinct(d.Setup), distinct(d.Weaknesses)
+	before := s.Durability()
+	s.durability.Store(&d)
+	for _, w := range d.Setup {
+		if !slices.Contains(before.Setup, w) {
+			s.o.Log.Info("the store is on this Redis", "setup", w)
 		}
 	}
-	before := s.Durability().Weaknesses
-	s.weak.Store(&all)
-	for _, w := range all {
-		if !slices.Contains(before, w) {
+	for _, w := range d.Weaknesses {
+		if !slices.Contains(before.Weaknesses, w) {
 			s.o.Log.Warn("this Redis may lose what it has acknowledged", "why", w)
 		}
 	}
 }
 
-// Durability implements [storage.Backend].
-func (s *Store) Durability() (d storage.Durability) {
-	if w := s.weak.Load(); w != nil {
-		d.Weaknesses = *w
+// distinct leaves out what stands there before: masters are set up alike.
+func distinct(words []string) (d []string) {
+	for _, w := range words {
+		if !slices.Contains(d, w) {
+			d = append(d, w)
+		}
 	}
-	d.ReadsAhead = s.o.WaitReplicas > 0
 	return d
+}
+
+// Durability implements [storage.Backend].
+func (s *Store) Durability() storage.Durability {
+	if d := s.durability.Load(); d != nil {
+		return *d
+	}
+	return storage.Durability{ReadsAhead: s.o.WaitReplicas > 0}
+}
+
+// setup is how a master is set up, as far as it matters here and it tells.
+func (m server) setup() string {
+	product := "Redis " + m.info["redis_version"]
+	if v := m.info["valkey_version"]; v != "" {
+		product = "Valkey " + v
+	}
+	disk := "appendfsync " + cmp.Or(m.fsync, "unknown")
+	switch {
+	case m.info["aof_enabled"] != "1" && m.unsaved:
+		disk = "nothing on disk"
+	case m.info["aof_enabled"] != "1":
+		disk = "snapshots"
+	}
+	return fmt.Sprintf("%s, maxmemory-policy %s, %s, replicas %d, min-replicas-to-write %d",
+		product, cmp.Or(m.info["maxmemory_policy"], "unknown"), disk, m.replicas, m.minimum)
 }
 
 // weaknesses are the ways in which a master may lose what it has acknowledged.

@@ -1,7 +1,10 @@
 package redis_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -165,5 +168,36 @@ func TestAnEmptiedServerIsAway(t *testing.T) {
 	}
 	if _, err := s.Read(t.Context(), "p", key); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("the old store is back: %v", err)
+	}
+}
+
+// How a Redis is set up is said at the start, and when it changes.
+func TestTheSetupIsSaid(t *testing.T) {
+	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always", "--min-replicas-to-write", "0")
+	server.Replica()
+	var said bytes.Buffer
+	o := options(t, server)
+	o.WaitReplicas, o.Log = 1, slog.New(slog.NewTextHandler(&said, nil))
+	s, err := redis.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := regexp.MustCompile(`(Redis|Valkey) \d+\.\d+\.\d+, maxmemory-policy noeviction, appendfsync always, replicas 1, min-replicas-to-write 0`)
+	got := s.Durability().Setup
+	s.Close() // nothing writes to the log from here on
+	if len(got) != 1 || !want.MatchString(got[0]) {
+		t.Errorf("the setup is %q", got)
+	}
+	if !want.MatchString(said.String()) {
+		t.Errorf("the log: %s", &said)
+	}
+
+	c := redistest.StartCluster(t, 3)
+	at, err := redis.ParseURL(c.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mustOpen(t, redis.Options{Address: at, Prefix: "s"}).Durability().Setup; len(got) != 1 || !strings.Contains(got[0], "nothing on disk, replicas 0") {
+		t.Errorf("the setup of masters that are alike is %q", got)
 	}
 }

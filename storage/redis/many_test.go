@@ -85,16 +85,19 @@ func through(t *testing.T, b storage.Backend, happens func()) {
 	}
 }
 
-// Through a failover that Sentinels make nothing acknowledged is lost, where a
-// replica has to confirm; and the store is whole on the new master.
+// Through a failover that Sentinels make nothing acknowledged is lost, where all
+// replicas have to confirm; and the store is whole on the new master.
 func TestSentinelFailover(t *testing.T) {
 	s := redistest.StartSentinels(t, 2)
 	at, err := redis.ParseURL(s.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := mustOpen(t, redis.Options{Address: at, WaitReplicas: 1})
-	through(t, b, func() { s.Fail(t) })
+	b := mustOpen(t, redis.Options{Address: at, WaitReplicas: 2})
+	through(t, b, func() {
+		s.Fail(t)
+		s.Rejoin()
+	})
 	storagetest.Run(t, on(s.URL()))
 }
 

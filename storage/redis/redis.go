@@ -60,9 +60,9 @@ type Store struct {
 	groups  []group
 	changes changes
 
-	onLost atomic.Pointer[func()]
-	offset offset // of Redis's clock from this machine's
-	weak   atomic.Pointer[[]string]
+	onLost     atomic.Pointer[func()]
+	offset     offset // of Redis's clock from this machine's
+	durability atomic.Pointer[storage.Durability]
 
 	mu      sync.Mutex
 	closing bool
@@ -149,7 +149,7 @@ func (s *Store) enter(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return errClosed
+		return storage.ErrClosed
 	}
 	s.calls.Add(1)
 	return nil

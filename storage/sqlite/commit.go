@@ -37,7 +37,7 @@ func (q *queue) add(j *job) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return errClosed
+		return storage.ErrClosed
 	}
 	q.jobs = append(q.jobs, j)
 	select {

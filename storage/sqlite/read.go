@@ -94,19 +94,21 @@ func (s *Store) reader(ctx context.Context, read func(*conn) error) error {
 	}
 	if c == nil {
 		if c, err = connect(s.path, reading...); err != nil {
-			s.readers <- nil
+			s.places <- struct{}{}
 			return err
 		}
 	}
 	if err := read(c); err != nil {
 		c.close()
-		s.readers <- nil
+		s.places <- struct{}{}
 		return err
 	}
 	s.readers <- c
 	return nil
 }
 
+// borrow prefers what is open, which has its statements prepared and its pages
+// in memory; nil may be opened.
 func (s *Store) borrow(ctx context.Context) (*conn, error) {
 	if err := s.usable(); err != nil {
 		return nil, err
@@ -119,13 +121,20 @@ func (s *Store) borrow(ctx context.Context) (*conn, error) {
 		return c, nil
 	default:
 	}
+	select {
+	case <-s.places:
+		return nil, nil
+	default:
+	}
 	late := time.NewTimer(s.wait)
 	defer late.Stop()
 	select {
 	case c := <-s.readers:
 		return c, nil
+	case <-s.places:
+		return nil, nil
 	case <-s.closing:
-		return nil, errClosed
+		return nil, storage.ErrClosed
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-late.C:

@@ -65,7 +65,8 @@ type Store struct {
 
 	queue   queue
 	writer  *writer
-	readers chan *conn // a slot each; nil has not been opened yet
+	readers chan *conn    // open, and used by nobody
+	places  chan struct{} // one for each that may be opened yet
 	changes changes
 	spots   spots
 
@@ -116,8 +117,9 @@ func open(ctx context.Context, o Options) (*Store, error) {
 	if !o.Apart {
 		s.markPath = cmp.Or(o.Mark, path+".mark")
 	}
-	for range cap(s.readers) {
-		s.readers <- nil
+	s.places = make(chan struct{}, cap(s.readers))
+	for range cap(s.places) {
+		s.places <- struct{}{}
 	}
 	if err := s.prepare(ctx, o); err != nil {
 		return nil, err
@@ -250,15 +252,13 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 // disk.
 func (s *Store) Durability() storage.Durability { return storage.Durability{} }
 
-var errClosed = fmt.Errorf("%w: it has been closed", storage.ErrUnavailable)
-
 var errMoved = fmt.Errorf("%w: its file has been removed or replaced while in use: put it back, or restart on the new one", storage.ErrUnavailable)
 
 // usable says why no call may begin, or nil.
 func (s *Store) usable() error {
 	select {
 	case <-s.closing:
-		return errClosed
+		return storage.ErrClosed
 	default:
 	}
 	if s.moved.Load() {
@@ -279,8 +279,10 @@ func (s *Store) Close() error {
 			s.closeErr = s.lastMark()
 		}
 		for range cap(s.readers) {
-			if c := <-s.readers; c != nil {
+			select {
+			case c := <-s.readers:
 				s.closeErr = errors.Join(s.closeErr, c.close())
+			case <-s.places:
 			}
 		}
 		s.closeErr = errors.Join(s.closeErr, s.changes.looker.close(), s.writer.close(), s.inUse.Close())

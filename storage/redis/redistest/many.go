@@ -1,21 +1,26 @@
 package redistest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
 // Cluster is a Redis Cluster of masters without replicas.
-type Cluster struct{ Nodes []*Server }
+type Cluster struct {
+	Nodes []*Server
+	moved map[int64]int // where slots are that are not where they were at first
+}
 
 // StartCluster forms a cluster of so many masters.
 func StartCluster(t testing.TB, masters int) *Cluster {
 	t.Helper()
-	c := &Cluster{}
+	c := &Cluster{moved: make(map[int64]int)}
 	for range masters {
 		c.Nodes = append(c.Nodes, Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"))
 	}
@@ -55,6 +60,9 @@ func (c *Cluster) Slot(key string) int64 { return c.Nodes[0].Do("cluster", "keys
 
 // owner is the index of the node that has a slot.
 func (c *Cluster) owner(slot int64) int {
+	if i, ok := c.moved[slot]; ok {
+		return i
+	}
 	share := func(i int) int64 { return int64(i * slots / len(c.Nodes)) }
 	for i := range c.Nodes {
 		if share(i) <= slot && slot < share(i+1) {
@@ -64,8 +72,8 @@ func (c *Cluster) owner(slot int64) int {
 	return -1
 }
 
-// Move moves a slot from the node that was given it to the next one, key by key,
-// as redis-cli does. between is called when about half of the keys have moved.
+// Move moves a slot from the node that has it to the next one, key by key, as
+// redis-cli does. between is called when about half of the keys have moved.
 func (c *Cluster) Move(t testing.TB, slot int64, between func()) {
 	t.Helper()
 	at := c.owner(slot)
@@ -87,6 +95,7 @@ func (c *Cluster) Move(t testing.TB, slot int64, between func()) {
 	for _, n := range append([]*Server{to, from}, c.Nodes...) {
 		n.Do("cluster", "setslot", slot, "node", toID)
 	}
+	c.moved[slot] = (at + 1) % len(c.Nodes)
 }
 
 // Sentinels watch a master with replicas, and replace it when it dies.
@@ -140,14 +149,47 @@ func (s *Sentinels) URL() string {
 func (s *Sentinels) Fail(t testing.TB) {
 	t.Helper()
 	s.Master.Kill()
+	s.replaced(t)
+}
+
+// Freeze stops the master until a replica has taken its place. For some seconds
+// from then on there are two who take themselves for the master.
+func (s *Sentinels) Freeze(t testing.TB) {
+	t.Helper()
+	frozen := s.Master
+	frozen.Signal(syscall.SIGSTOP)
+	defer frozen.Signal(syscall.SIGCONT)
+	s.replaced(t)
+}
+
+// replaced waits for another master; the one of before is among the replicas then.
+func (s *Sentinels) replaced(t testing.TB) {
+	t.Helper()
 	Until(t, "a replica is the master", func() bool {
-		for _, r := range s.Replicas {
+		for i, r := range s.Replicas {
 			// A replica drops its clients when it becomes the master.
 			if info, _ := r.Client.Info(t.Context(), "replication").Result(); strings.Contains(info, "role:master") {
-				s.Master = r
+				s.Master, s.Replicas[i] = r, s.Master
 				return true
 			}
 		}
 		return false
 	})
 }
+
+// Rejoin has those who are not the master follow it, and starts those that were
+// killed. Sentinels would do it by themselves, after some 10 s.
+func (s *Sentinels) Rejoin() {
+	for _, r := range s.Replicas {
+		if r.cmd == nil {
+			r.Run()
+		}
+		// A Sentinel that says the same now drops whoever speaks to it.
+		Until(r.t, "a replica follows the master", func() bool {
+			return r.Client.ReplicaOf(context.Background(), "127.0.0.1", strconv.Itoa(s.Master.Port)).Err() == nil
+		})
+	}
+}
+
+// Whole reports whether all replicas are in step.
+func (s *Sentinels) Whole() bool { return s.Master.online() == len(s.Replicas) }

@@ -20,6 +20,7 @@ type Proxy struct {
 	loseTo   atomic.Pointer[[][]byte]
 	postpone atomic.Int64 // of a thousand requests
 	delay    atomic.Int64 // of each request
+	stalled  atomic.Int64 // until then, in Unix nanoseconds
 	cut      atomic.Bool
 
 	// Lost and Postponed count what happened.
@@ -71,6 +72,10 @@ func (p *Proxy) Postpone(perMille int64) { p.postpone.Store(perMille) }
 
 // Delay holds each request up.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
+
+// Stall lets nothing through for so long, and then all that came meanwhile, as a
+// network that is cut off and mended: whoever gave up waiting has sent it too.
+func (p *Proxy) Stall(d time.Duration) { p.stalled.Store(time.Now().Add(d).UnixNano()) }
 
 // Point leads to another server from now on, as a name does after a failover.
 func (p *Proxy) Point(to string) {
@@ -140,9 +145,21 @@ func (p *Proxy) carry(from, to net.Conn, act func(b []byte, to net.Conn) bool) {
 			to.(*net.TCPConn).CloseWrite()
 			return
 		}
+		p.wait()
 		if _, err := to.Write(b[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// wait waits while nothing is let through.
+func (p *Proxy) wait() {
+	for {
+		d := time.Until(time.Unix(0, p.stalled.Load()))
+		if d <= 0 {
+			return
+		}
+		time.Sleep(min(d, 50*time.Millisecond))
 	}
 }
 
