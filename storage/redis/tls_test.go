@@ -58,7 +58,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	var unknown x509.UnknownAuthorityError
-	if _, err := redis.Open(t.Context(), redis.Options{Address: at, Wait: time.Second}); !errors.Is(err, storage.ErrUnavailable) || !errors.As(err, &unknown) {
+	if _, err := redis.Open(t.Context(), redis.Options{Address: at, Wait: 10 * time.Second}); !errors.Is(err, storage.ErrUnavailable) || !errors.As(err, &unknown) {
 		t.Errorf("a certificate that nobody vouches for: %v", err)
 	}
 	cert, err := x509.ParseCertificate(der)
