@@ -27,7 +27,7 @@ build: ## Build the command: ./jeton
 run: ## Serve a demonstration that is thrown away at its end
 	go run ./cmd/jeton serve --demo
 
-test: tools lint vulnerabilities race interop ## Everything that has to pass, within some minutes
+test: tools lint vulnerabilities race redis interop ## Everything that has to pass, within some minutes
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
@@ -45,9 +45,10 @@ vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file://
 		echo "govulncheck: NOT RUN, its database is out of reach; GOVULNDB may name a copy"; \
 	else echo "$$said"; exit $$status; fi
 
-# Four at once, the longest first: tests wait for disks and clocks more than they work.
+# Four at once, the longest first: tests wait for disks and clocks more than they
+# work. So do those of one package that may run beside each other.
 race: ## All tests of this module, under the race detector
-	CGO_ENABLED=1 go test -race -p 4 -timeout 15m ./server ./cmd/jeton $$(go list ./... | grep -v -e /proof$$ -e /server$$ -e /cmd/jeton$$)
+	CGO_ENABLED=1 go test -race -p 4 -parallel 4 -timeout 15m ./server ./cmd/jeton $$(go list ./... | grep -v -e /proof$$ -e /server$$ -e /cmd/jeton$$)
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m -parallel 6 ./proof # runs the command, which go test does not know to compare
 	CGO_ENABLED=0 go test -trimpath -count=1 -run '^(TestPromises4And6|TestUsersPageAtAHundredThousandUsers)$$' ./server # in full: the detector's runs are short ones
 
@@ -55,8 +56,8 @@ race: ## All tests of this module, under the race detector
 # one token, on a redis-server that is started for it. The store's own tests, and
 # what Redis does when it fails, are among the others.
 redis: ## The same suites on Redis
-	.ci/with-redis go test -short -count=1 -timeout 10m ./grants ./events/... ./throttle ./clients ./keys ./accounts ./server
-	.ci/with-redis go test -count=1 -timeout 10m -run '^TestR8_SimultaneousRefreshes$$/4_processes$$' ./proof
+	.ci/with-redis go test -short -count=1 -p 4 -parallel 4 -timeout 15m ./server ./grants ./events/... ./throttle ./clients/... ./keys ./accounts ./well-known
+	.ci/with-redis go test -count=1 -timeout 15m -run '^TestR8_SimultaneousRefreshes$$/4_processes$$' ./proof
 
 soak: ## Look for faults of several servers for SOAK (1h), with SEED as before; ON=Sentinel on one kind of store
 	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -parallel 6 -v -run '^TestLinearizable$$/'"$${ON:-.}" ./proof

@@ -138,7 +138,8 @@ func (s *Service) Disconnect(ctx context.Context, sub, clientID string, e Ending
 func (s *Service) disconnection(ctx context.Context, task *pending) (change storage.Change, had bool, err error) {
 	sub, clientID, key := task.Selection.Subject, task.Selection.ClientID, storage.ConsentKey(task.Selection.ClientID)
 	change.Partition = storage.UserPartition(sub)
-	snap, err := s.Store.Read(ctx, change.Partition, key)
+	letIn := storage.LetInKey(clientID)
+	snap, err := s.Store.Read(ctx, change.Partition, key, letIn)
 	if err != nil {
 		return change, false, err
 	}
@@ -151,7 +152,8 @@ func (s *Service) disconnection(ctx context.Context, task *pending) (change stor
 		return change, false, err
 	}
 	had, task.Until = counts(consent.Value, client), snap.Now
-	change.Checks = []storage.Check{consent.Check(key)}
+	// What is let in after the look below, a device or a code, changes one of them.
+	change.Checks = []storage.Check{consent.Check(key), {Key: letIn, Version: snap.Rows[1].Version}}
 	if consent.Exists() {
 		change.Deletes = []storage.Key{key}
 	}

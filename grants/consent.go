@@ -101,6 +101,7 @@ func covers(c storage.Consent, scope []string) bool {
 // more.
 func (s *Service) relyOnConsent(ctx context.Context, change *storage.Change, a AuthorizeRequest, in SignedIn) error {
 	if a.Client.Value.Consent == storage.ConsentNever {
+		change.Puts = append(change.Puts, storage.LetInPut(a.Client.Value.ID, in.Now.Add(codeTTL)))
 		return nil
 	}
 	has, err := s.consent(ctx, a, in.User.Value.Subject)

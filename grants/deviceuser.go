@@ -131,6 +131,7 @@ func (s *Service) approval(id string, asked storage.DeviceRequest, in SignedIn) 
 		Puts: []storage.Put{
 			s.signInPut(v, in.Now),
 			storage.ApprovalPut(yes, asked.Expires.Add(time.Minute)),
+			storage.LetInPut(asked.ClientID, in.Now.Add(codeTTL)),
 		},
 	}
 }

@@ -253,6 +253,7 @@ func TestBearerRoutesLieBelowTheIssuer(t *testing.T) {
 
 // A session may end itself, and its token with it.
 func TestBearerMayEndEverything(t *testing.T) {
+	t.Parallel()
 	n := startAdmin(t, options{})
 	token := n.consoleToken("root", "through the looking-glass")
 	n.bearer("POST", "/sessions/revoke", `{"all":true,"reason":"breach"}`, token).ok(t, 200)

@@ -86,6 +86,7 @@ func TestAdminReplacesSecrets(t *testing.T) {
 }
 
 func TestAdminDisablesAndDeletesClients(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	tokens := n.login()
 	if a := n.operator("POST", "/clients/app/disable", `{"reason":"leaked"}`).ok(t, 200); a.json["disabled"] != true || n.active(tokens.str("access_token")) {

@@ -55,6 +55,7 @@ func TestDocsNameEveryMember(t *testing.T) {
 
 // The samples do what they say, one after the other.
 func TestDocsSamplesOfTheAdminAPI(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	samples := regexp.MustCompile("(?s)```http\n([A-Z]+) /admin/v1(\\S+)\n(.*?)\n```").FindAllStringSubmatch(membersChapter(t), -1)
 	if len(samples) < 4 {

@@ -28,6 +28,7 @@ func (n *node) report(token, body string) answer {
 
 // What each report does, by default and by another setting.
 func TestReportedEvents(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		on       grants.Reactions
 		body     string // SID is that of alice's session through app

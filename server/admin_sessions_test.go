@@ -90,6 +90,7 @@ func TestAdminShowsSessions(t *testing.T) {
 }
 
 func TestAdminRevokesSessions(t *testing.T) {
+	t.Parallel()
 	n, aliceApp, aliceSpa, bobApp := three(t)
 	revoke := func(selection string) answer {
 		return n.operator("POST", "/sessions/revoke", fmt.Sprintf(`{%s,"reason":"lost laptop"}`, selection))

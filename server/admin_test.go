@@ -219,6 +219,7 @@ func TestAdminKeys(t *testing.T) {
 // The CLI was interrupted, the connection broke: a change that has begun is
 // not left half done for that.
 func TestAdminCarriesAChangeThrough(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	token := n.login().str("access_token")
 	ctx, cancel := context.WithCancel(t.Context())

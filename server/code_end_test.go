@@ -9,6 +9,7 @@ import (
 
 // A code is worth nothing once what it stands for has ended, whoever ended it.
 func TestWhatEndsACodeThatIsUnderWay(t *testing.T) {
+	t.Parallel()
 	for what, end := range map[string]func(*node, *browser){
 		"sessions of the user": func(n *node, _ *browser) {
 			n.operator("POST", "/sessions/revoke", `{"username":"alice","reason":"x"}`).ok(n.t, 200)
@@ -29,6 +30,7 @@ func TestWhatEndsACodeThatIsUnderWay(t *testing.T) {
 		"the resource": func(n *node, _ *browser) { n.setApp(`{"audience":["https://elsewhere.example"]}`) },
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			n := start(t, options{})
 			n.setApp(`{"audience":["https://api.example"]}`)
 			b := n.browser()

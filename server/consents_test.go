@@ -128,6 +128,7 @@ func TestV8_V19_NoCodeGoesByAConsentThatIsGone(t *testing.T) {
 }
 
 func TestConsentsOfAClientThatHadTheIDBefore(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	b := n.browser()
 	n.redeem(b.code(ask("client_id", "other")), basic("other", apiSecret)).ok(t, 200)

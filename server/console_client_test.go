@@ -94,6 +94,7 @@ func (b *browser) client(id string) storage.Client {
 }
 
 func TestConsoleChangesTheSettingsOfAClient(t *testing.T) {
+	t.Parallel()
 	b := console(t, options{})
 	login := b.node.login()
 	form := b.page(settingsPath + "?id=app")
@@ -191,6 +192,7 @@ func grantTicks(grants []string, value string) (fields []string) {
 
 // Who was slower loses nothing of the other's.
 func TestSettingsFormOverwritesNothingUnseen(t *testing.T) {
+	t.Parallel()
 	b := console(t, options{})
 	form := b.page(settingsPath + "?id=app")
 	review := b.fillIn(form, settingsPath, "client_name", "Mine")
@@ -260,6 +262,7 @@ func (r *recorded) Write(b []byte) (int, error) {
 // The form has all that a PATCH takes, and what it says of a client is what the
 // client has.
 func TestSettingsFormHasEverySetting(t *testing.T) {
+	t.Parallel()
 	b := console(t, options{})
 	_, members, _ := strings.Cut(b.operator("PATCH", "/clients/app", `{"?":1}`).str("error_description"), "there are ")
 	form := b.page(settingsPath + "?id=app")
@@ -389,6 +392,7 @@ func TestW6_W7_W8_SettingsFormIsTakenFromItsOwnPageOnly(t *testing.T) {
 }
 
 func TestConsoleAddsAndDeletesClients(t *testing.T) {
+	t.Parallel()
 	b := console(t, options{})
 	b.tells(string(b.page("/console/clients").body), `href="`+b.base()+`/console/client/new"`)
 	form := b.page("/console/client/new")

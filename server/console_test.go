@@ -167,6 +167,7 @@ func (b *browser) login2(t testing.TB, agent string) answer {
 }
 
 func TestConsoleRevokesWithAPreviewAndAReason(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, query, counts string }{
 		{"one", "sid=", "1 live session;1 user;1 client;1 live token"},
 		{"user", "sub=u-alice", "2 live sessions;1 user;2 clients;2 live tokens"},
@@ -240,6 +241,7 @@ func TestConsoleLeadsToAllItDoes(t *testing.T) {
 }
 
 func TestConsoleChangesUsersAndClients(t *testing.T) {
+	t.Parallel()
 	b := console(t, options{})
 	token := b.node.login().str("access_token")
 	a := b.deed("/console/act?act=roles&sub=u-alice&roles=ROLE_USER+ROLE_AUDITOR", "")
@@ -261,6 +263,14 @@ func TestConsoleChangesUsersAndClients(t *testing.T) {
 	link := regexp.MustCompile(`<code>(http[^<]*/reset/[^<]*)</code>`).FindSubmatch(a.body)
 	if link == nil || a.StatusCode != 200 || a.Header.Get("Cache-Control") != "no-store" || !b.active(token) {
 		t.Fatalf("no link: %d %s", a.StatusCode, a.body)
+	}
+	asked := b.page("/console/act?act=reset-password&sub=u-alice")
+	first, reloaded := b.submitTo(asked, "/console/act", "reason", "again"), b.submitTo(asked, "/console/act", "reason", "again")
+	if first.StatusCode != 200 || reloaded.StatusCode != 409 || strings.Contains(string(reloaded.body), "/reset/") {
+		t.Errorf("reloaded: %d %d %s", first.StatusCode, reloaded.StatusCode, reloaded.body)
+	}
+	if a := b.submitTo(asked, "/console/act", "reason", "again", "once", ""); a.StatusCode != 400 || strings.Contains(string(a.body), "<code>http") {
+		t.Errorf("without its number: %d %s", a.StatusCode, a.body)
 	}
 	user := b.node.browser()
 	user.at = b.url

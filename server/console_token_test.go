@@ -88,6 +88,7 @@ func TestConsoleTellsOfCodesAndIDTokens(t *testing.T) {
 
 // Why somebody was logged out stands on one page.
 func TestConsoleTellsWhyOneWasLoggedOut(t *testing.T) {
+	t.Parallel()
 	const linux, mac = "Firefox/1 Linux", "Safari/1 Mac OS X"
 	spend := func(b *browser, agent string, wait time.Duration) string {
 		token := b.login2(t, linux).str("refresh_token")
@@ -201,6 +202,7 @@ func (n *node) publish(t *testing.T) {
 }
 
 func TestConsoleShowsEvents(t *testing.T) {
+	t.Parallel()
 	b := console(t, options{history: 7 * storage.Day})
 	b.tells(string(b.page("/console/events").body), "Nothing happened yet")
 	token := b.node.login().str("access_token")

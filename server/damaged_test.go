@@ -26,6 +26,7 @@ func (n *node) damage(p storage.Partition, keys ...storage.Key) {
 // One record that cannot be read costs nobody else anything: listings, sweeps
 // and batches go on without it, and somebody is told.
 func TestADamagedRecordIsPassedOver(t *testing.T) {
+	t.Parallel()
 	n, alice, spa, bob, _ := reporting(t)
 	n.store.Log = n.grants.Log
 	n.operator("POST", "/users", `{"username":"carol","sub":"u-carol","password":"`+password+`"}`).ok(t, 201)

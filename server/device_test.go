@@ -263,6 +263,7 @@ func TestX7_OneAnswerHolds(t *testing.T) {
 }
 
 func TestX7_TheTruthIsReadAgain(t *testing.T) {
+	t.Parallel()
 	act := accounts.Act{Operator: true, By: "operator"}
 	ending := grants.Ending{Reason: storage.ReasonOperator, By: "operator"}
 	for what, end := range map[string]func(*node) error{

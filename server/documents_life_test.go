@@ -88,6 +88,7 @@ func TestC8_ADocumentIsReadAgainWhenItIsDue(t *testing.T) {
 
 // Where nothing is left of what the document was, the address has another owner.
 func TestC11_AnotherDocumentEndsTheSessions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		what, name string
 		value      any
@@ -116,6 +117,7 @@ func TestC11_AnotherDocumentEndsTheSessions(t *testing.T) {
 }
 
 func TestC10_KeysThatADocumentDeclaresAreAskedFor(t *testing.T) {
+	t.Parallel()
 	n, s := startOpen(t)
 	s.cache = "no-cache"
 	one, two := newKey(t, "one", "ES256"), newKey(t, "two", "ES256")
@@ -266,6 +268,7 @@ func TestA20_C11_ConsentOfAClientThatNobodyRegistered(t *testing.T) {
 }
 
 func TestABlockedClientStaysOut(t *testing.T) {
+	t.Parallel()
 	n, s := startOpen(t)
 	a := n.letIn(s)
 	if w := n.operatorCall("POST", "/clients/"+url.PathEscape(s.id)+"/disable", `{"reason":"a test"}`); w.Code != 200 {

@@ -113,6 +113,7 @@ func (n *node) refreshed(s *site, refresh string, more ...string) answer {
 }
 
 func TestC7_C8_AClientThatNobodyRegisteredGetsATokenByItsDocument(t *testing.T) {
+	t.Parallel()
 	n, s := startOpen(t)
 	b := n.browser()
 	if d := n.do("GET", "/.well-known/oauth-authorization-server", "", "").ok(t, 200); d.json["client_id_metadata_document_supported"] != true {

@@ -177,6 +177,7 @@ func TestX11_Delegation(t *testing.T) {
 
 // What ends a session, its user or the client that exchanged, ends the token.
 func TestExchangedTokensEndWithWhatTheyStandOn(t *testing.T) {
+	t.Parallel()
 	x := startExchanger(t)
 	call := func(method, path, body string) func() {
 		return func() { x.operator(method, path, body).ok(t, 200) }

@@ -185,6 +185,7 @@ func (n *node) expect(t *testing.T, got, want jwt.MapClaims) {
 // The client says for which APIs its tokens are; one that may administer gets
 // a token for that API alone.
 func TestJ23_AudienceIsNeverEmpty(t *testing.T) {
+	t.Parallel()
 	n := startAdmin(t, options{})
 	n.operator("PATCH", "/clients/app", `{"audience":["https://orders.example","https://stock.example"]}`).ok(t, 200)
 	h := n.holder()

@@ -385,7 +385,12 @@ func (d *truth) globallyRevokedWithAProof() {
 // logoutToken is what a client is told of a session that ends by signing out.
 func (d *truth) logoutToken() (told jwt.MapClaims, sid string) {
 	got := make(chan string, 10)
-	receiver := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.FormValue("logout_token") }))
+	receiver := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case got <- r.FormValue("logout_token"):
+		case <-r.Context().Done(): // there were more, and nobody reads them any more
+		}
+	}))
 	defer receiver.Close()
 	must(d.t, second2(d.clients.Set(d.t.Context(), "rp", accounts.ClientSettings{BackchannelURI: accounts.To(receiver.URL)}, accounts.Act{Operator: true})))
 	d.clock.Add(2 * time.Second)

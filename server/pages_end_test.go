@@ -171,6 +171,7 @@ func (b *browser) twice(each func(answer), page answer, decision string) {
 }
 
 func TestA20_WhatChangesUnderThePages(t *testing.T) {
+	t.Parallel()
 	for what, c := range map[string]struct {
 		change func(*node, *browser)
 		title  string // of the page that "allow" leads to, or

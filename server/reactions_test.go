@@ -221,6 +221,7 @@ func TestReactionsToLogoutAndReuse(t *testing.T) {
 }
 
 func TestReactionsToANewClientSecret(t *testing.T) {
+	t.Parallel()
 	for on, lives := range map[grants.Reaction]bool{"": true, grants.EndSessions: false} {
 		n := start(t, with(grants.Reactions{ClientSecretChange: on}))
 		tokens := []string{n.login().str("access_token"), n.machine("app", appSecret)}
@@ -239,6 +240,7 @@ func TestReactionsToANewClientSecret(t *testing.T) {
 // A client that loses a scope or an audience: tokens that have it are revoked,
 // its own too; sessions go on without.
 func TestL11_NarrowingAClientRevokesItsAccessTokens(t *testing.T) {
+	t.Parallel()
 	n, alice, spa, bob := three(t)
 	own, others := n.machine("app", appSecret), n.machine("other", apiSecret)
 	n.operator("PATCH", "/clients/app", `{"scope":"read write more"}`).ok(t, 200)

@@ -100,6 +100,7 @@ func TestC4_InitialTokensEndWithARestore(t *testing.T) {
 }
 
 func TestC4_UnusedClientsExpireAndUsedOnesStay(t *testing.T) {
+	t.Parallel()
 	n := startRegistering(t)
 	unused, used := n.register(theCallback).ok(t, 201), n.register(theCallback).ok(t, 201)
 	disabled := n.register(theCallback).ok(t, 201)
@@ -151,6 +152,7 @@ func TestC4_UnusedClientsExpireAndUsedOnesStay(t *testing.T) {
 // At most so many wait for their first user, however many ask at once, by
 // whichever process.
 func TestC4_PlacesAreCountedOverProcesses(t *testing.T) {
+	t.Parallel()
 	settings := func(s *grants.Settings) {
 		registering(grants.RegistrationOpen)(s)
 		s.Registration.MaxUnused = 7

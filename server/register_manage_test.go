@@ -12,6 +12,7 @@ import (
 )
 
 func TestC6_ClientManagesItself(t *testing.T) {
+	t.Parallel()
 	n := startRegistering(t)
 	a := n.register(`"client_name":"One","client_uri":"https://app.example","contacts":["a@app.example"],"post_logout_redirect_uris":["https://app.example/bye"],"grant_types":["authorization_code","refresh_token"],`+theCallback).ok(t, 201)
 	id, secret, rat := a.str("client_id"), a.str("client_secret"), a.str("registration_access_token")
@@ -106,6 +107,7 @@ func TestC6_ClientManagesItself(t *testing.T) {
 // What an operator has set a client cannot undo, and one that is switched off
 // does nothing at all.
 func TestC6_OperatorHasTheLastWord(t *testing.T) {
+	t.Parallel()
 	n := startRegistering(t)
 	a := n.register(theCallback).ok(t, 201)
 	id := a.str("client_id")

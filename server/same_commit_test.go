@@ -9,6 +9,7 @@ import (
 // Rows that one commit writes share a version: so every event is in the commit of
 // what it tells, and no crash can part the two.
 func TestS21_EventsAreInTheCommitOfWhatTheyTell(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	user, client := storage.UserPartition("u-alice"), storage.ClientPartition("app")
 	login := n.login()

@@ -310,6 +310,7 @@ func TestW10_CORSWithCredentials(t *testing.T) {
 }
 
 func TestW11_CookiesAndBodiesDoNotMix(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	b := n.shop()
 	b.login()
@@ -371,6 +372,7 @@ func TestW11_CookiesAndBodiesDoNotMix(t *testing.T) {
 }
 
 func TestW4_CookiesThatAreNotOurs(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	b := n.shop()
 	b.login()

@@ -118,6 +118,7 @@ func TestL1_L2_L3_L4_L6_L15_TheListOfAToken(t *testing.T) {
 
 // Each way of ending a token sets its bit, and no other.
 func TestL5_L11_WhatEndsATokenSetsItsBit(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	op := accounts.Act{Operator: true, By: "operator"}
 	end := func(sel grants.Selection) {

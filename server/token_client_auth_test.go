@@ -30,6 +30,7 @@ func (n *node) seed(c storage.Client) {
 }
 
 func TestTokenClientAuth(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	for id, method := range map[string]string{"only-basic": storage.AuthBasic, "only-post": storage.AuthPost} {
 		must(t, n.addClient(accounts.NewClient{ID: id, Secret: appSecret, ClientSettings: accounts.ClientSettings{

@@ -14,6 +14,7 @@ import (
 )
 
 func TestTokenRefresh(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	operator := accounts.Act{Operator: true, By: "operator"}
 	h := n.holder()

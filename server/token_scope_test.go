@@ -8,6 +8,7 @@ import (
 )
 
 func TestTokenScope(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	h := n.holder()
 	scopeOf := func(t *testing.T, a answer) string {

@@ -232,6 +232,7 @@ func TestO13_SignInIsNewAtEachLogin(t *testing.T) {
 }
 
 func TestSignInEnds(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*node){
 		"idle": func(n *node) { n.clock.Add(2*time.Hour + time.Second) },
 		"password changed": func(n *node) {
@@ -336,6 +337,7 @@ func TestO4_O5_O6_Prompt(t *testing.T) {
 }
 
 func TestA20_ConsentSaysWhatItIsAbout(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	must(t, n.addClient(accounts.NewClient{ID: "notes", Secret: appSecret, ClientSettings: accounts.ClientSettings{Name: accounts.To("Notes <b>&amp;"),
 		Grants: accounts.To([]string{"authorization_code", "refresh_token"}), Scope: accounts.To("read openid email offline_access"), RedirectURIs: accounts.To([]string{"https://notes.example:8443/cb?x=1"})}}))
@@ -546,6 +548,7 @@ func TestX1_X2_X3_X4_X5_PushedRequests(t *testing.T) {
 }
 
 func TestX12_ResourceIndicators(t *testing.T) {
+	t.Parallel()
 	n := start(t, options{})
 	const one, two = "https://one.example", "https://two.example/api"
 	must(t, n.addClient(accounts.NewClient{ID: "multi", Secret: appSecret, ClientSettings: accounts.ClientSettings{Audience: accounts.To([]string{one, two}),

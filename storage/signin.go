@@ -103,11 +103,22 @@ func CodeKey(id string) Key          { return Key{KindCode, id} }
 func ConsentKey(clientID string) Key { return Key{KindConsent, clientID} }
 func UsedPushKey(id string) Key      { return Key{KindUsedPush, id} }
 
+// LetInPut notes that a user has let a client in otherwise than by a consent. Each
+// changes the row, so that who takes back what the client has conflicts with what
+// comes in between.
+func LetInPut(clientID string, until time.Time) Put {
+	return Put{Key: LetInKey(clientID), Value: []byte("{}"), Expires: until}
+}
+
+// LetInKey names that row, in [UserPartition].
+func LetInKey(clientID string) Key { return Key{KindLetIn, clientID} }
+
 // The kinds of those rows, and the indexes that list them within a user.
 const (
 	KindSignIn   = "signin"
 	KindCode     = "code"
 	KindConsent  = "consent"
+	KindLetIn    = "letin"
 	KindUsedPush = "push"
 	KindLogout   = "logout"
 
