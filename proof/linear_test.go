@@ -127,11 +127,11 @@ func muster(p *place, redis string) *crew {
 // whatever watches over servers does.
 func (c *crew) launch(b *berth) {
 	n, said := c.tryLaunch(b)
-	for tries := 1; n == nil; tries++ {
-		if tries == 5 {
+	for end := time.Now().Add(time.Minute); n == nil; n, said = c.tryLaunch(b) {
+		if time.Now().After(end) {
 			c.t.Fatalf("the server did not start:\n%s", said)
 		}
-		n, said = c.tryLaunch(b)
+		time.Sleep(200 * time.Millisecond)
 	}
 	n.http.Timeout = 12 * time.Second
 	_, at, _ := strings.Cut(n.url, "://")
@@ -182,6 +182,10 @@ func (c *crew) play(seed uint64, length time.Duration, enough func() bool) (earl
 	}
 	var stop atomic.Bool
 	var all sync.WaitGroup
+	defer func() { // also where trouble fails
+		stop.Store(true)
+		all.Wait()
+	}()
 	for i := range callers {
 		one := &caller{crew: c, choices: rand.New(rand.NewPCG(seed, uint64(i)))}
 		all.Go(func() {
@@ -194,8 +198,6 @@ func (c *crew) play(seed uint64, length time.Duration, enough func() bool) (earl
 	for end := time.Now().Add(2*length + time.Minute); !early && len(c.history.Operations()) < fewest && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond)
 	}
-	stop.Store(true)
-	all.Wait()
 	return early
 }
 

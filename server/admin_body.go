@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -62,16 +63,18 @@ func decodeStrict(body []byte, v any) error {
 		return badBody("the body is not a JSON object")
 	}
 	known, seen := members(reflect.TypeOf(v).Elem()), make(map[string]bool)
+	var strange, wrong []string
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
 			return badBody("the body is not JSON: %v", err)
 		}
 		switch name := name.(string); {
-		case !slices.Contains(known, name):
-			return badBody("there is no member %q here; there are %s", name, strings.Join(known, ", "))
 		case seen[name]:
-			return badBody("the member %q stands there twice", name)
+			wrong = append(wrong, fmt.Sprintf("the member %q stands there twice", name))
+		case !slices.Contains(known, name):
+			strange = append(strange, fmt.Sprintf("%q", name))
+			fallthrough
 		default:
 			seen[name] = true
 		}
@@ -79,6 +82,12 @@ func decodeStrict(body []byte, v any) error {
 		if err := d.Decode(&skipped); err != nil {
 			return badBody("the body is not JSON: %v", err)
 		}
+	}
+	if len(strange) > 0 {
+		wrong = append(wrong, fmt.Sprintf("there is no member %s here; there are %s", strings.Join(strange, ", "), strings.Join(known, ", ")))
+	}
+	if len(wrong) > 0 {
+		return badBody("%s", strings.Join(wrong, "; "))
 	}
 	// The whole once more, which also refuses what follows the object.
 	if err := json.Unmarshal(body, v); err != nil {

@@ -114,24 +114,7 @@ func answerClient(c storage.Client, err error) (int, any, error) {
 }
 
 func (a *Admin) listClients(c *call) (int, any, error) {
-	q, err := c.query("after", "limit")
-	if err != nil {
-		return 0, nil, err
-	}
-	limit, err := pageLimit(q)
-	if err != nil {
-		return 0, nil, err
-	}
-	clients, next, err := a.Clients.List(c.ctx, q.Get("after"), limit)
-	if err != nil {
-		return 0, nil, err
-	}
-	a.linkNext(c, q, next, limit)
-	page := make([]clientObject, len(clients))
-	for i, client := range clients {
-		page[i] = showClient(client, "")
-	}
-	return http.StatusOK, page, nil
+	return listPage(a, c, a.Clients.List, func(client storage.Client) clientObject { return showClient(client, "") })
 }
 
 func (a *Admin) addClient(c *call) (int, any, error) {

@@ -53,6 +53,7 @@ func TestAdminPreviewsWhatAnActEnds(t *testing.T) {
 		`{"act":"set_client","client_id":"app","settings":[]}`:                                      "not a JSON object",
 		`{"act":"set_roles","client_id":"app","roles":[],"sid":"x"}`:                                "sid: set_roles is not about that; client_id: set_roles is not about that",
 		`{"act":"set_client","client_id":"app","settings":{"access_token_ttl":"2w","scope":"a a"}}`: "access_token_ttl",
+		`{"act":"revoke","all":true,"all":true,"x":1,"y":2,"y":3}`:                                  "the member 'all' stands there twice; the member 'y' stands there twice; there is no member 'x', 'y' here; there are act, ",
 		`{"act":"revoke","all":true,"reason":"x"}`:                                                  "there is no member 'reason'",
 	} {
 		if a := n.operator("POST", "/preview", body); a.StatusCode != 400 || !strings.Contains(a.str("error_description"), want) {

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -47,4 +49,26 @@ func (a *Admin) linkNext(c *call, q url.Values, next string, limit int) {
 	q.Set("limit", strconv.Itoa(limit))
 	_, path, _ := strings.Cut(c.r.URL.EscapedPath(), adminPath)
 	c.w.Header().Set("Link", "<"+a.Grants.Settings.Issuer+adminPath+path+"?"+q.Encode()+`>; rel="next"`)
+}
+
+// listPage answers with one page of a listing that takes no filter.
+func listPage[T, Shown any](a *Admin, c *call, list func(ctx context.Context, after string, limit int) ([]T, string, error), show func(T) Shown) (int, any, error) {
+	q, err := c.query("after", "limit")
+	if err != nil {
+		return 0, nil, err
+	}
+	limit, err := pageLimit(q)
+	if err != nil {
+		return 0, nil, err
+	}
+	all, next, err := list(c.ctx, q.Get("after"), limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	a.linkNext(c, q, next, limit)
+	page := make([]Shown, len(all))
+	for i, one := range all {
+		page[i] = show(one)
+	}
+	return http.StatusOK, page, nil
 }

@@ -59,24 +59,7 @@ func showInitialToken(t storage.InitialToken, secret string) initialTokenObject 
 }
 
 func (a *Admin) listInitialTokens(c *call) (int, any, error) {
-	q, err := c.query("after", "limit")
-	if err != nil {
-		return 0, nil, err
-	}
-	limit, err := pageLimit(q)
-	if err != nil {
-		return 0, nil, err
-	}
-	tokens, next, err := a.Clients.InitialTokens(c.ctx, q.Get("after"), limit)
-	if err != nil {
-		return 0, nil, err
-	}
-	a.linkNext(c, q, next, limit)
-	page := make([]initialTokenObject, len(tokens))
-	for i, t := range tokens {
-		page[i] = showInitialToken(t, "")
-	}
-	return http.StatusOK, page, nil
+	return listPage(a, c, a.Clients.InitialTokens, func(t storage.InitialToken) initialTokenObject { return showInitialToken(t, "") })
 }
 
 func (a *Admin) addInitialToken(c *call) (int, any, error) {

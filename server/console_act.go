@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,6 +22,8 @@ type deed struct {
 	words         []string
 	// ends is what ends with it.
 	ends ending
+	// once has each form do it no more than once, see [operation.only].
+	once bool
 	// danger warns of one that ends no session and cannot be undone.
 	danger bool
 	// counts are what else is told of it in numbers.
@@ -145,6 +148,9 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 	}
 	if d.seen != "" {
 		f.Fields = append(f.Fields, pages.Field{Name: "seen", Value: d.seen})
+	}
+	if d.once {
+		f.Fields = append(f.Fields, pages.Field{Name: "once", Value: rand.Text()})
 	}
 	if d.wantsReason {
 		f.Inputs = append(f.Inputs, reasonInput(why))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -73,6 +74,23 @@ func (o *operation) showSecret(client storage.Client, secret string) error {
 	return o.show(http.StatusOK, p)
 }
 
+// only lets a form through the first time that it comes. For those whose answer
+// is the page that shows what was made: "reload" sends the form again.
+func (o *operation) only(once string) error {
+	if once == "" || len(once) > 64 {
+		return badBody("the form is not whole: open the page again")
+	}
+	key := storage.Key{Kind: "formsent", ID: clients.HashSecret("once " + once)}
+	_, err := o.s.grants.Store.Commit(o.ctx, storage.Change{
+		Partition: storage.UserPartition(o.actor.ID), Checks: []storage.Check{{Key: key}},
+		Puts: []storage.Put{{Key: key, Value: []byte("{}"), Expires: o.in.Now.Add(storage.Day)}},
+	})
+	if errors.Is(err, storage.ErrConflict) {
+		return adminRefusal(http.StatusConflict, "invalid_request", "this form was sent already, and nothing was done: what it made was shown that once. Open the page again to make another")
+	}
+	return err
+}
+
 // resetDeed makes a link by which a user sets a new password: nobody else learns
 // it, the operator neither.
 func (o *operation) resetDeed() (deed, error) {
@@ -80,7 +98,11 @@ func (o *operation) resetDeed() (deed, error) {
 	d.title, d.button, d.wantsReason = "A link for "+name+" to set a new password", "Make the link", true
 	d.words = append(d.words, "The link is shown once, on the next page, for you to hand over. It works once. The password there is stays until it is used.")
 	sub := d.about.Get("sub")
-	d.run = func(c *call, _ form) (url.Values, error) {
+	d.once = true
+	d.run = func(c *call, f form) (url.Values, error) {
+		if err := o.only(f.get("once")); err != nil {
+			return nil, err
+		}
 		user, link, expires, err := o.s.admin.Users.ResetLink(c.ctx, named(sub), c.act)
 		if err != nil {
 			return nil, err

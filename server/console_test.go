@@ -264,6 +264,14 @@ func TestConsoleChangesUsersAndClients(t *testing.T) {
 	if link == nil || a.StatusCode != 200 || a.Header.Get("Cache-Control") != "no-store" || !b.active(token) {
 		t.Fatalf("no link: %d %s", a.StatusCode, a.body)
 	}
+	asked := b.page("/console/act?act=reset-password&sub=u-alice")
+	first, reloaded := b.submitTo(asked, "/console/act", "reason", "again"), b.submitTo(asked, "/console/act", "reason", "again")
+	if first.StatusCode != 200 || reloaded.StatusCode != 409 || strings.Contains(string(reloaded.body), "/reset/") {
+		t.Errorf("reloaded: %d %d %s", first.StatusCode, reloaded.StatusCode, reloaded.body)
+	}
+	if a := b.submitTo(asked, "/console/act", "reason", "again", "once", ""); a.StatusCode != 400 || strings.Contains(string(a.body), "<code>http") {
+		t.Errorf("without its number: %d %s", a.StatusCode, a.body)
+	}
 	user := b.node.browser()
 	user.at = b.url
 	if page := user.load("GET", string(link[1]), nil); page.StatusCode != 200 || !strings.Contains(string(page.body), "password") {
