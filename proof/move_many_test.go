@@ -147,19 +147,29 @@ func (c *crossing) span(n *node) [2]time.Time {
 func (c *crossing) interrupt(from, to string, share float64) {
 	c.t.Helper()
 	cmd := c.copyCommand(from, to)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		cmd.Wait()
+	}()
 	const entry = 80 // bytes of the journal, at least: see copying.Journal
-	enough := int64(share * entry * float64(c.count))
-	for c.journal() < enough && c.t.Context().Err() == nil && syscall.Kill(cmd.Process.Pid, 0) == nil {
-		time.Sleep(time.Millisecond)
+	for enough := int64(share * entry * float64(c.count)); c.journal() < enough; {
+		select {
+		case <-over:
+			c.t.Fatalf("the copy ended before it could be interrupted: %s", &said)
+		case <-time.After(time.Millisecond):
+		}
 	}
 	c.end(c.at.Load(), 4+int(10*share))
 	cmd.Process.Kill()
-	cmd.Wait()
+	<-over
 	if cmd.ProcessState.Exited() {
-		c.t.Fatal("the copy ended before it could be interrupted")
+		c.t.Fatalf("the copy ended before it could be interrupted: %s", &said)
 	}
 }
 
