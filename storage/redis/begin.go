@@ -95,10 +95,12 @@ func (s *Store) Fresh() bool { return s.fresh }
 // mark makes the marker of each group, and then notes that all are made: from
 // then on one that is missing was lost.
 func (s *Store) mark(ctx context.Context, key string) error {
+	pipe := s.client.Pipeline() // one after the other they would take seconds on a Redis that is far away
 	for _, g := range s.groups {
-		if err := s.client.SetNX(ctx, g.marker, 0, 0).Err(); err != nil {
-			return err
-		}
+		pipe.SetNX(ctx, g.marker, 0, 0)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
 	}
 	return s.client.HSet(ctx, key, "ready", 1).Err()
 }
