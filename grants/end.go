@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -248,6 +249,8 @@ func (s *Service) Finish(ctx context.Context) {
 // ending reaches: who logs in while it goes on begins something new.
 func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, reaches func(storage.Session) bool) (int, error) {
 	n := 0
+	alone := sel.Subject != "" && sel.ClientID != "" // no epoch ends these, nor confirms that they have ended
+	var unconfirmed error
 	err := s.Store.AllByIndex(ctx, selected(sel), func(row storage.Row) error {
 		ses, err := storage.Decode[storage.Session](row)
 		if s.Store.Skip(ctx, row, err) {
@@ -257,26 +260,31 @@ func (s *Service) sweepSessions(ctx context.Context, sel Selection, e Ending, re
 			return err
 		}
 		if ses.Value.Ended != nil {
-			if sel.Subject != "" && sel.ClientID != "" { // nothing else is written that would confirm it
-				return s.confirmEnded(ctx, ses.Value)
+			if !alone || unconfirmed != nil {
+				return nil
 			}
-			return nil
-		}
-		var ended bool
-		if e.AccessOnly {
-			ended, err = s.endAccessOf(ctx, ses.Value.Subject, ses.Value.ID)
+			err = s.confirmEnded(ctx, ses.Value)
 		} else {
-			ended, err = s.endSession(ctx, ses.Value.Subject, ses.Value.ID, e)
+			var ended bool
+			if e.AccessOnly {
+				ended, err = s.endAccessOf(ctx, ses.Value.Subject, ses.Value.ID)
+			} else {
+				ended, err = s.endSession(ctx, ses.Value.Subject, ses.Value.ID, e)
+			}
+			if ended {
+				n++
+			}
 		}
-		if ended {
-			n++
+		if alone && errors.Is(err, storage.ErrUnconfirmed) {
+			unconfirmed = err // it is written: those that come after it end too
+			return nil
 		}
 		if s.Store.Skip(ctx, row, err) { // its user cannot be read
 			return nil
 		}
 		return err
 	})
-	return n, err
+	return n, cmp.Or(err, unconfirmed)
 }
 
 // confirmEnded makes sure that a session that was found ended stays so.

@@ -208,6 +208,31 @@ func TestAnUnconfirmedChangeIsNotTakenForDone(t *testing.T) {
 	all.Wait()
 }
 
+// Without a replica that confirms, all sessions of a user and a client are ended
+// all the same, those behind one that had ended before too: the answer is 503, and
+// no token of theirs is worth anything.
+func TestWhatIsUnconfirmedStopsNoEnding(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "JETON_REDIS_WAIT_REPLICAS=1")
+	n := p.start()
+	var all []answer
+	for range 6 {
+		all = append(all, n.login("strict", "user0"))
+	}
+	for _, a := range all[:3] {
+		n.post("/revoke", "strict", "token", a.Token)
+	}
+	p.split()
+	if status, text := administer(p.socket(), "POST /sessions/revoke", `{"username":"user0","client_id":"strict","reason":"a drill"}`); status != 503 {
+		t.Errorf("%d %s", status, text)
+	}
+	for i, a := range all {
+		if n.active(a.Access) {
+			t.Errorf("session %d lives", i)
+		}
+	}
+}
+
 // administer asks at the operator's door.
 func administer(door *http.Client, what, body string) (int, string) {
 	method, path, _ := strings.Cut(what, " ")

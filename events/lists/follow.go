@@ -105,7 +105,11 @@ func (p *Publisher) update(ctx context.Context) error {
 		if slices.ContainsFunc(recent, func(l *list) bool { return !l.told }) {
 			clear(p.ends) // this one has not heard of them
 		}
-		deep := now.Sub(p.deep).Abs() >= deepEvery
+		// One that takes too long must not keep the quick ones from being made.
+		deep := now.Sub(p.deep).Abs() >= deepEvery && now.Sub(p.deepTried).Abs() >= deepEvery
+		if deep {
+			p.deepTried = now
+		}
 		found, err := p.recent(ctx, p.from(since, now, deep))
 		if err != nil {
 			return err

@@ -18,6 +18,31 @@ type hooked struct {
 	before map[string]func() // by index
 	after  map[string]func() // by partition, or index
 	lost   storage.Partition // it cannot be read
+	least  string            // nor what stands before it in IndexRecent
+}
+
+// A look at all that may be late, and that takes too long, keeps no revocation of
+// now from being published.
+func TestL11_ALongLookHindersNoShortOne(t *testing.T) {
+	w := newWorld(t)
+	p, jti := w.token()
+	w.latest(p.List)
+	w.clock.pass(deepEvery)
+	w.hooks.least = status.Recent(w.clock.Now().Add(-status.Overlap / 2))
+	w.look(0)
+	if w.well() {
+		t.Fatal("nothing was too long")
+	}
+	w.revoke(jti, 0)
+	if !w.latest(p.List).has(t, p.Index) {
+		t.Error("not published")
+	}
+	w.clock.pass(deepEvery)
+	w.hooks.least = ""
+	w.latest(p.List)
+	if !w.deep.Equal(w.clock.Now()) {
+		t.Error("what may be late was not looked at again")
+	}
 }
 
 // on has something happen, once, at the next moment of that name.
@@ -57,6 +82,9 @@ func (h *hooked) Read(ctx context.Context, p storage.Partition, keys ...storage.
 
 func (h *hooked) List(ctx context.Context, q storage.Query) (storage.Page, error) {
 	h.fire(h.before, q.Index)
+	if q.Index == status.IndexRecent && q.From < h.least {
+		return storage.Page{}, storage.ErrUnavailable
+	}
 	page, err := h.Backend.List(ctx, q)
 	h.fire(h.after, q.Index)
 	return page, err

@@ -83,10 +83,12 @@ type Publisher struct {
 	loads chan struct{}
 	wait  waiters
 
-	looking sync.Mutex                   // held during a look
-	tried   time.Time                    // when the last look ended
-	deep    time.Time                    // store time of the last look as far back as Overlap
-	ends    map[storage.Partition]uint64 // for the lists that are told
+	looking sync.Mutex // held during a look
+	tried   time.Time  // when the last look ended
+	deep    time.Time  // store time of the last look as far back as Overlap
+	// deepTried is when the last one began, well or not.
+	deepTried time.Time
+	ends      map[storage.Partition]uint64 // for the lists that are told
 
 	mu      sync.Mutex
 	lists   map[uint32]*list

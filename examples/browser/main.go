@@ -89,6 +89,7 @@ func address(name, usual string) (*url.URL, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("%s=%s is not a URL such as https://shop.example.com/auth", name, setting(name, usual))
 	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil
 }
 

@@ -100,9 +100,11 @@ export class Session extends EventTarget {
     }
     request.headers.set('X-CSRF', '1') // no page of another origin can send it unasked
     const again = request.clone()
+    const since = localStorage.getItem(this.#mark)
     const response = await reach(request)
-    if (response.status === 401 && this.active && await this.#renew()) return reach(again)
-    return response
+    if (response.status !== 401 || !this.active || !await this.#renew()) return response
+    // Somebody else has logged in meanwhile: what this one asked for is not theirs.
+    return localStorage.getItem(this.#mark) === since ? reach(again) : response
   }
 
   // renew makes sure that there is a valid access token, and says whether there
