@@ -71,11 +71,11 @@ var bugs = []bug{
 	{"sessions of a user end one after the other", []edit{
 		{"session.go", `case ses.UserEpoch != user.Value.Epoch, `, `case ses.UserEpoch != user.Value.Epoch && !seeded("sessions of a user end one after the other") && !seeded("all sessions of a user end, and go on"), `},
 		{"end.go", `if e.AccessOnly {
-			ended, err`, `if seeded("sessions of a user end one after the other") {
-			time.Sleep(200 * time.Millisecond)
-		}
-		if e.AccessOnly {
-			ended, err`},
+				ended, err`, `if seeded("sessions of a user end one after the other") {
+				time.Sleep(200 * time.Millisecond)
+			}
+			if e.AccessOnly {
+				ended, err`},
 	}},
 	{"a lost role is said until it expires", []edit{
 		{"change.go", `*access++
