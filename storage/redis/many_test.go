@@ -98,6 +98,7 @@ func TestSentinelFailover(t *testing.T) {
 		s.Fail(t)
 		s.Rejoin()
 	})
+	s.Calm()
 	storagetest.Run(t, on(s.URL()))
 }
 

@@ -146,6 +146,14 @@ func (s *Sentinels) URL() string {
 	return "redis+sentinel://" + strings.Join(hosts, ",") + "/jeton"
 }
 
+// Calm keeps the Sentinels from replacing a master that is only slow: what it has
+// acknowledged without its replicas would be lost.
+func (s *Sentinels) Calm() {
+	for _, w := range s.watchers {
+		w.Do("sentinel", "set", "jeton", "down-after-milliseconds", "60000")
+	}
+}
+
 // Fail kills the master and waits until a replica has taken its place.
 func (s *Sentinels) Fail(t testing.TB) {
 	t.Helper()
