@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"jeton/keys"
 	"jeton/pages"
@@ -61,12 +60,11 @@ func (o *operation) rotateDeed() (deed, error) {
 	d.words = []string{
 		"The next key, which stands in the key set already, takes over. Tokens that are out there stay good: the key of before stays in the key set until the last of them is dead. No session ends.",
 	}
-	var seen []string
-	for _, k := range o.s.grants.Keys.List(o.in.Now) {
+	all := o.s.grants.Keys.List(o.in.Now)
+	for _, k := range all {
 		if k.Use != keys.UseSig || k.State == keys.Retired {
 			continue
 		}
-		seen = append(seen, k.KeyID)
 		switch {
 		case k.State == keys.Current:
 			d.counts = append(d.counts, pages.Fact{Name: "Signs now", Value: k.KeyID, Code: true}, pages.Fact{Name: "Since", Time: pages.At(k.Activates)})
@@ -81,13 +79,13 @@ func (o *operation) rotateDeed() (deed, error) {
 		Name: "when", Label: "It takes over", Hint: "At once is for a key that may be in other hands: APIs that have not fetched the next one may refuse new tokens for up to 5 minutes.",
 		Options: []pages.Option{{Value: "known", Words: "once every API can know it"}, {Value: "now", Words: "at once"}},
 	}
-	d.seen = strings.Join(seen, " ")
+	d.seen = keys.Line(all, keys.UseSig)
 	d.run = func(c *call, f form) (url.Values, error) {
 		when := f.get("when")
 		if when != "known" && when != "now" {
 			return nil, badBody("say when the next key takes over")
 		}
-		_, err := o.s.admin.rotate(c, when == "now")
+		_, err := o.s.admin.rotate(c, when == "now", d.seen)
 		return url.Values{"done": {"rotated"}}, err
 	}
 	return d, nil
@@ -130,7 +128,7 @@ func (o *operation) removeKeyDeed() (deed, error) {
 		d.words = append(d.words, "The status lists are signed with another key at once.")
 	}
 	d.run = func(c *call, _ form) (url.Values, error) {
-		_, _, err := o.s.admin.remove(c, kid)
+		_, _, err := o.s.admin.remove(c, kid, k.State)
 		return url.Values{"done": {"removed"}}, err
 	}
 	return d, nil

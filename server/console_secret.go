@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"jeton/accounts"
 	"jeton/clients"
 	"jeton/pages"
 	"jeton/storage"
@@ -18,16 +19,12 @@ var overlaps = []storage.Duration{0, storage.Duration(time.Hour), storage.Durati
 // this once: a redirect would have to carry it. Sent again, as by "reload", the
 // form does nothing, since the client is not what it was made for any more.
 func (o *operation) secretDeed() (deed, error) {
-	d, err := o.ofClient()
+	id := o.sent.Get("id")
+	client, err := o.s.admin.Clients.SecretOf(o.ctx, id, o.act)
 	if err != nil {
-		return d, err
+		return deed{}, err
 	}
-	id := d.about.Get("id")
-	client, err := o.s.admin.Clients.Find(o.ctx, id)
-	if err != nil {
-		return d, err
-	}
-	d.title, d.button, d.wantsReason = "New secret for "+id, "Make a new secret", true
+	d := deed{title: "New secret for " + id, button: "Make a new secret", wantsReason: true, then: "/client", about: url.Values{"id": {id}}}
 	d.words = []string{"The new secret is shown once, on the next page. While you hand it to the servers of the client, the old one can go on working."}
 	if client.FormerSecretUntil.After(o.in.Now) {
 		d.words = append(d.words, "There are two now: the former one stops working with this, whatever you choose.")
@@ -43,14 +40,13 @@ func (o *operation) secretDeed() (deed, error) {
 		})
 	}
 	d.ends = o.s.admin.endingBySecret(id)
-	// Of the hash a hash, so that nothing of it leaves the server.
-	d.seen = clients.HashSecret("seen " + client.SecretHash)
+	d.seen = accounts.ClientTag(client)
 	d.run = func(c *call, f form) (url.Values, error) {
 		keep, err := storage.ParseDuration(f.get("keep"))
 		if err != nil {
 			return nil, badBody("say how long the old secret works")
 		}
-		client, secret, err := o.s.admin.Clients.NewSecretBeside(c.ctx, id, "", time.Duration(keep), c.act)
+		client, secret, err := o.s.admin.Clients.NewSecretBeside(c.ctx, id, "", time.Duration(keep), d.decided(c))
 		if err != nil {
 			return nil, err
 		}
@@ -120,8 +116,9 @@ func (o *operation) resetDeed() (deed, error) {
 }
 
 func (o *operation) endFormerDeed() (deed, error) {
-	d, err := o.ofClient()
-	id := d.about.Get("id")
+	client, err := o.editable()
+	id := client.ID
+	d := deed{then: "/client", about: url.Values{"id": {id}}}
 	d.title, d.button, d.wantsReason = "End the former secret of "+id, "End it", true
 	d.words = []string{"Whoever has not got the new one is refused from now on."}
 	d.run = func(c *call, _ form) (url.Values, error) {
@@ -137,6 +134,11 @@ func (o *operation) secretsCard(c storage.Client) pages.Card {
 	if c.FormerSecretUntil.After(o.in.Now) {
 		card.Words = "Two work."
 		card.Facts = []pages.Fact{{Name: "The former until", Time: pages.At(c.FormerSecretUntil)}}
+	}
+	if accounts.Protected(c) {
+		return card
+	}
+	if card.Facts != nil {
 		card.Danger = []pages.Link{o.link("End the former", "end-former", "id", c.ID)}
 	}
 	card.Links = []pages.Link{o.link("New secret", "secret", "id", c.ID)}
