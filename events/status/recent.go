@@ -9,8 +9,11 @@ import (
 
 // IndexRecent holds what sets bits, by the time it was decided: the rows of
 // [RevokedPut] and of [ClientPut]. Whoever keeps lists in memory reads its end
-// and need not read the lists again.
-const IndexRecent = "revoked"
+// and need not read the lists again. Its name says what [Recent] counts in:
+// processes of two versions that count otherwise, on one store, would miss what
+// the other one writes, so another measure takes another name. What an older
+// version has written under its own name goes with its rows.
+const IndexRecent = "revoked-seconds"
 
 // A row is committed some time after the moment that it bears. Overlap is how
 // much further back than the last look a look has to begin now and then, so
