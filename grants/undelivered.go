@@ -32,52 +32,53 @@ const (
 // before the mark is there.
 type unsaid struct {
 	mu sync.Mutex
-	of map[string]unsaidRotation // by session
+	of map[string]time.Time // by rotation: see [unsaid.begin]
 }
 
-type unsaidRotation struct {
-	id []byte
-	// until is as the mark says, in the store's time, once it is there.
-	until time.Time
-}
+func (r rotated) name() string { return r.sid + " " + string(r.rotID) }
 
 // add reports whether there was room.
 func (u *unsaid) add(r rotated) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.of == nil {
-		u.of = make(map[string]unsaidRotation)
+		u.of = make(map[string]time.Time)
 	}
 	if len(u.of) >= mostUnsaid {
 		return false
 	}
-	u.of[r.sid] = unsaidRotation{id: r.rotID}
+	u.of[r.name()] = time.Time{}
 	return true
 }
 
-// marked says that the store knows from now on.
-func (u *unsaid) marked(r rotated, until time.Time) {
+// begin returns until when, in the store's time, the predecessor is accepted: a
+// minute from when the store was first heard again, since its client hears it
+// from then on too, and no longer because the mark cannot be written.
+func (u *unsaid) begin(r rotated, now time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if bytes.Equal(u.of[r.sid].id, r.rotID) {
-		u.of[r.sid] = unsaidRotation{r.rotID, until}
+	until, ok := u.of[r.name()]
+	if until.IsZero() {
+		until = now.Add(undeliveredTime)
 	}
+	if ok {
+		u.of[r.name()] = until
+	}
+	return until
 }
 
 func (u *unsaid) remove(r rotated) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if bytes.Equal(u.of[r.sid].id, r.rotID) {
-		delete(u.of, r.sid)
-	}
+	delete(u.of, r.name())
 }
 
 // has reports whether nobody got the answer to the last rotation of a session.
 func (u *unsaid) has(ses storage.Session, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	last, ok := u.of[ses.ID]
-	return ok && bytes.Equal(last.id, ses.RotID) && (last.until.IsZero() || stillMarked(last.until, now))
+	until, ok := u.of[rotated{sid: ses.ID, rotID: ses.RotID}.name()]
+	return ok && (until.IsZero() || stillMarked(until, now))
 }
 
 // stillMarked: a store whose clock was set back must not accept a predecessor for
@@ -166,10 +167,13 @@ func (s *Service) mark(ctx context.Context, r rotated, again bool) error {
 		case !bytes.Equal(ses.Value.RotID, r.rotID):
 			return nil
 		case again && ses.Value.UnconfirmedUntil.After(now):
-			s.unsaid.marked(r, ses.Value.UnconfirmedUntil)
 			return nil
 		}
-		ses.Value.UnconfirmedUntil = now.Add(undeliveredTime)
+		until := s.unsaid.begin(r, now)
+		if !stillMarked(until, now) {
+			return nil
+		}
+		ses.Value.UnconfirmedUntil = until
 		e := events.New(events.ResponseLost, now)
 		e.Subject, e.Session, e.ClientID, e.Actor = r.sub, r.sid, ses.Value.ClientID, "server"
 		_, err = s.Store.Commit(ctx, storage.Change{
@@ -178,7 +182,6 @@ func (s *Service) mark(ctx context.Context, r rotated, again bool) error {
 			Puts:      []storage.Put{sessionPut(ses.Value, nil), events.Put(e)},
 		})
 		if err == nil || errors.Is(err, storage.ErrUnconfirmed) { // if it is lost, so is what it is about
-			s.unsaid.marked(r, ses.Value.UnconfirmedUntil)
 			return nil
 		}
 		return err

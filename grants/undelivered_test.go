@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"jeton/events"
 	"jeton/grants"
@@ -166,6 +167,34 @@ func TestR11_ARotationThatArrivesLate(t *testing.T) {
 	}
 	b := w.must(a.RefreshToken)
 	w.must(b.RefreshToken)
+}
+
+// A store that is back and takes no mark: what the process remembers in its place
+// ends when the mark would have ended.
+func TestR11_AMemoryLastsNoLongerThanItsMark(t *testing.T) {
+	t.Parallel()
+	f := &flaky{}
+	w := newWorldOn(t, f.around, nil)
+	a := w.login()
+	f.armed = true
+	failed := make(chan error, 1)
+	go func() {
+		_, err := w.refresh(a.RefreshToken)
+		failed <- err
+	}()
+	<-f.asked // the store was read for the mark, which is held up from here on
+	w.clock.Add(59 * time.Second)
+	w.must(a.RefreshToken)
+	w.clock.Add(time.Second)
+	_, err := w.refresh(a.RefreshToken)
+	wantCode(t, err, grants.InvalidGrant)
+	close(f.let)
+	if err := <-failed; !errors.Is(err, storage.ErrUnknown) {
+		t.Error(err)
+	}
+	if lost := w.events(events.ResponseLost); len(lost) != 0 {
+		t.Errorf("a session that is over was marked: %v", lost)
+	}
 }
 
 // A process that has closed its store waits for no mark.

@@ -128,8 +128,11 @@ func (m *moving) run(ctx context.Context) (done moved, err error) {
 		return done, fmt.Errorf("the journal of the copy cannot be opened: %w", err)
 	}
 	c := &copying.Copy{From: m.source, To: m.target, Journal: journal, Progress: m.progress}
-	p, err := c.Pass(ctx)
-	done.Records, done.Copied = p.Seen, p.Copied
+	if !m.finish || m.from.onRedis() { // whose servers answer meanwhile; those of a file have ended
+		var p copying.Progress
+		p, err = c.Pass(ctx)
+		done.Records, done.Copied = p.Seen, p.Copied
+	}
 	if err == nil && m.finish {
 		err = m.end(ctx, c, &done)
 	}

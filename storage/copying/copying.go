@@ -87,14 +87,51 @@ func (c *Copy) Last(ctx context.Context) (Progress, error) {
 	if err != nil {
 		return done, err
 	}
-	err = c.Journal.unseen(func(key rowKey) error {
-		done.Removed++
-		return settle(ctx, func() error {
-			_, err := c.To.Commit(ctx, storage.Change{Partition: key.partition, Deletes: []storage.Key{key.key}})
-			return err
-		})
+	to, err := c.target()
+	if err != nil {
+		return done, err
+	}
+	// The target is asked and not the journal: of a row that was copied just before
+	// a copy was killed, and has gone from the source since, the journal may know
+	// nothing.
+	now := time.Now()
+	err = to.Heads(ctx, func(heads []storage.Head) error {
+		gone := make(map[storage.Partition][]storage.Key)
+		for _, h := range heads {
+			expired := !h.Expires.IsZero() && !h.Expires.After(now)
+			if !expired && !c.Journal.seen(rowKey{h.Partition, h.Key}) {
+				gone[h.Partition] = append(gone[h.Partition], h.Key)
+			}
+		}
+		for partition, keys := range gone {
+			for some := range slices.Chunk(keys, together) {
+				if err := c.remove(ctx, partition, some); err != nil {
+					return err
+				}
+				for _, k := range some {
+					c.Journal.copied(rowKey{partition, k}, 0)
+				}
+				done.Removed += int64(len(some))
+			}
+		}
+		return nil
 	})
-	return done, err
+	return done, errors.Join(err, c.Journal.flush())
+}
+
+func (c *Copy) remove(ctx context.Context, p storage.Partition, keys []storage.Key) error {
+	return settle(ctx, func() error {
+		_, err := c.To.Commit(ctx, storage.Change{Partition: p, Deletes: keys})
+		return err
+	})
+}
+
+func (c *Copy) target() (Target, error) {
+	to, ok := c.To.(Target)
+	if !ok {
+		return nil, errors.New("copying: the target cannot be read as a whole")
+	}
+	return to, nil
 }
 
 type pass struct {
@@ -194,7 +231,12 @@ type Difference struct {
 	What string
 }
 
-func (d Difference) String() string { return fmt.Sprintf("%s %q: %s", d.Kind, d.ID, d.What) }
+func (d Difference) String() string {
+	if d.ID == "" {
+		return fmt.Sprintf("records of the kind %s: %s", d.Kind, d.What)
+	}
+	return fmt.Sprintf("%s %q: %s", d.Kind, d.ID, d.What)
+}
 
 // soon is how long a row must have to live to be compared: it may be gone from
 // one of the two before the other is asked.
@@ -204,9 +246,9 @@ const soon = time.Hour
 // of each kind, and one row in every so many with all that it holds. It returns
 // how many it compared so, and the first difference.
 func (c *Copy) Verify(ctx context.Context, every int) (compared int64, found *Difference, err error) {
-	to, ok := c.To.(Target)
-	if !ok {
-		return 0, nil, errors.New("copying: the target cannot be read as a whole")
+	to, err := c.target()
+	if err != nil {
+		return 0, nil, err
 	}
 	until := time.Now().Add(soon)
 	counts := make(map[string]int)
@@ -242,9 +284,14 @@ func (c *Copy) Verify(ctx context.Context, every int) (compared int64, found *Di
 		})
 	}
 	for kind, more := range counts {
-		if more != 0 && found == nil {
-			found = &Difference{Key: storage.Key{Kind: kind}, What: fmt.Sprintf("the source has %d more than the target", more)}
+		if more == 0 || found != nil {
+			continue
 		}
+		what := fmt.Sprintf("the source has %d more than the target", more)
+		if more < 0 {
+			what = fmt.Sprintf("the target has %d more than the source", -more)
+		}
+		found = &Difference{Key: storage.Key{Kind: kind}, What: what}
 	}
 	return compared, found, err
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 
 	"jeton/storage"
@@ -142,7 +141,8 @@ func (j *Journal) see(k rowKey, version uint64) bool {
 	return false
 }
 
-// copied notes that a row was copied. An error shows when the journal is flushed.
+// copied notes that a row was copied, or with version 0 that it was removed. An
+// error shows when the journal is flushed.
 func (j *Journal) copied(k rowKey, version uint64) {
 	text := k.text()
 	id := idOf(text)
@@ -164,45 +164,12 @@ func (j *Journal) flush() error {
 	return errors.Join(j.err, j.w.Flush())
 }
 
-// unseen visits the keys of all rows that were copied once and that the last pass
-// has not met, and forgets those that are dealt with.
-func (j *Journal) unseen(visit func(rowKey) error) error {
-	if err := j.flush(); err != nil {
-		return err
-	}
-	f, err := os.Open(j.file.Name())
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r := bufio.NewReaderSize(f, 1<<16)
-	for range 2 { // the head
-		if _, err := r.ReadString('\n'); err != nil {
-			return err
-		}
-	}
-	for {
-		text, _, _, err := readEntry(r)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return j.flush()
-		}
-		if err != nil {
-			return err
-		}
-		id := idOf(text)
-		if e := j.known[id]; e.version == 0 || e.seen == j.pass {
-			continue
-		}
-		part := strings.SplitN(text, "\x00", 3)
-		if len(part) != 3 {
-			return errors.New("copying: the journal is damaged: remove it to begin anew")
-		}
-		k := rowKey{storage.Partition(part[0]), storage.Key{Kind: part[1], ID: part[2]}}
-		if err := visit(k); err != nil {
-			return err
-		}
-		j.copied(k, 0)
-	}
+// seen reports whether the last pass has met a row in the source.
+func (j *Journal) seen(k rowKey) bool {
+	id := idOf(k.text())
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.known[id].seen == j.pass
 }
 
 // Close keeps the journal for the next time.
