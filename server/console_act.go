@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -169,12 +170,7 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 }
 
 func previewFacts(p previewObject) []pages.Fact {
-	some := func(n int, unit string) string {
-		if p.More {
-			return "more than " + count(int64(n), unit)
-		}
-		return count(int64(n), unit)
-	}
+	some := func(n int, unit string) string { return counted(n, unit, p.More) }
 	facts := []pages.Fact{
 		{Name: "Sessions", Value: some(p.Sessions, "live session")},
 		{Name: "Of", Value: some(p.Users, "user")},
@@ -182,9 +178,28 @@ func previewFacts(p previewObject) []pages.Fact {
 		{Name: "Access tokens", Value: some(p.Tokens, "live token")},
 	}
 	if p.Ends == endsTokens {
-		return []pages.Fact{facts[3], {Name: "Sessions that go on", Value: some(p.Sessions, "live session")}}
+		facts = []pages.Fact{facts[3], {Name: "Sessions that go on", Value: some(p.Sessions, "live session")}}
 	}
-	return facts
+	return append(facts, lookedAt(p.More)...)
+}
+
+// counted is a number of what was looked at, where there may be more.
+func counted(n int, unit string, more bool) string {
+	switch {
+	case !more:
+		return count(int64(n), unit)
+	case n == 0:
+		return "none among those looked at"
+	}
+	return "at least " + count(int64(n), unit)
+}
+
+// lookedAt says how far a count goes that was cut short.
+func lookedAt(more bool) []pages.Fact {
+	if !more {
+		return nil
+	}
+	return []pages.Fact{{Name: "Looked at", Value: fmt.Sprintf("the first %d sessions, ended ones too, and not the others", grants.MostPreviewed)}}
 }
 
 // revokeDeed ends sessions: one, those of a user, of a client, of a user through a

@@ -3,7 +3,6 @@ package server
 import (
 	"net/url"
 	"slices"
-	"strconv"
 
 	"jeton/keys"
 	"jeton/pages"
@@ -113,10 +112,7 @@ func (o *operation) removeKeyDeed() (deed, error) {
 	if err != nil {
 		return d, err
 	}
-	n := strconv.Itoa(under.Sessions)
-	if under.More {
-		n = "more than " + n
-	}
+	n := counted(under.Sessions, "session", under.More)
 	switch k.Use {
 	case keys.UseSig:
 		d.words = append(d.words, "Access tokens under it are refused here at once, and by APIs within 5 minutes. Sessions go on: the next refresh gives a token under another key.")
@@ -126,7 +122,9 @@ func (o *operation) removeKeyDeed() (deed, error) {
 		d.counts = append(d.counts, pages.Fact{Name: "Sessions that cannot go on", Value: n})
 	default:
 		d.words = append(d.words, "The status lists are signed with another key at once.")
+		under.More = false // no session hangs on it
 	}
+	d.counts = append(d.counts, lookedAt(under.More)...)
 	d.run = func(c *call, _ form) (url.Values, error) {
 		_, _, err := o.s.admin.remove(c, kid, k.State)
 		return url.Values{"done": {"removed"}}, err
