@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -70,21 +69,27 @@ func (o *operation) showSecret(client storage.Client, secret string) error {
 	return o.show(http.StatusOK, p)
 }
 
-// only lets a form through the first time that it comes. For those whose answer
-// is the page that shows what was made: "reload" sends the form again.
-func (o *operation) only(once string) error {
-	if once == "" || len(once) > 64 {
-		return badBody("the form is not whole: open the page again")
+// only has a form do what it does no more than once. For those whose answer is the
+// page that shows what was made: "reload" sends the form again. That it was sent is
+// noted by the commit of what it does: a form that was refused, or came when the
+// store was away, may be sent again as it is.
+func (o *operation) only(once string) func(*storage.Change) error {
+	return func(c *storage.Change) error {
+		if once == "" || len(once) > 64 {
+			return badBody("the form is not whole: open the page again")
+		}
+		key := storage.Key{Kind: "formsent", ID: clients.HashSecret("once " + o.actor.ID + " " + once)}
+		snap, err := o.s.grants.Store.Read(o.ctx, c.Partition, key)
+		if err != nil {
+			return err
+		}
+		if snap.Rows[0].Version != 0 {
+			return adminRefusal(http.StatusConflict, "invalid_request", "this form was sent already, and nothing was done now: what it made was shown in the answer to it. Open the page again to make another")
+		}
+		c.Checks = append(c.Checks, storage.Check{Key: key})
+		c.Puts = append(c.Puts, storage.Put{Key: key, Value: []byte("{}"), Expires: snap.Now.Add(storage.Day)})
+		return nil
 	}
-	key := storage.Key{Kind: "formsent", ID: clients.HashSecret("once " + once)}
-	_, err := o.s.grants.Store.Commit(o.ctx, storage.Change{
-		Partition: storage.UserPartition(o.actor.ID), Checks: []storage.Check{{Key: key}},
-		Puts: []storage.Put{{Key: key, Value: []byte("{}"), Expires: o.in.Now.Add(storage.Day)}},
-	})
-	if errors.Is(err, storage.ErrConflict) {
-		return adminRefusal(http.StatusConflict, "invalid_request", "this form was sent already, and nothing was done: what it made was shown that once. Open the page again to make another")
-	}
-	return err
 }
 
 // resetDeed makes a link by which a user sets a new password: nobody else learns
@@ -96,10 +101,7 @@ func (o *operation) resetDeed() (deed, error) {
 	sub := d.about.Get("sub")
 	d.once = true
 	d.run = func(c *call, f form) (url.Values, error) {
-		if err := o.only(f.get("once")); err != nil {
-			return nil, err
-		}
-		user, link, expires, err := o.s.admin.Users.ResetLink(c.ctx, named(sub), c.act)
+		user, link, expires, err := o.s.admin.Users.ResetLink(c.ctx, named(sub), c.act, o.only(f.get("once")))
 		if err != nil {
 			return nil, err
 		}
