@@ -8,7 +8,7 @@ import (
 )
 
 // ErrFull says that a Redis has little memory left.
-var ErrFull = errors.New("Redis has little memory left")
+var ErrFull = errors.New("little memory is left")
 
 // fullest is how much of its memory a Redis may use, in percent, before
 // [Store.Room] warns of it.
@@ -44,5 +44,5 @@ func (m server) room() error {
 	if of == 0 || used <= of*fullest/100 {
 		return nil
 	}
-	return fmt.Errorf("%w: the one at %s uses %.0f %% of %s (%.0f of %.0f MiB)", ErrFull, m.address, 100*used/of, bound, used/(1<<20), of/(1<<20))
+	return fmt.Errorf("%w: the Redis at %s uses %.0f %% of %s (%.0f of %.0f MiB)", ErrFull, m.address, 100*used/of, bound, used/(1<<20), of/(1<<20))
 }
