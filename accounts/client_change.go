@@ -17,18 +17,12 @@ import (
 // becomes of the tokens that have them. A client that comes to authenticate with
 // a secret and has none gets one, which is returned.
 func (c *Clients) Set(ctx context.Context, id string, s ClientSettings, act Act) (client storage.Client, secret string, err error) {
-	return c.SetSeen(ctx, id, s, "", act)
-}
-
-// SetSeen is Set for who has looked at the client before: it changes one of that
-// tag and no other, see [ClientTag]. An empty tag is that of any.
-func (c *Clients) SetSeen(ctx context.Context, id string, s ClientSettings, seen string, act Act) (client storage.Client, secret string, err error) {
 	for range mostTries {
 		was, err := c.Find(ctx, id)
 		if err != nil {
 			return storage.Client{}, "", err
 		}
-		client, secret, err = c.alter(ctx, was, act, s.takeover(seen), s)
+		client, secret, err = c.alter(ctx, was, act, s.takeover(act), s)
 		if !errors.Is(err, errMoved) {
 			return client, secret, err
 		}
@@ -36,13 +30,13 @@ func (c *Clients) SetSeen(ctx context.Context, id string, s ClientSettings, seen
 	return storage.Client{}, "", errContended
 }
 
-// Foresee judges a change as SetSeen does and commits nothing. It returns the
+// Foresee judges a change as Set does and commits nothing. It returns the
 // client as it would be, and what would end, nil for nothing.
-func (c *Clients) Foresee(ctx context.Context, id string, s ClientSettings, seen string, act Act) (was, will storage.Client, end *grants.Ending, err error) {
+func (c *Clients) Foresee(ctx context.Context, id string, s ClientSettings, act Act) (was, will storage.Client, end *grants.Ending, err error) {
 	if was, err = c.Find(ctx, id); err != nil {
 		return was, will, nil, err
 	}
-	if will, _, err = c.altered(was, s.takeover(seen), s, act); err != nil {
+	if will, _, err = c.altered(was, s.takeover(act), s, act); err != nil {
 		return was, will, nil, err
 	}
 	return was, will, c.endingOf(was, will, act), nil
@@ -50,10 +44,10 @@ func (c *Clients) Foresee(ctx context.Context, id string, s ClientSettings, seen
 
 // takeover applies the settings to a client as it was seen, which from then on
 // belongs to those who administer, if it had registered itself.
-func (s ClientSettings) takeover(seen string) func(*storage.Client) error {
+func (s ClientSettings) takeover(act Act) func(*storage.Client) error {
 	return func(client *storage.Client) error {
-		if seen != "" && seen != ClientTag(*client) {
-			return ErrChanged
+		if err := act.saw(*client); err != nil {
+			return err
 		}
 		s.apply(client)
 		if r := client.Registration; r != nil && !r.TakenOver {
@@ -72,8 +66,21 @@ var ErrChanged = errors.New("the client has changed since it was looked at, and 
 // is in it.
 func ClientTag(c storage.Client) string {
 	c.SecretHash, c.FormerSecretHash = "", ""
+	if c.Registration != nil {
+		r := *c.Registration
+		r.AccessHash = ""
+		c.Registration = &r
+	}
 	sum := sha256.Sum256(storage.Encode(c))
 	return base64.RawURLEncoding.EncodeToString(sum[:18])
+}
+
+// saw refuses a client that is not any more what the act was decided on.
+func (a Act) saw(c storage.Client) error {
+	if a.Seen != "" && a.Seen != ClientTag(c) {
+		return ErrChanged
+	}
+	return nil
 }
 
 // alter applies a change to a client that is still as it was: what follows hangs

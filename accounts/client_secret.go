@@ -38,6 +38,27 @@ func forgetSecrets(c *storage.Client) {
 // side: a change that takes longer is none.
 const MostSecretOverlap = 90 * storage.Day
 
+// SecretOf finds the client whose secret the act would replace, if it may.
+func (c *Clients) SecretOf(ctx context.Context, id string, act Act) (storage.Client, error) {
+	client, err := c.Find(ctx, id)
+	if err == nil {
+		err = replaceable(client, act)
+	}
+	return client, err
+}
+
+// replaceable refuses those who may not give the client another secret, and a
+// client that has none.
+func replaceable(c storage.Client, act Act) error {
+	if err := guard(act, Protected(c)); err != nil {
+		return err
+	}
+	if !usesSecret(c) {
+		return noSecret(c)
+	}
+	return nil
+}
+
 // NewSecret replaces the client's secret. What becomes of the old one is a setting:
 // by default it stops working within a second. Sessions go on, unless set
 // otherwise. The secret is returned where it was made here.
@@ -58,11 +79,8 @@ func (c *Clients) NewSecretBeside(ctx context.Context, id, given string, overlap
 	}
 	end := c.Grants.Settings.On.ClientSecretChange.To(grants.OnClientSecretChange).Ending(act.endingOf(storage.ReasonSecretChanged))
 	client, err = c.change(ctx, id, events.ClientSecretChanged, end, act, func(client *storage.Client) (err error) {
-		if err := guard(act, Protected(*client)); err != nil {
+		if err := replaceable(*client, act); err != nil {
 			return err
-		}
-		if !usesSecret(*client) {
-			return noSecret(*client)
 		}
 		was := client.SecretHash
 		if secret, err = giveSecret(client, given); err != nil {
@@ -82,8 +100,14 @@ func (c *Clients) NewSecretBeside(ctx context.Context, id, given string, overlap
 // EndFormerSecret has the old one of two secrets stop working now.
 func (c *Clients) EndFormerSecret(ctx context.Context, id string, act Act) (storage.Client, error) {
 	client, err := c.Find(ctx, id)
-	if err != nil || client.FormerSecretHash == "" {
+	if err != nil {
 		return client, err
+	}
+	if client.FormerSecretHash == "" {
+		if err := guard(act, Protected(client)); err != nil {
+			return client, err
+		}
+		return client, act.saw(client)
 	}
 	if act.Note == "" {
 		act.Note = "the former secret ended early"

@@ -139,6 +139,9 @@ func (c *Clients) Enable(ctx context.Context, id string, act Act) (storage.Clien
 		return rec.Value, err
 	}
 	if rec.Exists() && !rec.Value.Disabled {
+		if err := act.saw(rec.Value); err != nil {
+			return rec.Value, err
+		}
 		err := c.Store.Confirm(ctx, storage.ClientPartition(id), rec.Check(storage.ClientKey(id)))
 		if !errors.Is(err, storage.ErrConflict) { // else it is not any more, perhaps
 			return rec.Value, err
@@ -153,16 +156,25 @@ func (c *Clients) Enable(ctx context.Context, id string, act Act) (storage.Clien
 // Delete ends all sessions through the client and forgets it. The id may be
 // given to another client later.
 func (c *Clients) Delete(ctx context.Context, id string, act Act) error {
+	var created time.Time
 	for range mostTries {
-		_, err := c.change(ctx, id, events.ClientDeleted, act.ending(storage.ReasonClientDeleted), act, func(client *storage.Client) error {
+		client, err := c.change(ctx, id, events.ClientDeleted, act.ending(storage.ReasonClientDeleted), act, func(client *storage.Client) error {
+			if !created.IsZero() && !client.Created.Equal(created) {
+				return errOther
+			}
 			client.Disabled = true
 			return guard(act, Protected(*client))
 		})
+		if errors.Is(err, errOther) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
+		// What it was decided on has been compared; that it is disabled now is our doing.
+		created, act.Seen = client.Created, ""
 		rec, _, err := c.Store.Client(ctx, id)
-		if err != nil || !rec.Exists() {
+		if err != nil || !rec.Exists() || !rec.Value.Created.Equal(created) {
 			return err
 		}
 		if !rec.Value.Disabled {
@@ -183,6 +195,9 @@ func (c *Clients) Delete(ctx context.Context, id string, act Act) error {
 	return errContended
 }
 
+// errOther says that the id belongs to another client by now.
+var errOther = errors.New("accounts: the client is gone, and another has its id")
+
 // change applies set to the client, with the event, in one commit.
 func (c *Clients) change(ctx context.Context, id, eventType string, end *grants.Ending, act Act, set func(*storage.Client) error) (storage.Client, error) {
 	if _, err := c.Find(ctx, id); err != nil {
@@ -192,7 +207,16 @@ func (c *Clients) change(ctx context.Context, id, eventType string, end *grants.
 	if err != nil {
 		return storage.Client{}, err
 	}
-	return c.Grants.ChangeClient(ctx, id, set, end, clientEvent(eventType, id, now, act))
+	// What it was is compared within the commit, and last: what would be refused in
+	// any case is refused as that (RFC 9110 §13.2.1).
+	apply := func(client *storage.Client) error {
+		was := *client
+		if err := set(client); err != nil {
+			return err
+		}
+		return act.saw(was)
+	}
+	return c.Grants.ChangeClient(ctx, id, apply, end, clientEvent(eventType, id, now, act))
 }
 
 // Protected reports whether the client is one that administers, or whose reports

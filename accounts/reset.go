@@ -15,15 +15,16 @@ const handedTTL = 24 * time.Hour
 const ResetPath = "/reset/"
 
 // ResetLink makes a link by which the user sets a new password, once. Who hands
-// it over never knows the password.
-func (u *Users) ResetLink(ctx context.Context, name string, act Act) (user storage.User, link string, expires time.Time, err error) {
+// it over never knows the password. What others add goes into the same commit, or
+// refuses it.
+func (u *Users) ResetLink(ctx context.Context, name string, act Act, others ...func(*storage.Change) error) (user storage.User, link string, expires time.Time, err error) {
 	if user, err = u.Find(ctx, name); err != nil {
 		return user, "", expires, err
 	}
 	if user.Disabled {
 		return user, "", expires, &InvalidError{[]string{"the user is disabled, and could not sign in with a new password: enable the user first"}}
 	}
-	secret, expires, err := u.Grants.NewReset(ctx, storage.Reset{Subject: user.Subject, By: act.By}, handedTTL, act.Note, act.Source)
+	secret, expires, err := u.Grants.NewReset(ctx, storage.Reset{Subject: user.Subject, By: act.By}, handedTTL, act.Note, act.Source, others...)
 	return user, u.resetURL(secret), expires, err
 }
 

@@ -99,7 +99,10 @@ func (s *Service) changeClient(ctx context.Context, clientID string, change func
 		if err := change(&c); err != nil {
 			return err
 		}
-		c.Updated = now
+		// Later than any before, so that no two changes look alike however close.
+		if c.Updated = now; !now.After(was.Updated) {
+			c.Updated = was.Updated.Add(1)
+		}
 		if end != nil {
 			task.Epoch = bump(&c.Epoch, &c.AccessEpoch, *end)
 		}

@@ -13,13 +13,14 @@ type Preview struct {
 	// Sessions live, of so many Users through so many Clients. Tokens are their
 	// live access tokens.
 	Sessions, Users, Clients, Tokens int
-	// More says that there are sessions which were not looked at.
+	// More says that there are sessions which were not looked at: what is counted is
+	// the least that it can be.
 	More bool
 }
 
-// mostPreviewed is how many sessions a preview looks at: enough to see that it
+// MostPreviewed is how many sessions a preview looks at: enough to see that it
 // is far more than was meant.
-const mostPreviewed = 2000
+const MostPreviewed = 2000
 
 // Preview counts what ending a selection would end, where the session except goes
 // on. It changes nothing, and what begins or ends in the meantime is not in it.
@@ -61,7 +62,7 @@ func (s *Service) counting(ctx context.Context) (*counting, error) {
 func (c *counting) all(ctx context.Context, q storage.Query, meant func(storage.Session) bool) (Preview, error) {
 	looked, store := 0, c.service.Store
 	err := store.AllByIndex(ctx, q, func(row storage.Row) error {
-		if looked++; looked > mostPreviewed {
+		if looked++; looked > MostPreviewed {
 			return errEnough
 		}
 		ses, err := storage.Decode[storage.Session](row)

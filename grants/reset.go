@@ -30,8 +30,9 @@ const (
 
 // NewReset makes a link for a new password, of which the store has the hash. What
 // it returns stands in the link. With an Email it is one to be mailed; the caller
-// has looked that up, and it has to be the user's still.
-func (s *Service) NewReset(ctx context.Context, r storage.Reset, ttl time.Duration, note, source string) (link string, expires time.Time, err error) {
+// has looked that up, and it has to be the user's still. What others add goes into
+// the same commit, or refuses it.
+func (s *Service) NewReset(ctx context.Context, r storage.Reset, ttl time.Duration, note, source string, others ...func(*storage.Change) error) (link string, expires time.Time, err error) {
 	h := newHandle(r.Subject)
 	p := storage.UserPartition(r.Subject)
 	err = retryConflicts(func() error {
@@ -59,6 +60,11 @@ func (s *Service) NewReset(ctx context.Context, r storage.Reset, ttl time.Durati
 			}
 		}
 		change.Puts = append(change.Puts, events.Put(e))
+		for _, add := range others {
+			if err := add(&change); err != nil {
+				return err
+			}
+		}
 		_, err = s.Store.Commit(ctx, change)
 		return err
 	})

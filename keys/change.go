@@ -20,7 +20,9 @@ type edit struct {
 	// algorithm; lacks the algorithms that it needs more of.
 	spare map[string][]private
 	lacks []string
-	err   error
+	// unsure says that an attempt before this one may have come through.
+	unsure bool
+	err    error
 	// record replaces the ring's own, if it is set.
 	record *ringRecord
 	// facts are rows that tell of the change.
@@ -53,12 +55,13 @@ const changeAttempts = 20
 func (r *Ring) change(ctx context.Context, plan func(*snapshot, *edit)) (*snapshot, error) {
 	spare := make(map[string][]private)
 	var err error
+	unsure := false
 	for range changeAttempts {
 		var s *snapshot
 		if s, err = r.load(ctx); err != nil {
 			return nil, err
 		}
-		e := &edit{now: s.now, spare: make(map[string][]private)}
+		e := &edit{now: s.now, spare: make(map[string][]private), unsure: unsure}
 		for alg, made := range spare {
 			e.spare[alg] = made
 		}
@@ -82,6 +85,7 @@ func (r *Ring) change(ctx context.Context, plan func(*snapshot, *edit)) (*snapsh
 		if err == nil {
 			return r.load(ctx)
 		}
+		unsure = unsure || errors.Is(err, storage.ErrUnknown)
 		if !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrUnknown) {
 			break
 		}

@@ -38,12 +38,17 @@ func (c *clock) pass(d time.Duration) {
 
 func openStore(t testing.TB, c *clock) *storage.Store {
 	t.Helper()
+	return storage.New(openBackend(t, c))
+}
+
+func openBackend(t testing.TB, c *clock) storage.Backend {
+	t.Helper()
 	b, err := chosen.Open(t.Context(), filepath.Join(t.TempDir(), "jeton.db"), c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	return storage.New(b)
+	return b
 }
 
 func testMaster(t testing.TB, seed byte) *MasterKey {

@@ -16,19 +16,28 @@ var ErrLastKey = errors.New("keys: there is no other key that could sign in its 
 // replaced by the next one in the same commit. Remove returns the key as it was
 // and the one that signs now.
 func (r *Ring) Remove(ctx context.Context, kid string, tell ...Tell) (removed, signs Info, err error) {
-	var gone bool // by an attempt of ours whose outcome was unknown
+	return r.RemoveSeen(ctx, kid, "", tell...)
+}
+
+// RemoveSeen is Remove for who has looked at the key before: it takes out one in
+// that state, any if it is empty, and is refused with [ErrChanged] otherwise.
+func (r *Ring) RemoveSeen(ctx context.Context, kid string, seen State, tell ...Tell) (removed, signs Info, err error) {
+	var tried bool
 	s, err := r.change(ctx, func(s *snapshot, e *edit) {
 		k := s.keys[kid]
 		if k == nil {
-			if !gone {
+			if !tried || !e.unsure { // else it was ours
 				e.err = fmt.Errorf("key %q: %w", kid, ErrUnknownKey)
 			}
 			return
 		}
-		removed = s.info(k, s.now)
+		if removed = s.info(k, s.now); seen != "" && removed.State != seen {
+			e.err = ErrChanged
+			return
+		}
 		r.without(s, e, k)
 		e.tell(tell, removed, Info{KeyID: e.signer(s, k), Use: k.Use})
-		gone = e.err == nil && len(e.lacks) == 0
+		tried = e.err == nil && len(e.lacks) == 0
 	})
 	if err != nil {
 		return Info{}, Info{}, err

@@ -2,9 +2,11 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,12 +204,30 @@ type Info struct {
 
 // List tells of all keys, those of one use together and the oldest first.
 func (r *Ring) List(now time.Time) []Info {
-	s := r.snap.Load()
+	return r.snap.Load().infos(now)
+}
+
+func (s *snapshot) infos(now time.Time) []Info {
 	infos := make([]Info, 0, len(s.all))
 	for _, k := range s.all {
 		infos = append(infos, s.info(k, now))
 	}
 	return infos
+}
+
+// ErrChanged refuses a change of a ring that is not any more as it was seen.
+var ErrChanged = errors.New("the key ring has changed since it was looked at, and nothing was done: look again")
+
+// Line is which keys of a use sign, and will, out of a list of [Ring.List]: another
+// one once any of them has taken over or has gone.
+func Line(all []Info, use string) string {
+	var line []string
+	for _, k := range all {
+		if k.Use == use && k.State != Retired {
+			line = append(line, string(k.State)+" "+k.KeyID+" "+k.Activates.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	return strings.Join(line, ", ")
 }
 
 func (s *snapshot) info(k *key, now time.Time) Info {

@@ -52,12 +52,20 @@ func (r *Ring) asConfigured(p private) bool {
 // it forward; and of several nodes that rotate at the same moment one does,
 // and all return its key. A rotation that changes nothing is not told.
 func (r *Ring) Rotate(ctx context.Context, use string, now bool, tell ...Tell) (Info, error) {
-	return r.rotate(ctx, use, now, func(*snapshot) bool { return true }, tell...)
+	return r.rotate(ctx, use, now, "", func(*snapshot) bool { return true }, tell...)
 }
 
-func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*snapshot) bool, tell ...Tell) (Info, error) {
+// RotateSeen is Rotate for who has looked at the ring before: it rotates one whose
+// keys of that use stand in the [Line] that was seen, and is refused with
+// [ErrChanged] otherwise. So of two that have seen the same, one rotates.
+func (r *Ring) RotateSeen(ctx context.Context, use string, now bool, seen string, tell ...Tell) (Info, error) {
+	return r.rotate(ctx, use, now, seen, func(*snapshot) bool { return true }, tell...)
+}
+
+func (r *Ring) rotate(ctx context.Context, use string, now bool, line string, wanted func(*snapshot) bool, tell ...Tell) (Info, error) {
 	type election struct{ current, scheduled string }
 	var first *election
+	var planned Info
 	var chosen string
 	known, err := r.gatekeepers(ctx, use, now)
 	if err != nil {
@@ -67,6 +75,13 @@ func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*sn
 		current, scheduled := s.current(s.now, use), s.scheduled(s.now, use)
 		if current == nil {
 			e.err = fmt.Errorf("keys: there is no key of use %q to rotate", use)
+			return
+		}
+		if line != "" && line != Line(s.infos(s.now), use) {
+			if k := s.keys[planned.KeyID]; e.unsure && k != nil && k.Activates.Equal(planned.Activates) {
+				return // it was ours
+			}
+			e.err = ErrChanged
 			return
 		}
 		seen := election{current: current.ID}
@@ -94,7 +109,8 @@ func (r *Ring) rotate(ctx context.Context, use string, now bool, wanted func(*sn
 			}
 		}
 		chosen = r.succeed(s, e, current, successor, at, gated)
-		e.tell(tell, Info{KeyID: chosen, Use: use, Activates: at}, Info{})
+		planned = Info{KeyID: chosen, Use: use, Activates: at}
+		e.tell(tell, planned, Info{})
 	})
 	if err != nil {
 		return Info{}, err
@@ -193,7 +209,7 @@ func (r *Ring) maintain(ctx context.Context, now time.Time) error {
 		if !r.due(s, use, now) {
 			continue
 		}
-		k, err := r.rotate(ctx, use, false, func(s *snapshot) bool { return r.due(s, use, s.now) })
+		k, err := r.rotate(ctx, use, false, "", func(s *snapshot) bool { return r.due(s, use, s.now) })
 		if err != nil {
 			return err
 		}

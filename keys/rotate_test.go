@@ -168,7 +168,7 @@ func TestNodesThatRotateAtOnceMakeOneKey(t *testing.T) {
 			once := sync.OnceFunc(func() { looked.Done(); looked.Wait() })
 			done.Go(func() {
 				var err error
-				if chosen[i], err = r.rotate(context.Background(), tt.use, tt.now, func(*snapshot) bool { once(); return true }); err != nil {
+				if chosen[i], err = r.rotate(context.Background(), tt.use, tt.now, "", func(*snapshot) bool { once(); return true }); err != nil {
 					t.Error(err)
 				}
 			})

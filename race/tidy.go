@@ -2,6 +2,7 @@ package race
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -43,6 +44,9 @@ func (t *traces) note(c storage.Change) {
 	}
 }
 
+// ErrLeft says that a race has left something behind.
+var ErrLeft = errors.New("what the race has written could not be removed")
+
 // together is how many rows one commit removes.
 const together = 50
 
@@ -57,7 +61,7 @@ func (t *traces) remove(ctx context.Context, from storage.Backend) error {
 		}
 		for some := range slices.Chunk(keys, together) {
 			if _, err := from.Commit(ctx, storage.Change{Partition: partition, Deletes: some}); err != nil {
-				return fmt.Errorf("what the race has written could not be removed: %w", err)
+				return fmt.Errorf("%w: %w", ErrLeft, err)
 			}
 		}
 	}

@@ -106,11 +106,23 @@ func showClient(c storage.Client, secret string) clientObject {
 }
 
 // answerClient is how most acts on a client end.
-func answerClient(c storage.Client, err error) (int, any, error) {
+func answerClient(c *call, client storage.Client, err error) (int, any, error) {
+	return answerSecret(c, client, "", err)
+}
+
+// answerSecret is how those end that may have made a secret.
+func answerSecret(c *call, client storage.Client, secret string, err error) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, showClient(c, ""), nil
+	tagClient(c, client)
+	return http.StatusOK, showClient(client, secret), nil
+}
+
+// tagClient says which the client is (RFC 9110 §8.8.3): who changes it with that in
+// If-Match changes this one, and not what somebody else has made of it since.
+func tagClient(c *call, client storage.Client) {
+	c.w.Header().Set("ETag", `"`+accounts.ClientTag(client)+`"`)
 }
 
 func (a *Admin) listClients(c *call) (int, any, error) {
@@ -131,30 +143,22 @@ func (a *Admin) addClient(c *call) (int, any, error) {
 
 func (a *Admin) showClient(c *call) (int, any, error) {
 	client, err := a.Clients.Find(c.ctx, c.vars["client_id"])
-	tagClient(c, client)
-	return answerClient(client, err)
+	return answerClient(c, client, err)
 }
 
-// tagClient says which the client is (RFC 9110 §8.8.3): who changes it with that in
-// If-Match changes this one, and not what somebody else has made of it since.
-func tagClient(c *call, client storage.Client) {
-	if client.ID != "" {
-		c.w.Header().Set("ETag", `"`+accounts.ClientTag(client)+`"`)
-	}
-}
-
-// ifMatch is the tag that a request asks for, empty for any (RFC 9110 §13.1.1).
-func (c *call) ifMatch() (string, error) {
+// ifMatch takes the tag that a request asks for (RFC 9110 §13.1.1).
+func (c *call) ifMatch() error {
 	sent := c.r.Header.Values("If-Match")
 	if len(sent) == 0 || len(sent) == 1 && strings.TrimSpace(sent[0]) == "*" {
-		return "", nil
+		return nil
 	}
 	tag, ok := strings.CutPrefix(strings.TrimSpace(sent[0]), `"`)
 	tag, closed := strings.CutSuffix(tag, `"`)
 	if len(sent) > 1 || !ok || !closed || tag == "" || strings.Contains(tag, `"`) {
-		return "", badBody("If-Match is not the one ETag of a client")
+		return badBody("If-Match is not the one ETag of a client")
 	}
-	return tag, nil
+	c.act.Seen = tag
+	return nil
 }
 
 func (a *Admin) setClient(c *call) (int, any, error) {
@@ -162,16 +166,11 @@ func (a *Admin) setClient(c *call) (int, any, error) {
 	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
-	tag, err := c.ifMatch()
-	if err != nil {
+	if err := c.ifMatch(); err != nil {
 		return 0, nil, err
 	}
-	client, secret, err := a.Clients.SetSeen(c.ctx, c.vars["client_id"], body, tag, c.act)
-	if err != nil {
-		return 0, nil, err
-	}
-	tagClient(c, client)
-	return http.StatusOK, showClient(client, secret), nil
+	client, secret, err := a.Clients.Set(c.ctx, c.vars["client_id"], body, c.act)
+	return answerSecret(c, client, secret, err)
 }
 
 func (a *Admin) newSecret(c *call) (int, any, error) {
@@ -186,15 +185,19 @@ func (a *Admin) newSecret(c *call) (int, any, error) {
 	if body.Keep != nil {
 		overlap = time.Duration(*body.Keep)
 	}
-	client, secret, err := a.Clients.NewSecretBeside(c.ctx, c.vars["client_id"], body.Secret, overlap, c.act)
-	if err != nil {
+	if err := c.ifMatch(); err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, showClient(client, secret), nil
+	client, secret, err := a.Clients.NewSecretBeside(c.ctx, c.vars["client_id"], body.Secret, overlap, c.act)
+	return answerSecret(c, client, secret, err)
 }
 
 func (a *Admin) endFormerSecret(c *call) (int, any, error) {
-	return answerClient(a.Clients.EndFormerSecret(c.ctx, c.vars["client_id"], c.act))
+	if err := c.ifMatch(); err != nil {
+		return 0, nil, err
+	}
+	client, err := a.Clients.EndFormerSecret(c.ctx, c.vars["client_id"], c.act)
+	return answerClient(c, client, err)
 }
 
 func (a *Admin) disableClient(c *call) (int, any, error) {
@@ -205,17 +208,28 @@ func (a *Admin) disableClient(c *call) (int, any, error) {
 	if err := c.because(body.reason); err != nil {
 		return 0, nil, err
 	}
-	return answerClient(a.Clients.Disable(c.ctx, c.vars["client_id"], c.act))
+	if err := c.ifMatch(); err != nil {
+		return 0, nil, err
+	}
+	client, err := a.Clients.Disable(c.ctx, c.vars["client_id"], c.act)
+	return answerClient(c, client, err)
 }
 
 func (a *Admin) enableClient(c *call) (int, any, error) {
 	if err := c.decodeOptional(&struct{}{}); err != nil {
 		return 0, nil, err
 	}
-	return answerClient(a.Clients.Enable(c.ctx, c.vars["client_id"], c.act))
+	if err := c.ifMatch(); err != nil {
+		return 0, nil, err
+	}
+	client, err := a.Clients.Enable(c.ctx, c.vars["client_id"], c.act)
+	return answerClient(c, client, err)
 }
 
 func (a *Admin) deleteClient(c *call) (int, any, error) {
+	if err := c.ifMatch(); err != nil {
+		return 0, nil, err
+	}
 	if err := a.Clients.Delete(c.ctx, c.vars["client_id"], c.act); err != nil {
 		return 0, nil, err
 	}

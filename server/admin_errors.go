@@ -47,7 +47,7 @@ func adminProblemOf(err error) problem {
 		return problem{status: http.StatusNotFound, code: "not_found", description: err.Error()}
 	case errors.Is(err, grants.ErrExists):
 		return problem{status: http.StatusConflict, code: "already_exists", description: err.Error()}
-	case errors.Is(err, accounts.ErrChanged):
+	case hasChanged(err):
 		return problem{status: http.StatusPreconditionFailed, code: "precondition_failed", description: err.Error()}
 	case errors.Is(err, accounts.ErrOperatorOnly):
 		return problem{status: http.StatusForbidden, code: "access_denied", description: "clients that administer are changed only on the machine itself: use the jeton command there"}
@@ -61,6 +61,12 @@ func adminProblemOf(err error) problem {
 		return unavailable("the store did not say whether it made the change: look before you ask again")
 	}
 	return problemOf(err)
+}
+
+// hasChanged reports whether something was left alone because it is not what the
+// act was decided on.
+func hasChanged(err error) bool {
+	return errors.Is(err, accounts.ErrChanged) || errors.Is(err, keys.ErrChanged)
 }
 
 func writeAdminProblem(w http.ResponseWriter, r *http.Request, err error) {

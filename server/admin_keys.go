@@ -56,15 +56,16 @@ func (a *Admin) rotateKey(c *call) (int, any, error) {
 	if err := c.because(body.reason); err != nil {
 		return 0, nil, err
 	}
-	key, err := a.rotate(c, body.Now)
+	key, err := a.rotate(c, body.Now, "")
 	if err != nil {
 		return 0, nil, err
 	}
 	return http.StatusOK, showKey(key), nil
 }
 
-func (a *Admin) rotate(c *call, now bool) (keys.Info, error) {
-	return a.Grants.Keys.Rotate(c.ctx, keys.UseSig, now, tellOfKey(c, events.KeyRotated, func(key, _ keys.Info) string {
+// rotate does it to a ring of that [keys.Line], to any where that is empty.
+func (a *Admin) rotate(c *call, now bool, seen string) (keys.Info, error) {
+	return a.Grants.Keys.RotateSeen(c.ctx, keys.UseSig, now, seen, tellOfKey(c, events.KeyRotated, func(key, _ keys.Info) string {
 		return "kid " + key.KeyID + " signs from " + key.Activates.UTC().Format(time.RFC3339)
 	}))
 }
@@ -91,7 +92,7 @@ func (a *Admin) importKey(c *call) (int, any, error) {
 }
 
 func (a *Admin) removeKey(c *call) (int, any, error) {
-	removed, signs, err := a.remove(c, c.vars["kid"])
+	removed, signs, err := a.remove(c, c.vars["kid"], "")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -101,8 +102,9 @@ func (a *Admin) removeKey(c *call) (int, any, error) {
 	}{showKey(removed), signs.KeyID}, nil
 }
 
-func (a *Admin) remove(c *call, kid string) (removed, signs keys.Info, err error) {
-	return a.Grants.Keys.Remove(c.ctx, kid, tellOfKey(c, events.KeyRemoved, func(removed, signs keys.Info) string {
+// remove does it to a key in that state, in any where that is empty.
+func (a *Admin) remove(c *call, kid string, seen keys.State) (removed, signs keys.Info, err error) {
+	return a.Grants.Keys.RemoveSeen(c.ctx, kid, seen, tellOfKey(c, events.KeyRemoved, func(removed, signs keys.Info) string {
 		return "kid " + removed.KeyID + " was " + string(removed.State) + "; kid " + signs.KeyID + " signs"
 	}))
 }

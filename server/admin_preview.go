@@ -188,11 +188,11 @@ func (a *Admin) foreseeSettings(c *call, f foreseen) (ending, error) {
 	if err := decodeStrict(f.Settings, &s); err != nil {
 		return ending{}, err
 	}
-	was, _, end, err := a.Clients.Foresee(c.ctx, *f.ClientID, s, "", c.act)
+	was, _, end, err := a.Clients.Foresee(c.ctx, *f.ClientID, s, c.act)
 	return endingBy(grants.Selection{ClientID: was.ID}, end), err
 }
 
 func (a *Admin) foreseeSecret(c *call, f foreseen) (ending, error) {
-	client, err := a.Clients.Find(c.ctx, *f.ClientID)
+	client, err := a.Clients.SecretOf(c.ctx, *f.ClientID, c.act)
 	return a.endingBySecret(client.ID), err
 }

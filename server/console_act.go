@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,7 +13,6 @@ import (
 	"jeton/accounts"
 	"jeton/grants"
 	"jeton/pages"
-	"jeton/storage"
 )
 
 // deed is something that an operator is about to do. What it is about stands in
@@ -40,7 +40,8 @@ type deed struct {
 	// cancel is where to go instead, empty for the page that follows.
 	cancel string
 	// seen is what the deed was decided on: a form that was made when it was
-	// something else does nothing.
+	// something else does nothing. Of what can change at the same moment run
+	// compares it once more, within its commit.
 	seen string
 }
 
@@ -93,9 +94,15 @@ func (s *Server) consoleAct(o *operation) error {
 		return err
 	}
 	if d.seen != "" && o.form.get("seen") != d.seen {
-		return o.ask(d, http.StatusConflict, o.form.get("reason"), "It has changed since you opened this page. Nothing was done: look again.")
+		return o.ask(d, http.StatusConflict, o.form.get("reason"), changedSince)
 	}
 	said, err := d.act(o)
+	if hasChanged(err) { // since it was compared above: somebody else did something at this moment
+		if d, err = o.deed(); err != nil {
+			return err
+		}
+		return o.ask(d, http.StatusConflict, o.form.get("reason"), changedSince)
+	}
 	if p := adminProblemOf(err); err != nil && p.status == http.StatusBadRequest {
 		return o.ask(d, p.status, o.form.get("reason"), sentence(p.description))
 	}
@@ -108,6 +115,8 @@ func (s *Server) consoleAct(o *operation) error {
 	o.done(d.then, said)
 	return nil
 }
+
+const changedSince = "It has changed since you opened this page. Nothing was done: look again."
 
 // act takes the reason and runs the deed.
 func (d deed) act(o *operation) (url.Values, error) {
@@ -161,12 +170,7 @@ func (o *operation) ask(d deed, status int, why, fault string) error {
 }
 
 func previewFacts(p previewObject) []pages.Fact {
-	some := func(n int, unit string) string {
-		if p.More {
-			return "more than " + count(int64(n), unit)
-		}
-		return count(int64(n), unit)
-	}
+	some := func(n int, unit string) string { return counted(n, unit, p.More) }
 	facts := []pages.Fact{
 		{Name: "Sessions", Value: some(p.Sessions, "live session")},
 		{Name: "Of", Value: some(p.Users, "user")},
@@ -174,9 +178,28 @@ func previewFacts(p previewObject) []pages.Fact {
 		{Name: "Access tokens", Value: some(p.Tokens, "live token")},
 	}
 	if p.Ends == endsTokens {
-		return []pages.Fact{facts[3], {Name: "Sessions that go on", Value: some(p.Sessions, "live session")}}
+		facts = []pages.Fact{facts[3], {Name: "Sessions that go on", Value: some(p.Sessions, "live session")}}
 	}
-	return facts
+	return append(facts, lookedAt(p.More)...)
+}
+
+// counted is a number of what was looked at, where there may be more.
+func counted(n int, unit string, more bool) string {
+	switch {
+	case !more:
+		return count(int64(n), unit)
+	case n == 0:
+		return "none among those looked at"
+	}
+	return "at least " + count(int64(n), unit)
+}
+
+// lookedAt says how far a count goes that was cut short.
+func lookedAt(more bool) []pages.Fact {
+	if !more {
+		return nil
+	}
+	return []pages.Fact{{Name: "Looked at", Value: fmt.Sprintf("the first %d sessions, ended ones too, and not the others", grants.MostPreviewed)}}
 }
 
 // revokeDeed ends sessions: one, those of a user, of a client, of a user through a
@@ -306,6 +329,13 @@ func (o *operation) rolesDeed() (deed, error) {
 	return d, err
 }
 
+// decided is who acts, on what the deed was decided on.
+func (d deed) decided(c *call) accounts.Act {
+	act := c.act
+	act.Seen = d.seen
+	return act
+}
+
 // ofClient begins a deed about the client that the address names.
 func (o *operation) ofClient() (deed, error) {
 	client, err := o.s.admin.Clients.Find(o.ctx, o.sent.Get("id"))
@@ -325,8 +355,9 @@ func (o *operation) disableClientDeed() (deed, error) {
 }
 
 func (o *operation) enableClientDeed() (deed, error) {
-	d, err := o.ofClient()
-	id := d.about.Get("id")
+	client, err := o.editable()
+	id := client.ID
+	d := deed{then: "/client", about: url.Values{"id": {id}}}
 	d.title, d.button, d.wantsReason = "Enable "+id, "Enable", true
 	d.words = []string{"The client can ask for tokens again. Sessions that have ended stay ended."}
 	d.run = func(c *call, _ form) (url.Values, error) {
@@ -346,11 +377,10 @@ func (o *operation) deleteClientDeed() (deed, error) {
 		title: "Delete " + id, button: "Delete", wantsReason: true, ends: ending{of: &grants.Selection{ClientID: id}},
 		words: []string{"The client is forgotten with its settings. Tokens that it got for itself end too. It cannot be undone; another client may get the id."},
 		then:  "/clients", cancel: o.at("/client", url.Values{"id": {id}}),
-		// One of the same id that was added since is another.
-		seen: accounts.ClientTag(storage.Client{ID: id, Created: client.Created}),
+		seen: accounts.ClientTag(client),
 	}
 	d.run = func(c *call, _ form) (url.Values, error) {
-		return url.Values{"done": {"deleted"}}, o.s.admin.Clients.Delete(c.ctx, id, c.act)
+		return url.Values{"done": {"deleted"}}, o.s.admin.Clients.Delete(c.ctx, id, d.decided(c))
 	}
 	return d, nil
 }

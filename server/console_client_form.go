@@ -73,7 +73,8 @@ func (s *Server) consoleSettings(o *operation) error {
 		return o.settingsForm(http.StatusConflict, c, was, sentence(accounts.ErrChanged.Error()))
 	}
 	settings, changes := t.against(was, shown)
-	_, will, end, err := s.admin.Clients.Foresee(o.ctx, c.ID, settings, seen, o.act)
+	o.act.Seen = seen
+	_, will, end, err := s.admin.Clients.Foresee(o.ctx, c.ID, settings, o.act)
 	if err != nil && !t.blame(err, shown) {
 		return o.refuseSettings(err)
 	}
@@ -94,7 +95,7 @@ func (s *Server) consoleSettings(o *operation) error {
 	if err != nil {
 		return o.reviewSettings(http.StatusBadRequest, c, will, end, t, changes, sentence(adminProblemOf(err).description))
 	}
-	after, secret, err := s.admin.Clients.SetSeen(o.ctx, c.ID, settings, seen, o.act)
+	after, secret, err := s.admin.Clients.Set(o.ctx, c.ID, settings, o.act)
 	switch {
 	case err != nil:
 		return o.refuseSettings(err)

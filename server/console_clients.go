@@ -127,14 +127,18 @@ func (o *operation) clientActs(c storage.Client) pages.Card {
 	card := pages.Card{Title: "What to do", Words: "You see what it ends before it does."}
 	guarded := accounts.Protected(c)
 	if guarded {
-		card.Words += " This client administers, or its reports are believed: it is changed on the machine itself, by jeton client set " + c.ID
+		card.Words += " This client administers, or its reports are believed: it is changed on the machine itself, by jeton client set " + c.ID +
+			", and gets another secret by jeton client secret " + c.ID + ". Here it can be disabled."
 	} else {
 		card.Links = append(card.Links, pages.Link{Href: o.at("/client/settings", url.Values{"id": {c.ID}}), Words: "Change settings"})
 	}
 	card.Danger = append(card.Danger, o.link("End all sessions", "revoke", "client", c.ID))
-	if c.Disabled {
+	switch {
+	case c.Disabled && guarded:
+		card.Words += " It is, until jeton client enable " + c.ID + "."
+	case c.Disabled:
 		card.Links = append(card.Links, o.link("Enable", "enable-client", "id", c.ID))
-	} else {
+	default:
 		card.Danger = append(card.Danger, o.link("Disable", "disable-client", "id", c.ID))
 	}
 	if !guarded {

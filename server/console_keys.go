@@ -3,8 +3,6 @@ package server
 import (
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 
 	"jeton/keys"
 	"jeton/pages"
@@ -61,12 +59,11 @@ func (o *operation) rotateDeed() (deed, error) {
 	d.words = []string{
 		"The next key, which stands in the key set already, takes over. Tokens that are out there stay good: the key of before stays in the key set until the last of them is dead. No session ends.",
 	}
-	var seen []string
-	for _, k := range o.s.grants.Keys.List(o.in.Now) {
+	all := o.s.grants.Keys.List(o.in.Now)
+	for _, k := range all {
 		if k.Use != keys.UseSig || k.State == keys.Retired {
 			continue
 		}
-		seen = append(seen, k.KeyID)
 		switch {
 		case k.State == keys.Current:
 			d.counts = append(d.counts, pages.Fact{Name: "Signs now", Value: k.KeyID, Code: true}, pages.Fact{Name: "Since", Time: pages.At(k.Activates)})
@@ -81,13 +78,13 @@ func (o *operation) rotateDeed() (deed, error) {
 		Name: "when", Label: "It takes over", Hint: "At once is for a key that may be in other hands: APIs that have not fetched the next one may refuse new tokens for up to 5 minutes.",
 		Options: []pages.Option{{Value: "known", Words: "once every API can know it"}, {Value: "now", Words: "at once"}},
 	}
-	d.seen = strings.Join(seen, " ")
+	d.seen = keys.Line(all, keys.UseSig)
 	d.run = func(c *call, f form) (url.Values, error) {
 		when := f.get("when")
 		if when != "known" && when != "now" {
 			return nil, badBody("say when the next key takes over")
 		}
-		_, err := o.s.admin.rotate(c, when == "now")
+		_, err := o.s.admin.rotate(c, when == "now", d.seen)
 		return url.Values{"done": {"rotated"}}, err
 	}
 	return d, nil
@@ -115,10 +112,7 @@ func (o *operation) removeKeyDeed() (deed, error) {
 	if err != nil {
 		return d, err
 	}
-	n := strconv.Itoa(under.Sessions)
-	if under.More {
-		n = "more than " + n
-	}
+	n := counted(under.Sessions, "session", under.More)
 	switch k.Use {
 	case keys.UseSig:
 		d.words = append(d.words, "Access tokens under it are refused here at once, and by APIs within 5 minutes. Sessions go on: the next refresh gives a token under another key.")
@@ -128,9 +122,11 @@ func (o *operation) removeKeyDeed() (deed, error) {
 		d.counts = append(d.counts, pages.Fact{Name: "Sessions that cannot go on", Value: n})
 	default:
 		d.words = append(d.words, "The status lists are signed with another key at once.")
+		under.More = false // no session hangs on it
 	}
+	d.counts = append(d.counts, lookedAt(under.More)...)
 	d.run = func(c *call, _ form) (url.Values, error) {
-		_, _, err := o.s.admin.remove(c, kid)
+		_, _, err := o.s.admin.remove(c, kid, k.State)
 		return url.Values{"done": {"removed"}}, err
 	}
 	return d, nil

@@ -75,7 +75,7 @@ func TestConsoleRotatesAndRemovesKeys(t *testing.T) {
 	}
 
 	asked = b.page("/console/act?act=remove-key&kid=" + before[keys.Current])
-	b.tells(string(asked.body), "<dt>It is</dt><dd>retired</dd>", "<dt>Sessions whose access token is under it</dt><dd>2</dd>", "the next refresh gives a token under another key")
+	b.tells(string(asked.body), "<dt>It is</dt><dd>retired</dd>", "<dt>Sessions whose access token is under it</dt><dd>2 sessions</dd>", "the next refresh gives a token under another key")
 	if a := b.submitTo(asked, "/console/act", "reason", ""); a.StatusCode != 400 || !b.active(old) {
 		t.Errorf("without a reason: %d", a.StatusCode)
 	}
@@ -93,7 +93,7 @@ func TestConsoleRotatesAndRemovesKeys(t *testing.T) {
 	t.Run("of refresh tokens", func(t *testing.T) {
 		of := b.ring(keys.UseRefresh)[keys.Current]
 		asked := b.page("/console/act?act=remove-key&kid=" + of)
-		b.tells(string(asked.body), "<dt>Signs</dt><dd>refresh tokens</dd>", "<dt>Sessions that cannot go on</dt><dd>3</dd>", "The next key signs at once in its place")
+		b.tells(string(asked.body), "<dt>Signs</dt><dd>refresh tokens</dd>", "<dt>Sessions that cannot go on</dt><dd>3 sessions</dd>", "The next key signs at once in its place")
 		b.submitTo(asked, "/console/act", "reason", "x")
 		if a := b.node.refresh(fresh.str("refresh_token")); a.StatusCode != 400 || b.ring(keys.UseRefresh)[keys.Current] == of {
 			t.Errorf("%d %s", a.StatusCode, a.body)

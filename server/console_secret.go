@@ -1,11 +1,11 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
+	"jeton/accounts"
 	"jeton/clients"
 	"jeton/pages"
 	"jeton/storage"
@@ -18,16 +18,12 @@ var overlaps = []storage.Duration{0, storage.Duration(time.Hour), storage.Durati
 // this once: a redirect would have to carry it. Sent again, as by "reload", the
 // form does nothing, since the client is not what it was made for any more.
 func (o *operation) secretDeed() (deed, error) {
-	d, err := o.ofClient()
+	id := o.sent.Get("id")
+	client, err := o.s.admin.Clients.SecretOf(o.ctx, id, o.act)
 	if err != nil {
-		return d, err
+		return deed{}, err
 	}
-	id := d.about.Get("id")
-	client, err := o.s.admin.Clients.Find(o.ctx, id)
-	if err != nil {
-		return d, err
-	}
-	d.title, d.button, d.wantsReason = "New secret for "+id, "Make a new secret", true
+	d := deed{title: "New secret for " + id, button: "Make a new secret", wantsReason: true, then: "/client", about: url.Values{"id": {id}}}
 	d.words = []string{"The new secret is shown once, on the next page. While you hand it to the servers of the client, the old one can go on working."}
 	if client.FormerSecretUntil.After(o.in.Now) {
 		d.words = append(d.words, "There are two now: the former one stops working with this, whatever you choose.")
@@ -43,14 +39,13 @@ func (o *operation) secretDeed() (deed, error) {
 		})
 	}
 	d.ends = o.s.admin.endingBySecret(id)
-	// Of the hash a hash, so that nothing of it leaves the server.
-	d.seen = clients.HashSecret("seen " + client.SecretHash)
+	d.seen = accounts.ClientTag(client)
 	d.run = func(c *call, f form) (url.Values, error) {
 		keep, err := storage.ParseDuration(f.get("keep"))
 		if err != nil {
 			return nil, badBody("say how long the old secret works")
 		}
-		client, secret, err := o.s.admin.Clients.NewSecretBeside(c.ctx, id, "", time.Duration(keep), c.act)
+		client, secret, err := o.s.admin.Clients.NewSecretBeside(c.ctx, id, "", time.Duration(keep), d.decided(c))
 		if err != nil {
 			return nil, err
 		}
@@ -74,21 +69,27 @@ func (o *operation) showSecret(client storage.Client, secret string) error {
 	return o.show(http.StatusOK, p)
 }
 
-// only lets a form through the first time that it comes. For those whose answer
-// is the page that shows what was made: "reload" sends the form again.
-func (o *operation) only(once string) error {
-	if once == "" || len(once) > 64 {
-		return badBody("the form is not whole: open the page again")
+// only has a form do what it does no more than once. For those whose answer is the
+// page that shows what was made: "reload" sends the form again. That it was sent is
+// noted by the commit of what it does: a form that was refused, or came when the
+// store was away, may be sent again as it is.
+func (o *operation) only(once string) func(*storage.Change) error {
+	return func(c *storage.Change) error {
+		if once == "" || len(once) > 64 {
+			return badBody("the form is not whole: open the page again")
+		}
+		key := storage.Key{Kind: "formsent", ID: clients.HashSecret("once " + o.actor.ID + " " + once)}
+		snap, err := o.s.grants.Store.Read(o.ctx, c.Partition, key)
+		if err != nil {
+			return err
+		}
+		if snap.Rows[0].Version != 0 {
+			return adminRefusal(http.StatusConflict, "invalid_request", "this form was sent already, and nothing was done now: what it made was shown in the answer to it. Open the page again to make another")
+		}
+		c.Checks = append(c.Checks, storage.Check{Key: key})
+		c.Puts = append(c.Puts, storage.Put{Key: key, Value: []byte("{}"), Expires: snap.Now.Add(storage.Day)})
+		return nil
 	}
-	key := storage.Key{Kind: "formsent", ID: clients.HashSecret("once " + once)}
-	_, err := o.s.grants.Store.Commit(o.ctx, storage.Change{
-		Partition: storage.UserPartition(o.actor.ID), Checks: []storage.Check{{Key: key}},
-		Puts: []storage.Put{{Key: key, Value: []byte("{}"), Expires: o.in.Now.Add(storage.Day)}},
-	})
-	if errors.Is(err, storage.ErrConflict) {
-		return adminRefusal(http.StatusConflict, "invalid_request", "this form was sent already, and nothing was done: what it made was shown that once. Open the page again to make another")
-	}
-	return err
 }
 
 // resetDeed makes a link by which a user sets a new password: nobody else learns
@@ -100,10 +101,7 @@ func (o *operation) resetDeed() (deed, error) {
 	sub := d.about.Get("sub")
 	d.once = true
 	d.run = func(c *call, f form) (url.Values, error) {
-		if err := o.only(f.get("once")); err != nil {
-			return nil, err
-		}
-		user, link, expires, err := o.s.admin.Users.ResetLink(c.ctx, named(sub), c.act)
+		user, link, expires, err := o.s.admin.Users.ResetLink(c.ctx, named(sub), c.act, o.only(f.get("once")))
 		if err != nil {
 			return nil, err
 		}
@@ -120,8 +118,9 @@ func (o *operation) resetDeed() (deed, error) {
 }
 
 func (o *operation) endFormerDeed() (deed, error) {
-	d, err := o.ofClient()
-	id := d.about.Get("id")
+	client, err := o.editable()
+	id := client.ID
+	d := deed{then: "/client", about: url.Values{"id": {id}}}
 	d.title, d.button, d.wantsReason = "End the former secret of "+id, "End it", true
 	d.words = []string{"Whoever has not got the new one is refused from now on."}
 	d.run = func(c *call, _ form) (url.Values, error) {
@@ -137,6 +136,11 @@ func (o *operation) secretsCard(c storage.Client) pages.Card {
 	if c.FormerSecretUntil.After(o.in.Now) {
 		card.Words = "Two work."
 		card.Facts = []pages.Fact{{Name: "The former until", Time: pages.At(c.FormerSecretUntil)}}
+	}
+	if accounts.Protected(c) {
+		return card
+	}
+	if card.Facts != nil {
 		card.Danger = []pages.Link{o.link("End the former", "end-former", "id", c.ID)}
 	}
 	card.Links = []pages.Link{o.link("New secret", "secret", "id", c.ID)}

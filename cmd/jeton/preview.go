@@ -50,8 +50,11 @@ func endsInWords(answer json.RawMessage) (string, error) {
 		if n != 1 {
 			unit += "s"
 		}
-		if p.More {
-			return fmt.Sprintf("more than %d %s", n, unit)
+		switch {
+		case p.More && n == 0:
+			return "an unknown number of " + unit
+		case p.More:
+			return fmt.Sprintf("at least %d %s", n, unit)
 		}
 		return fmt.Sprintf("%d %s", n, unit)
 	}

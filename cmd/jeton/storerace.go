@@ -2,20 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"jeton/race"
-	"jeton/storage"
 	"jeton/storage/redis"
-	"jeton/storage/sqlite"
 )
 
 // raceFor is a race of [app.storeCheck].
@@ -41,14 +34,6 @@ func (r raceFor) fault() error {
 	return nil
 }
 
-// track is where a race takes place: beside the records of the store, never among
-// them.
-type track struct {
-	stores []storage.Backend
-	// leave closes them and removes what is no row.
-	leave func(context.Context) error
-}
-
 // race lets clients loose on the Redis, or the disk, of the store.
 func (a *app) race(ctx context.Context, s *Settings, r raceFor) (err error) {
 	c := race.Config{Seed: r.seed, For: r.length}
@@ -66,10 +51,8 @@ func (a *app) race(ctx context.Context, s *Settings, r raceFor) (err error) {
 		fmt.Fprintf(a.stderr, "%s has to answer as many requests as it can for %v: who else uses it is slower meanwhile\n", redis.Redact(s.Store.String()), c.For)
 	}
 	c.Stores = at.stores
-	report, err := race.Run(ctx, c)
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	if err = errors.Join(err, at.leave(leaving)); err != nil {
+	report, err := at.run(ctx, c)
+	if err != nil {
 		return fmt.Errorf("the race was not run to its end, which says nothing about the store: %w", err)
 	}
 	out := &output{w: a.stdout, json: bool(s.JSON)}
@@ -99,90 +82,6 @@ func raceVerdict(seed uint64, r race.Report) error {
 		return fmt.Errorf("only %d operations were answered, which says nothing: race for longer, and see that the store is well", r.Operations-r.Unanswered)
 	}
 	return nil
-}
-
-func (s *Settings) raceTrack(ctx context.Context) (*track, error) {
-	if s.onRedis() {
-		return s.raceOnRedis(ctx)
-	}
-	file, err := sqliteFile(s.Store.String())
-	if err != nil {
-		return nil, err
-	}
-	return raceOnFile(ctx, file)
-}
-
-// raceOnRedis opens a store of another prefix. It begins with that of the store,
-// so that a user of Redis that may write the one may write the other.
-func (s *Settings) raceOnRedis(ctx context.Context) (*track, error) {
-	o, err := s.redisOptions()
-	if err != nil {
-		return nil, err
-	}
-	o.Prefix += ":race-" + strings.ToLower(rand.Text()[:10])
-	if len(o.Prefix) > mostRedisPrefix {
-		return nil, fmt.Errorf("the race needs a prefix of its own beside the store's, which is too long for that: %s", s.RedisPrefix)
-	}
-	shown := redis.Redact(s.Store.String())
-	t := &track{}
-	var first *redis.Store
-	t.leave = func(ctx context.Context) (err error) {
-		if first != nil {
-			err = first.Discard(ctx)
-		}
-		return errors.Join(err, t.close())
-	}
-	for range racers {
-		store, err := redis.Open(ctx, o)
-		if err == nil && first == nil && !store.Fresh() {
-			err = errors.Join(fmt.Errorf("there is a store with the prefix %s: try again", o.Prefix), store.Close())
-			store = nil
-		}
-		if errors.Is(err, storage.ErrUnavailable) {
-			err = &awayError{"the store " + shown + " is out of reach", err}
-		}
-		if err != nil {
-			return nil, errors.Join(err, t.leave(context.WithoutCancel(ctx)))
-		}
-		if first == nil {
-			first = store
-		}
-		o.Existing = true
-		t.stores = append(t.stores, store)
-	}
-	return t, nil
-}
-
-// mostRedisPrefix is the longest that a prefix may be.
-const mostRedisPrefix = 64
-
-// raceOnFile opens a file beside that of the store, on the same disk.
-func raceOnFile(ctx context.Context, file string) (*track, error) {
-	dir := filepath.Dir(file)
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, &awayError{fmt.Sprintf("there is no directory %s to race in: name your store with --store", dir), nil}
-	}
-	own, err := os.MkdirTemp(dir, "race-")
-	if err != nil {
-		return nil, &awayError{"the race has to write beside the store: run this as the user that runs the server", err}
-	}
-	t := &track{}
-	t.leave = func(context.Context) error { return errors.Join(t.close(), os.RemoveAll(own)) }
-	for range racers {
-		store, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(own, "race.db"), Apart: true})
-		if err != nil {
-			return nil, errors.Join(storeError(own, err), t.leave(ctx))
-		}
-		t.stores = append(t.stores, store)
-	}
-	return t, nil
-}
-
-func (t *track) close() (err error) {
-	for _, s := range t.stores {
-		err = errors.Join(err, s.Close())
-	}
-	return err
 }
 
 // raced tells what came of a race.

@@ -37,7 +37,7 @@ const (
 	// lookTime bounds one look. A store that takes longer is away.
 	lookTime = 2 * time.Second
 	// deepEvery is the least time between two looks at all that may have been
-	// committed late: to read it each time would cost seven times as much.
+	// committed late: to read it each time would cost five times as much.
 	deepEvery = 4 * time.Second
 	// stale is the age of a confirmed read from which nothing counts as fresh.
 	stale = 3 * time.Second

@@ -275,7 +275,7 @@ func TestL11_LateCommitsAreFound(t *testing.T) {
 	w.clock.pass(time.Minute)
 	w.latest(p.List) // a look at all that may be late; the next such look is deepEvery away
 	soon, third := w.token()
-	w.revoke(third, status.Near-time.Second)
+	w.revoke(third, 2*time.Second)
 	w.revoke(jti, status.Overlap-time.Second)
 	w.revoke(other, 30*time.Minute)
 	if e := w.latest(p.List); !e.has(t, soon.Index) {

@@ -9,17 +9,22 @@ import (
 
 // IndexRecent holds what sets bits, by the time it was decided: the rows of
 // [RevokedPut] and of [ClientPut]. Whoever keeps lists in memory reads its end
-// and need not read the lists again.
-const IndexRecent = "revoked"
+// and need not read the lists again. Its name says what [Recent] counts in:
+// processes of two versions that count otherwise, on one store, would miss what
+// the other one writes, so another measure takes another name. What an older
+// version has written under its own name goes with its rows.
+const IndexRecent = "revoked-seconds"
 
-// A row is committed some time after the moment that it bears. Overlap is how
-// much further back than the last look a look has to begin now and then, so
-// that none is missed; Near how much the looks between need: what was committed
-// at once, as nearly all is. A commit that took longer than Overlap is found by
-// reading the whole list.
+// A row is committed some time after the moment that it bears, by the clock of
+// the master that has it. Overlap is how much further back than the last look a
+// look has to begin now and then, so that none is missed; Near how much the looks
+// between need: what was committed at once, as nearly all is, on masters whose
+// clocks are as far apart as nobody is warned of. A commit that took longer than
+// Overlap is found by reading the whole list.
 const (
-	Near    = 3 * time.Second
+	Near    = storage.MostApart + atOnce
 	Overlap = 48 * time.Second
+	atOnce  = 2 * time.Second
 )
 
 // Recent is the Sort in IndexRecent of what was decided in that second: where a

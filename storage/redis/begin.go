@@ -97,7 +97,7 @@ func (s *Store) Fresh() bool { return s.fresh }
 func (s *Store) mark(ctx context.Context, key string) error {
 	pipe := s.client.Pipeline() // one after the other they would take seconds on a Redis that is far away
 	for _, g := range s.groups {
-		pipe.SetNX(ctx, g.marker, 0, 0)
+		pipe.SetNX(ctx, g.marker, 0, s.o.Life)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err

@@ -4,6 +4,7 @@
 -- ARGV: id, format, number of partitions, what it is filled from or ''
 local made = redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
 if made == 1 and ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'copying', ARGV[4]) end
+if made == 1 and life > 0 then redis.call('PEXPIRE', KEYS[1], life) end
 redis.call('HSETNX', KEYS[1], 'format', ARGV[2])
 redis.call('HSETNX', KEYS[1], 'partitions', ARGV[3])
 return redis.call('HMGET', KEYS[1], 'id', 'format', 'partitions', 'ready', 'copying', 'moved')

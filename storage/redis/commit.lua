@@ -77,6 +77,8 @@ for _, w in ipairs(writes) do
     eachEntry(w.entries, function(name, sort)
       redis.call('ZADD', base .. name, 0, sort .. '\0' .. partition .. '\0' .. tail)
       redis.call('ZADD', pindex, 0, name .. '\0' .. sort .. '\0' .. tail)
+      passing(base .. name)
+      passing(pindex)
     end)
   end
   local key = KEYS[w.row + 4]
@@ -87,6 +89,7 @@ for _, w in ipairs(writes) do
       redis.call('ZREM', queue, member)
     else
       redis.call('ZADD', queue, string.format('%.0f', due), member)
+      passing(queue)
     end
   end
   if not w.value then
@@ -99,6 +102,7 @@ for _, w in ipairs(writes) do
       local left = math.max(0, math.floor((w.expires - now) / 1000)) + tonumber(w.entries == '' and ARGV[7] or ARGV[8])
       redis.call('SET', key, raw, 'PX', string.format('%.0f', left))
     end
+    passing(key)
   end
 end
 return {'ok', counter, clock}

@@ -44,6 +44,7 @@ var remedies = []struct{ prefix, remedy string }{
 	{"NOAUTH", "Redis wants a password: give it with --redis-password-file"},
 	{"WRONGPASS", "Redis does not take the user and password: see the address and --redis-password-file"},
 	{"NOPERM", "the Redis user may not do this: give it the commands and keys that OPERATING.md names"},
+	{"The user executing the script", "the Redis user may not do this: give it the commands and keys that OPERATING.md names"},
 	{"LOADING", "Redis is reading its data after a start: wait"},
 	{"CLUSTERDOWN", "the cluster is not complete: bring back the masters that are missing"},
 	{"TRYAGAIN", "a slot of the cluster is being moved: wait until that is done"},

@@ -39,6 +39,9 @@ func (s *Store) fit(ctx context.Context) error {
 		if err := m.usable(s.o.AllowEviction); err != nil {
 			return err
 		}
+		if err := m.room(); err != nil && s.o.NeedsRoom {
+			return err
+		}
 	}
 	s.found(servers)
 	return nil

@@ -50,6 +50,12 @@ func TestUnfitServersAreRefused(t *testing.T) {
 	if _, err := redis.Open(t.Context(), options(t, master.Replica())); !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "replica") {
 		t.Errorf("a replica: %v", err)
 	}
+	master.Do("acl", "setuser", "little", "on", ">sesame", "~*", "+@all", "-hsetnx")
+	o = options(t, master)
+	o.Address.User, o.Password = "little", func() (string, error) { return "sesame", nil }
+	if _, err := redis.Open(t.Context(), o); !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "OPERATING.md") {
+		t.Errorf("as a user who may not do all that a script does: %v", err)
+	}
 	protected := redistest.Start(t, "--requirepass", "sesame")
 	o = options(t, protected)
 	if _, err := redis.Open(t.Context(), o); !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "--redis-password-file") {

@@ -43,6 +43,13 @@ type Options struct {
 	Filling string
 	// Source opens a store to be read as a whole, though it may have moved.
 	Source bool
+	// Life makes a store that goes by itself: none of its keys stands for longer
+	// than this after it was last written, and the store as a whole for no longer
+	// than this after it was made. It is for what is over in far less, and may be
+	// killed before it removes what it has written. Zero is a store that stays.
+	Life time.Duration
+	// NeedsRoom opens no Redis for which [Store.Room] has an error.
+	NeedsRoom bool
 	// AllowEviction opens a Redis that removes keys when its memory is full.
 	AllowEviction bool
 	// Log is told what the store has noticed. nil is nobody.
@@ -63,6 +70,7 @@ type Store struct {
 	onLost     atomic.Pointer[func()]
 	offset     offset // of Redis's clock from this machine's
 	durability atomic.Pointer[storage.Durability]
+	scripts    sync.Map // of a store that goes by itself, by those of any other
 
 	mu      sync.Mutex
 	closing bool

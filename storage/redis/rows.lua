@@ -1,6 +1,8 @@
 -- What the scripts share. A row is one string: version (8 bytes), expiry
 -- (double, microseconds since 1970, 0 for never), the length of the packed
--- index entries (4 bytes), the entries, the value.
+-- index entries (4 bytes), the entries, the value. life is how many milliseconds
+-- the keys of a store that goes by itself stand after they were written, 0 for
+-- any other store.
 
 local function microseconds()
   local t = redis.call('TIME')
@@ -41,6 +43,11 @@ local function queued(row)
   return row.expires
 end
 
+-- passing has a key of a store that goes by itself stand for a while more.
+local function passing(key)
+  if life > 0 then redis.call('PEXPIRE', key, life) end
+end
+
 -- cut returns what follows the nth NUL of a text.
 local function cut(text, n)
   local at = 1
@@ -56,6 +63,6 @@ end
 -- tries changes nothing; a replica refuses it, and a master that is cut off from
 -- the replicas it needs: neither is to be read from.
 local function gone(marker)
-  redis.call('PERSIST', marker)
+  if life > 0 then redis.call('PEXPIRE', marker, life) else redis.call('PERSIST', marker) end
   return redis.call('EXISTS', marker) == 0
 end

@@ -52,10 +52,26 @@ var (
 )
 
 // script is a text that Redis knows by its SHA-1 once it has run it.
-type script struct{ text, hash string }
+type script struct{ body, text, hash string }
 
-func newScript(text string) *script {
-	return &script{text, fmt.Sprintf("%x", sha1.Sum([]byte(text)))}
+func newScript(body string) *script { return lasting(body, 0) }
+
+// lasting is a script for a store whose keys stand for so long, 0 for ever.
+func lasting(body string, life time.Duration) *script {
+	text := fmt.Sprintf("local life = %d\n%s", life.Milliseconds(), body)
+	return &script{body, text, fmt.Sprintf("%x", sha1.Sum([]byte(text)))}
+}
+
+// own is the script as this store runs it.
+func (s *Store) own(of *script) *script {
+	if s.o.Life == 0 {
+		return of
+	}
+	own, ok := s.scripts.Load(of)
+	if !ok {
+		own, _ = s.scripts.LoadOrStore(of, lasting(of.body, s.o.Life))
+	}
+	return own.(*script)
 }
 
 // call is one run of a script.
@@ -80,6 +96,7 @@ type reply struct {
 // is moving, starting or failing over, as long as that does no harm and ctx
 // lasts.
 func (s *Store) run(ctx context.Context, c call) (reply, error) {
+	c.script = s.own(c.script)
 	pause := 5 * time.Millisecond
 	for {
 		r, err := s.runOnce(ctx, c)
