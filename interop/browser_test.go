@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"html"
 	"io"
 	"math/big"
 	"net"
@@ -18,16 +20,18 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// The hosts that Chromium is told to find on this machine: the application, one
-// next door in the same domain, and one of somebody else.
+// The hosts that Chromium is told to find on this machine: the application, the
+// issuer, one next door in the same domain, and one of somebody else.
 const (
 	appHost     = "app.shop.example"
+	issuerHost  = "id.shop.example"
 	siblingHost = "blog.shop.example"
 	evilHost    = "evil.example"
 )
@@ -47,11 +51,11 @@ func browserExample(t *testing.T, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// front is what ends TLS before the application, as a proxy of an operator
-// would, and the hosts of strangers beside it. It remembers which requests came
-// to /session, and can lose their answers.
+// front is what ends TLS before the application and before the issuer, as a
+// proxy of an operator would, and the hosts of strangers beside it. It remembers
+// which requests came to /session, and can lose their answers.
 type front struct {
-	to   *httputil.ReverseProxy
+	to   map[string]*httputil.ReverseProxy // by host
 	mu   sync.Mutex
 	seen []visit
 	lose int
@@ -71,7 +75,7 @@ var errLost = errors.New("the answer is lost")
 
 func newFront(t *testing.T) (f *front, port string) {
 	t.Helper()
-	f = new(front)
+	f = &front{to: map[string]*httputil.ReverseProxy{}}
 	web := httptest.NewUnstartedServer(f)
 	web.TLS = &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}
 	web.EnableHTTP2 = true
@@ -84,13 +88,13 @@ func newFront(t *testing.T) (f *front, port string) {
 	return f, port
 }
 
-// forward hands requests for the application on to it.
-func (f *front) forward(t *testing.T, address string) {
+// forward hands requests for a host on to a server.
+func (f *front) forward(t *testing.T, host, address string) {
 	to, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.to = &httputil.ReverseProxy{
+	f.to[host] = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
 			r.Out.Host = r.In.Host
@@ -121,12 +125,13 @@ func (f *front) note(resp *http.Response) error {
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if name, _, _ := net.SplitHostPort(r.Host); name == siblingHost || name == evilHost {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		io.WriteString(w, "<!doctype html><title>a page of somebody else</title>")
+	name, _, _ := net.SplitHostPort(r.Host)
+	if to := f.to[name]; to != nil {
+		to.ServeHTTP(w, r)
 		return
 	}
-	f.to.ServeHTTP(w, r)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	io.WriteString(w, "<!doctype html><title>a page of somebody else</title>")
 }
 
 // control is where the tests ask what was seen, and have answers lost.
@@ -154,7 +159,7 @@ func selfSigned(t *testing.T) tls.Certificate {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{appHost, siblingHost, evilHost},
+		SerialNumber: big.NewInt(1), DNSNames: []string{appHost, issuerHost, siblingHost, evilHost},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -164,19 +169,25 @@ func selfSigned(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// examples/browser as it would be served: everything at one https host, Jeton
-// below /auth of it.
+// examples/browser as it would be served: at an https host, with Jeton's pages at
+// another one, below /auth of it.
 func TestBrowserExampleInChromium(t *testing.T) {
 	needNode(t, "node")
 	chromium := needChromium(t)
 	f, port := newFront(t)
-	origin := "https://" + appHost + ":" + port
-	s := newServer(t, "JETON_ISSUER="+origin+"/auth")
-	s.run(t, "", "client", "add", "shop", "--public", "--grant", "password,refresh_token", "--scope", "read,write", "--delivery", "cookie", "--cors-origin", origin)
+	origin, issuer := "https://"+appHost+":"+port, "https://"+issuerHost+":"+port+"/auth"
+	s := newServer(t, "JETON_ISSUER="+issuer)
+	s.run(t, "", "client", "add", "shop", "--public", "--grant", "authorization_code,refresh_token", "--scope", "read,write", "--consent", "never",
+		"--redirect-uri", origin+"/", "--post-logout-redirect-uri", origin+"/", "--delivery", "cookie", "--cors-origin", origin)
 	s.run(t, password, "user", "add", "bob", "--role", "ROLE_USER", "--password-stdin")
-	example := startExample(t, browserExample(t, "BROWSER_ISSUER="+origin+"/auth", "BROWSER_JETON="+s.issuer, "BROWSER_CLIENT=shop"))
-	f.forward(t, example)
-	s.runNode(t, "browser.test.mjs", "INTEROP_CHROMIUM="+chromium, "INTEROP_ORIGIN="+origin, "INTEROP_EXAMPLE="+example, "INTEROP_CONTROL="+f.control(t))
+	example := startExample(t, browserExample(t, "BROWSER_ISSUER="+issuer, "BROWSER_JETON="+s.issuer, "BROWSER_CLIENT=shop"))
+	f.forward(t, appHost, example)
+	f.forward(t, issuerHost, s.issuer)
+	for _, file := range []string{"browser.test.mjs", "browser-login.test.mjs"} {
+		t.Run(file, func(t *testing.T) {
+			s.runNode(t, file, "INTEROP_CHROMIUM="+chromium, "INTEROP_ORIGIN="+origin, "INTEROP_EXAMPLE="+example, "INTEROP_CONTROL="+f.control(t))
+		})
+	}
 }
 
 // The two commands that its documentation tells to type, but for the ports.
@@ -188,24 +199,12 @@ func TestBrowserExampleWithTheDemonstration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	browser := http.Client{Jar: jar}
-	send := func(method, path string, form url.Values) int {
-		t.Helper()
-		r, err := http.NewRequest(method, example+path, strings.NewReader(form.Encode()))
-		if err != nil {
-			t.Fatal(err)
+	v := &visitor{example: example, http: http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.String(), s.issuer+"/") {
+			return nil
 		}
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Origin", "http://127.0.0.1:8080") // where the example listens by itself
-		r.Header.Set("Sec-Fetch-Site", "same-origin")
-		r.Header.Set("X-CSRF", "1")
-		resp, err := browser.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		return resp.StatusCode
-	}
+		return http.ErrUseLastResponse
+	}}}
 	client := func(more ...string) url.Values {
 		f := url.Values{"client_id": {"demo-web"}}
 		for i := 0; i+1 < len(more); i += 2 {
@@ -213,6 +212,8 @@ func TestBrowserExampleWithTheDemonstration(t *testing.T) {
 		}
 		return f
 	}
+	code := v.code(t, s.issuer+"/authorize?"+client("response_type", "code", "redirect_uri", example+"/", "state", "x",
+		"code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method", "S256").Encode())
 	for i, step := range []struct {
 		method, path string
 		form         url.Values
@@ -220,7 +221,8 @@ func TestBrowserExampleWithTheDemonstration(t *testing.T) {
 	}{
 		{"GET", "/", nil, 200},
 		{"GET", "/api/me", nil, 401},
-		{"POST", "/session/token", client("grant_type", "password", "username", "alice", "password", "wonderland-wonderland"), 200},
+		{"POST", "/session/token", client("grant_type", "authorization_code", "code", code, "redirect_uri", example+"/",
+			"code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), 200},
 		{"GET", "/api/me", nil, 200},
 		{"PUT", "/api/note", client(), 204},
 		{"GET", "/api/note", nil, 200},
@@ -228,9 +230,87 @@ func TestBrowserExampleWithTheDemonstration(t *testing.T) {
 		{"POST", "/session/revoke", client(), 200},
 		{"GET", "/api/me", nil, 401},
 		{"POST", "/token", client(), 404}, // of Jeton only what the page needs is at this host
+		{"GET", "/console", nil, 404},
 	} {
-		if got := send(step.method, step.path, step.form); got != step.want {
-			t.Errorf("%d: %s %s: %d, want %d", i+1, step.method, step.path, got, step.want)
+		resp := v.send(t, step.method, example+step.path, step.form)
+		if resp.StatusCode != step.want {
+			t.Errorf("%d: %s %s: %d, want %d", i+1, step.method, step.path, resp.StatusCode, step.want)
 		}
 	}
+	// Where it listens by itself, people are sent back to, also after signing out.
+	for _, at := range []string{"http://127.0.0.1:8080/", "http://localhost:8080/"} {
+		asked := v.send(t, "GET", s.issuer+"/authorize?"+client("response_type", "code", "redirect_uri", at, "prompt", "none",
+			"code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method", "S256").Encode(), nil)
+		left := v.submit(t, v.send(t, "GET", s.issuer+"/end_session?"+client("post_logout_redirect_uri", at).Encode(), nil), url.Values{"decision": {"stay"}})
+		if back := asked.Header.Get("Location"); !strings.HasPrefix(back, at+"?error=consent_required&") || left.Header.Get("Location") != at {
+			t.Errorf("%s: %q, %q", at, back, left.Header.Get("Location"))
+		}
+	}
+}
+
+// visitor is a browser without script in front of the example.
+type visitor struct {
+	example string
+	http    http.Client
+}
+
+func (v *visitor) send(t *testing.T, method, address string, form url.Values) *http.Response {
+	t.Helper()
+	r, err := http.NewRequest(method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if strings.HasPrefix(address, v.example) {
+		r.Header.Set("Origin", "http://127.0.0.1:8080") // where the example listens by itself
+		r.Header.Set("X-CSRF", "1")
+	}
+	resp, err := v.http.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp
+}
+
+var (
+	formAction  = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+	hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+)
+
+// code signs in as alice and agrees, at the pages.
+func (v *visitor) code(t *testing.T, address string) string {
+	t.Helper()
+	resp := v.send(t, "GET", address, nil)
+	resp = v.submit(t, resp, url.Values{"decision": {"login"}, "username": {"alice"}, "password": {"wonderland-wonderland"}})
+	resp = v.submit(t, resp, url.Values{"decision": {"allow"}})
+	back, err := resp.Location()
+	if err != nil || back.Query().Get("code") == "" {
+		t.Fatalf("%d %v, %v", resp.StatusCode, resp.Header, err)
+	}
+	return back.Query().Get("code")
+}
+
+// submit sends the form of a page.
+func (v *visitor) submit(t *testing.T, resp *http.Response, form url.Values) *http.Response {
+	t.Helper()
+	page, err := io.ReadAll(resp.Body)
+	action := formAction.FindSubmatch(page)
+	if err != nil || action == nil {
+		t.Fatalf("%d, no form: %s, %v", resp.StatusCode, page, err)
+	}
+	for _, field := range hiddenField.FindAllSubmatch(page, -1) {
+		form.Set(html.UnescapeString(string(field[1])), html.UnescapeString(string(field[2])))
+	}
+	to, err := resp.Request.URL.Parse(html.UnescapeString(string(action[1])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.send(t, "POST", to.String(), form)
 }

@@ -96,7 +96,9 @@ func populate(ctx context.Context, n *node, adminPassword string) error {
 		body map[string]any
 	}{
 		{"/clients", map[string]any{"client_id": "demo-web", "client_name": "Demonstration in a browser", "public": true,
-			"grant_types": []string{storage.GrantPassword, storage.GrantRefreshToken}, "scope": "read write",
+			// The password is for the lines to paste: a page has no business with it.
+			"grant_types": []string{storage.GrantAuthorizationCode, storage.GrantPassword, storage.GrantRefreshToken}, "scope": "read write",
+			"redirect_uris": exampleAddresses, "post_logout_redirect_uris": exampleAddresses,
 			"delivery": storage.DeliveryCookie, "cors_origins": append([]string{demoOrigin(n.grants.Settings.Issuer)}, exampleOrigins...)}},
 		{"/users", map[string]any{"username": demoUser, "roles": []string{"ROLE_USER"}, "password": demoPassword,
 			"claims": map[string]any{"email": demoMail, "email_verified": true}}},
@@ -109,8 +111,11 @@ func populate(ctx context.Context, n *node, adminPassword string) error {
 	return nil
 }
 
-// exampleOrigins are where examples/browser is looked at.
-var exampleOrigins = []string{"http://127.0.0.1:8080", "http://localhost:8080"}
+// Where examples/browser is looked at.
+var (
+	exampleOrigins   = []string{"http://127.0.0.1:8080", "http://localhost:8080"}
+	exampleAddresses = []string{"http://127.0.0.1:8080/", "http://localhost:8080/"}
+)
 
 // demoOrigin is the origin that the printed lines say they come from: the
 // server's own, where a page can have that.

@@ -1,13 +1,16 @@
 // Command browser is an application in a browser whose script never has a token:
-// a page, its API behind package verify, and Jeton, all at one host, because the
-// tokens travel in cookies and cookies belong to a host.
+// a page, its API behind package verify, and two routes of Jeton, all at one
+// host, because the tokens travel in cookies and cookies belong to a host. Who
+// logs in does so at Jeton's own pages.
 //
 //	go run ./cmd/jeton serve --demo
 //	go run ./examples/browser
 //
 // It listens on BROWSER_LISTEN (127.0.0.1:8080). BROWSER_ISSUER is the issuer
-// (http://127.0.0.1:9096), BROWSER_CLIENT the client (demo-web), which has to
-// have its tokens delivered in cookies and to list the page's origin;
+// (http://127.0.0.1:9096), BROWSER_JETON where this program reaches it, if that is
+// elsewhere. BROWSER_CLIENT (demo-web) is the client: public, with the grant
+// authorization_code, its tokens delivered in cookies, the page's origin listed,
+// and the page's address as its redirect URI, after signing out too.
 // BROWSER_AUDIENCE is for whom its tokens are (the issuer).
 //
 // What to copy is page/session.js. In production a proxy that you have anyway

@@ -22,7 +22,10 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 // page serves the page and its files.
 func (s *site) page(mux *http.ServeMux) {
 	var html bytes.Buffer
-	if err := index.Execute(&html, map[string]string{"Client": s.client, "Session": s.issuer.Path + "/session"}); err != nil {
+	err := index.Execute(&html, map[string]string{
+		"Client": s.client, "Issuer": s.issuer.String(), "Host": s.issuer.Host, "Session": s.issuer.Path + "/session",
+	})
+	if err != nil {
 		panic(err) // the template is compiled in
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {

@@ -6,22 +6,26 @@ import (
 	"net/url"
 )
 
-// proxy hands to Jeton what is Jeton's: all below the issuer's path, where it
-// has one (https://shop.example.com/auth), else the two routes that the page
-// uses. The path stays as it is, for the refresh cookie goes to /session below
-// the issuer's path and nowhere else.
+// proxy hands to Jeton what of it has to be at the page's origin: the two routes
+// that set and read the cookies. All else is at the issuer's own address, where
+// script that got into the page cannot reach it: neither the pages that people
+// sign in at, nor their account, nor the console. The path stays as it is, for the
+// refresh cookie goes to /session below the issuer's path and nowhere else.
 func (s *site) proxy(mux *http.ServeMux) {
 	to := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(s.jeton)
-		r.Out.Host = r.In.Host
-		// Whoever asked is named anew: what the request itself says of that is not
-		// believed. Jeton believes it of this machine with --trusted-proxies 127.0.0.1.
+		// X-Forwarded-For is the address of whoever is connected to this program, and
+		// that alone: ReverseProxy has dropped what the request said. Jeton reads it,
+		// for its throttles and the lists of devices, if this program's address, as
+		// Jeton sees it, is in its --trusted-proxies (127.0.0.1 where both run on one
+		// machine); else all visitors are one to it. Behind another proxy, which then
+		// is the one connected here, hand on what that has written and list it too:
+		//
+		//	r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 		r.SetXForwarded()
 	}}
-	if s.issuer.Path != "" {
-		mux.Handle(s.issuer.Path+"/", to)
-	} else {
-		mux.Handle("POST /session/", to)
+	for _, act := range []string{"token", "revoke"} {
+		mux.Handle("POST "+s.issuer.Path+"/session/"+act, to)
 	}
 }
 

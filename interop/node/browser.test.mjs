@@ -1,88 +1,17 @@
-// examples/browser in Chromium, at an https host with Jeton below /auth: several
-// tabs, answers that get lost, what its cookies are like, and what pages of
-// others can do with them.
+// examples/browser in Chromium: several tabs, answers that get lost, what its
+// cookies are like, and what pages of others can do with them. How it logs in is
+// browser-login.test.mjs.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import test, { after, before, beforeEach } from 'node:test'
-import { chromium } from 'playwright-core'
-import { username, password } from './jeton.mjs'
+import test from 'node:test'
+import { username } from './jeton.mjs'
+import { codeOf, cookie, expire, inside, jeton, kept, login, logout, open, origin, outside, refused, answer, save, saved, seen, sessions, sleep, tab } from './shop.mjs'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const { INTEROP_ORIGIN: origin, INTEROP_EXAMPLE: example, INTEROP_CONTROL: control, INTEROP_PICTURES: pictures } = process.env
+const pictures = process.env.INTEROP_PICTURES
 const sibling = origin.replace('app.', 'blog.'), evil = origin.replace('app.shop.', 'evil.')
-
-let browser
-
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.INTEROP_CHROMIUM,
-    args: ['--no-sandbox', '--host-resolver-rules=MAP *.example 127.0.0.1'],
-  })
-})
-
-after(() => browser.close())
-
-// seen is what came to /session since it was asked last. The answers to the next
-// requests get lost on the way back.
-const seen = async (lose = 0) => (await fetch(control, { method: 'POST', body: JSON.stringify({ Lose: lose }) })).json()
-
-beforeEach(() => seen())
-
-const jeton = (...args) => JSON.parse(execFileSync(process.env.INTEROP_BINARY, [...args, '--json', '--store', process.env.INTEROP_STORE]))
-
-// sessions are those of the user through the example that live.
-const sessions = () => jeton('session', 'list', '--user', username, '--client', 'shop').filter((s) => !s.ended).map((s) => s.sid)
-
-async function open(t, options = {}) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options })
-  context.setDefaultTimeout(20_000)
-  t.after(() => context.close())
-  context.faults = []
-  context.on('weberror', (error) => context.faults.push(String(error.error())))
-  return context
-}
-
-async function tab(context) {
-  const page = await context.newPage()
-  await page.goto(origin)
-  return page
-}
-
-async function login(page, user = username) {
-  await page.getByLabel('User name').fill(user)
-  await page.getByLabel('Password').fill(password)
-  await page.getByRole('button', { name: 'Log in' }).click()
-  await inside(page)
-}
-
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms))
-const inside = (page) => page.getByRole('button', { name: 'Log out' }).waitFor()
-const outside = (page) => page.getByRole('button', { name: 'Log in' }).waitFor()
-const saved = (page) => page.getByText('Saved.').waitFor()
-
-async function save(page, text) {
-  await page.getByLabel('What the API keeps for you').fill(text)
-  await page.getByRole('button', { name: 'Save' }).click()
-}
-
-const cookie = async (context, name) => (await context.cookies()).find((c) => c.name.endsWith(name))
-
-// expire has the access token run out: the browser drops its cookie then.
-const expire = (context) => context.clearCookies({ name: '__Host-access' })
-
-// answer is what the API says to whoever has kept a token.
-const answer = async (access) => (await fetch(`${example}/api/me`, { headers: { cookie: `__Host-access=${access.value}` } })).status
-
-async function refused(access) {
-  const since = Date.now()
-  while (await answer(access) !== 401) {
-    assert.ok(Date.now() - since < 10_000, 'the API takes the token after 10 s')
-    await sleep(10)
-  }
-  return Date.now() - since
-}
 
 test('several tabs refresh once', async (t) => {
   const context = await open(t)
@@ -131,8 +60,7 @@ test('lost answers log nobody out', async (t) => {
   await another.getByRole('button', { name: 'Log out' }).click()
   await another.getByText('There is no connection').waitFor()
   await inside(another)
-  await another.getByRole('button', { name: 'Log out' }).click()
-  await outside(another)
+  await logout(another)
   assert.deepEqual(sessions().filter((sid) => live.includes(sid) && !others.includes(sid)), [])
 })
 
@@ -146,13 +74,12 @@ test('logging out ends it everywhere, and another user is seen', async (t) => {
   await saved(page)
   const access = await cookie(context, 'access')
   assert.equal(await answer(access), 200)
-  await page.getByRole('button', { name: 'Log out' }).click()
-  await Promise.all([outside(page), outside(other)])
+  await Promise.all([logout(page), outside(other)])
   assert.equal(await other.getByText('You are logged out.').count(), 1)
   const took = await refused(access)
   t.diagnostic(`refused after ${took} ms`)
   assert.ok(took < 5000, 'the lists are not waited for, but polled')
-  assert.deepEqual(await context.cookies(), [])
+  assert.deepEqual(await kept(context), [])
   assert.equal(await other.getByLabel('What the API keeps for you').inputValue(), '', 'the note of who is gone')
 
   await login(other, 'bob')
@@ -166,7 +93,7 @@ test('logging out ends it everywhere, and another user is seen', async (t) => {
   await refused(await cookie(context, 'access'))
   await page.getByRole('button', { name: 'Save' }).click()
   await Promise.all([outside(page), outside(other)])
-  assert.deepEqual(await context.cookies(), [])
+  assert.deepEqual(await kept(context), [])
   assert.deepEqual(context.faults, [])
 })
 
@@ -194,12 +121,13 @@ test('the cookies are what they have to be, and no script reads them', async (t)
   const reach = await page.evaluate(async () => {
     const answer = await fetch('/auth/session/token', { method: 'POST', headers: { 'X-CSRF': '1' }, body: new URLSearchParams({ client_id: 'shop', grant_type: 'refresh_token' }) })
     return [
-      document.cookie, JSON.stringify(await cookieStore.getAll()), JSON.stringify({ ...localStorage, ...sessionStorage }),
+      document.cookie, JSON.stringify(await cookieStore.getAll()), JSON.stringify([localStorage, sessionStorage]),
       JSON.stringify([...answer.headers]), await answer.text(),
     ]
   })
   assert.match(reach[4], /"expires_in":1800/)
   assert.deepEqual(reach.slice(0, 2), ['', '[]'])
+  assert.match(reach[2], /^\[\{"session of shop":"\d+"\},\{\}\]$/) // when somebody logged in, and no more
   for (const text of reach) assert.doesNotMatch(text, /eyJ|set-cookie/i)
   await page.goto(`${origin}/auth/session/token`) // where the refresh cookie goes
   assert.equal(await page.evaluate(() => document.cookie), '')
@@ -247,13 +175,14 @@ test('pages of others change nothing', async (t) => {
   await login(page)
   await save(page, 'mine')
   await saved(page)
-  const state = async () => JSON.stringify([await context.cookies(), jeton('session', 'list', '--user', username, '--client', 'shop'), jeton('session', 'list', '--user', 'bob')])
+  const state = async () => JSON.stringify([await kept(context), jeton('session', 'list', '--user', username, '--client', 'shop'), jeton('session', 'list', '--user', 'bob')])
   const before = await state(), theirs = await context.newPage()
+  const { code, code_verifier } = await codeOf('bob') // what a thief would plant: a login of his own
   for (const { what, from, attack, unsent, site, cookie, origin: said = from } of attacks) {
     for (const [act, path, fields] of [
       ['refresh', 'token', { client_id: 'shop', grant_type: 'refresh_token' }],
       ['logout', 'revoke', { client_id: 'shop' }],
-      ['login', 'token', { client_id: 'shop', grant_type: 'password', username: 'bob', password }],
+      ['login', 'token', { client_id: 'shop', grant_type: 'authorization_code', code, code_verifier }],
     ]) {
       await theirs.goto(from)
       await seen()
@@ -280,7 +209,7 @@ test('the host next door plants cookies in vain', async (t) => {
   const plant = (line) => neighbour.evaluate((line) => { document.cookie = line }, line)
   await plant('__Host-access=theirs; Secure; Path=/; Domain=shop.example')
   await plant('__Secure-refresh=theirs; Secure; Path=/auth/session; Domain=shop.example')
-  assert.deepEqual((await context.cookies()).map((c) => `${c.name} ${c.domain}`).sort(), // the second one is taken
+  assert.deepEqual((await kept(context)).map((c) => `${c.name} ${c.domain}`).sort(), // the second one is taken
     ['__Host-access app.shop.example', '__Secure-refresh .shop.example', '__Secure-refresh app.shop.example'])
   await expire(context)
   await seen()
@@ -306,11 +235,11 @@ for (const options of [
       assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), [], `${name}, ${options.name}`)
     }
     await outside(page)
-    await page.getByLabel('User name').fill(username)
-    await page.getByLabel('Password').fill('wrong')
-    await page.keyboard.press('Enter')
-    await page.getByText('do not fit').waitFor()
     await look('outside')
+    await page.getByRole('button', { name: 'Log in' }).click()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByText('You did not agree').waitFor()
+    await look('refused')
     await login(page)
     assert.equal(await page.evaluate(() => document.activeElement.id), 'your-note')
     await save(page, '<img src=x onerror=alert(1)>')

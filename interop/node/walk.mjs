@@ -10,6 +10,8 @@ const unescape = (text) => text.replaceAll('&#43;', '+').replaceAll('&#34;', '"'
 export class Walker {
   cookies = new Map()
 
+  constructor(user = username) { this.user = user }
+
   async load(url, form) {
     const response = await fetch(url, {
       method: form ? 'POST' : 'GET', body: form, redirect: 'manual',
@@ -66,7 +68,7 @@ export class Walker {
       form.append(unescape(name), unescape(value))
     }
     if (html.includes('type="password"')) {
-      form.append('username', username)
+      form.append('username', this.user)
       form.append('password', password)
     }
     form.append('decision', decision ?? unescape(/<button name="decision" value="([^"]*)"/.exec(html)[1]))

@@ -2,22 +2,27 @@
 // session.js.
 import { Refused, Session, Unavailable } from '/session.js'
 
-const { client, session: at } = document.documentElement.dataset
-const session = new Session({ client, at, who: '/api/me' })
+const { client, issuer, session: at } = document.documentElement.dataset
+const session = new Session({ client, issuer, at, who: '/api/me' })
 
 const part = (id) => document.getElementById(id)
 const outside = part('outside'), inside = part('inside')
-const [loginForm, noteForm] = document.forms
+const [noteForm] = document.forms
 
 const say = (words, tone = '') => {
   part('said').textContent = words
   part('said').className = tone
 }
 
+const refusals = {
+  access_denied: 'You did not agree, so you are not logged in.',
+  invalid_grant: 'This login has taken too long. Please log in again.',
+}
+
 // tell says in words what went wrong.
 function tell(error) {
   if (error instanceof Refused) {
-    say(error.code === 'invalid_grant' ? 'This user name and password do not fit.' : error.message, 'bad')
+    say(refusals[error.code] ?? error.message, 'bad')
   } else if (error instanceof Unavailable && error.retryAfter) {
     say(`Please try again in ${error.retryAfter} seconds.`, 'bad')
   } else if (error instanceof Unavailable) {
@@ -48,6 +53,19 @@ async function draw() {
   }
 }
 
+// begin is what happens when the page is loaded, and where nobody answered then.
+async function begin() {
+  const fault = await session.arrive().catch((error) => error)
+  await draw()
+  if (fault) {
+    part('again').hidden = !(fault instanceof Unavailable)
+    tell(fault)
+  } else if (!session.active && sessionStorage.getItem('left')) {
+    say('You are logged out.') // back from Jeton's page
+  }
+  sessionStorage.removeItem('left')
+}
+
 async function load(path) {
   const response = await session.fetch(path)
   if (response.ok) return response.json()
@@ -67,17 +85,16 @@ function enter(me, note) {
   }
 }
 
-// leave shows the form, and forgets what belongs to who was here.
+// leave shows the way in, and forgets what belongs to who was here.
 function leave() {
   const before = !inside.hidden
-  loginForm.reset()
   noteForm.reset()
   part('who').textContent = part('scope').textContent = ''
   inside.hidden = true
   outside.hidden = false
   if (!before) return
   say('You are logged out.')
-  if (document.hasFocus()) part('username').focus()
+  if (document.hasFocus()) part('enter').focus()
 }
 
 // on does something at an event, once at a time.
@@ -97,15 +114,7 @@ function on(target, name, act) {
   })
 }
 
-on(loginForm, 'submit', async () => {
-  say('Logging in …')
-  const { username, password } = loginForm.elements
-  try {
-    await session.login(username.value, password.value)
-  } finally {
-    password.value = ''
-  }
-})
+on(part('enter'), 'click', () => session.login())
 
 on(noteForm, 'submit', async () => {
   const response = await session.fetch('/api/note', { method: 'PUT', body: part('note').value })
@@ -113,12 +122,17 @@ on(noteForm, 'submit', async () => {
   else if (session.active) say('It was not saved. Please try again.', 'bad')
 })
 
-on(part('leave'), 'click', () => session.logout())
-on(part('again'), 'click', draw)
+// Who leaves a computer that others use wants to be signed out there too.
+on(part('leave'), 'click', async () => {
+  await session.logout()
+  sessionStorage.setItem('left', 'yes')
+  session.signOut()
+})
+on(part('again'), 'click', begin)
 
 session.addEventListener('change', draw)
 // Somebody may have ended the session elsewhere while nobody looked.
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden && session.active) session.fetch('/api/me').catch(() => {})
 })
-draw()
+begin()

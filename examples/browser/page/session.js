@@ -1,20 +1,23 @@
 // Session keeps a page logged in whose tokens no script ever sees: they travel
-// in cookies that only the browser reads. Copy this file; it needs nothing else.
+// in cookies that only the browser reads. It logs in by the authorization code
+// flow with PKCE, at Jeton's own pages, so that no password is typed here (RFC
+// 9700 §2.4). Copy this file; it needs nothing else.
 //
-//   const session = new Session({ client: 'shop', who: '/api/me' })
-//   await session.login(name, password)
+//   const session = new Session({ client: 'shop', issuer: 'https://id.example.com', who: '/api/me' })
+//   session.addEventListener('change', () => show(session.active))
+//   await session.arrive() // first of all, each time the page is loaded
+//   await session.login() // leaves the page, and comes back to it
 //   const response = await session.fetch('/api/orders')
 //   await session.logout()
-//   session.addEventListener('change', () => show(session.active))
 //
-// The page, the API and Jeton have to be at one origin (docs/OPERATING.md,
-// "Cookies for pages").
+// The page, the API and two paths of Jeton have to be at one origin, Jeton's own
+// pages better at another (docs/OPERATING.md, "Cookies for pages").
 
 // Refused is an answer that will not change by asking again. Its code is the
-// error of RFC 6749, such as invalid_grant.
+// error of RFC 6749, such as access_denied; 'unasked' is said here.
 export class Refused extends Error {
   constructor({ error = 'unknown', error_description: words = '' }, status) {
-    super(words || `the server answered ${status}`)
+    super(words || `the server answered ${status ?? error}`)
     this.name = 'Refused'
     this.code = error
   }
@@ -42,20 +45,22 @@ const reach = (request, init) => fetch(request, init).catch((error) => {
 })
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms))
+const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)))
 
 export class Session extends EventTarget {
-  #client
-  #at
-  #who
-  #renewing
+  #client; #issuer; #redirect; #at; #who; #mark; #renewing
 
-  // client is its client_id. at is the path of /session below the issuer. who is
-  // a path of the API that answers 401 without a valid token, cheaply and by GET.
-  constructor({ client, at = '/session', who }) {
+  // client is its client_id, issuer Jeton's, to the byte: its pages lie below.
+  // redirect is where they send the browser back to, registered for the client
+  // as a redirect URI and as one for after signing out. at is the path at which
+  // Jeton's /session is reached here. who is a path of the API that answers 401
+  // without a valid token, cheaply and by GET.
+  constructor({ client, issuer, redirect = '/', at = '/session', who }) {
     super()
-    this.#client = client
-    this.#at = at
-    this.#who = who
+    ;[this.#client, this.#issuer, this.#at, this.#who] = [client, issuer, at, who]
+    this.#redirect = new URL(redirect, location.origin)
+    this.#mark = `session of ${client}`
     // Another tab has logged in, out, or was refused.
     addEventListener('storage', (event) => {
       if (event.key === this.#mark || event.key === null) this.#changed()
@@ -68,17 +73,69 @@ export class Session extends EventTarget {
 
   // active says whether somebody has logged in here and not been logged out, as
   // far as this browser knows. It opens nothing: the cookies do.
-  get active() {
-    return localStorage.getItem(this.#mark) !== null
+  get active() { return localStorage.getItem(this.#mark) !== null }
+
+  // login leaves for Jeton's pages. State and verifier are kept for this tab
+  // alone, so that two may log in at once. It takes https, or this machine:
+  // elsewhere browsers do not hash.
+  async login(again = false) {
+    const state = random(), verifier = random()
+    const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))
+    this.#asked = { state, verifier, again, page: location.href }
+    location.assign(`${this.#issuer}/authorize?` + new URLSearchParams({
+      response_type: 'code', client_id: this.#client, redirect_uri: this.#redirect, state,
+      code_challenge: base64url(new Uint8Array(hash)), code_challenge_method: 'S256',
+    }))
   }
 
-  // login trades name and password for cookies. It throws a Refused or an
-  // Unavailable.
-  login(username, password) {
-    return this.#alone(async () => {
-      await this.#ask('/token', { grant_type: 'password', username, password }, 1)
-      this.#note(Date.now()) // another value each time, so that other tabs see another user
-    })
+  // arrive takes the answer to a login, if the page was opened by one, and puts
+  // the address back to where the login began. It throws a Refused, or an
+  // Unavailable, after which it is for calling again.
+  async arrive() {
+    const answer = new URLSearchParams(location.search), asked = this.#asked
+    const answered = location.pathname === this.#redirect.pathname && (answer.has('code') || answer.has('error'))
+    if (!answered) return asked?.sent ? this.#alone(() => this.#recover(asked)) : undefined
+    const fits = asked?.state !== undefined && answer.get('state') === asked.state
+    // Before anything can read the code there, keep it or send it on.
+    history.replaceState(null, '', fits ? asked.page : this.#redirect)
+    // Somebody else's code would log the visitor in as somebody else (RFC 6749
+    // §10.12). The login of this tab goes on, if there is one.
+    if (!fits) throw new Refused({ error: 'unasked', error_description: 'This was no answer to a login of this tab. Nothing was changed.' })
+    this.#asked = null // each verifier is used once
+    const foreign = answer.get('iss') !== this.#issuer // its code may be another server's (RFC 9207)
+    if (foreign) throw new Refused({ error: 'unasked', error_description: 'The answer came from another server than was asked. Nothing was changed.' })
+    if (answer.has('error')) throw new Refused(Object.fromEntries(answer))
+    this.#asked = { sent: true, again: asked.again } // for whoever loads the page again meanwhile
+    return this.#alone(() => this.#redeem(answer.get('code'), asked))
+  }
+
+  // redeem trades a code for cookies. A session that this browser had before ends
+  // by it: Jeton sees its cookie, which nobody has any more afterwards.
+  async #redeem(code, { verifier, again }) {
+    try {
+      await this.#ask('/token', { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: this.#redirect }, true)
+    } catch (error) {
+      if (error instanceof Unavailable) return this.#recover({ again })
+      this.#asked = null
+      throw error
+    }
+    this.#enter()
+  }
+
+  // recover finds out what became of a code whose answer was lost, or not waited
+  // for. Sent once more it would count as stolen (RFC 6749 §4.1.2), so the cookies
+  // are tried; where there are none the login begins again, once. The user is
+  // signed in at Jeton, so no password is asked for.
+  async #recover({ again }) {
+    if (await this.#continue()) return this.#enter()
+    this.#asked = null
+    if (again) throw new Unavailable()
+    return this.login(true)
+  }
+
+  #enter() {
+    this.#asked = null
+    this.#note(Date.now()) // another value each time, so that other tabs see another user
   }
 
   // logout ends the session and takes the cookies away. If it throws, the user is
@@ -88,6 +145,12 @@ export class Session extends EventTarget {
       await this.#ask('/revoke', {})
       this.#note(null)
     })
+  }
+
+  // signOut leaves for Jeton's page that asks whether to sign out there too. Who
+  // does not is logged in again without a password, whoever sits there by then.
+  signOut() {
+    location.assign(`${this.#issuer}/end_session?` + new URLSearchParams({ client_id: this.#client, post_logout_redirect_uri: this.#redirect }))
   }
 
   // fetch is the browser's, for the API: a 401 has the access token refreshed and
@@ -120,11 +183,16 @@ export class Session extends EventTarget {
     if (!this.active) return false // logged out meanwhile
     const seen = await reach(this.#who, { cache: 'no-store', signal: AbortSignal.timeout(patience) })
     if (seen.status !== 401) return true
+    return this.#continue()
+  }
+
+  // continue says whether the session goes on. The second refusal asks for a new
+  // login because of another browser or network.
+  async #continue() {
     try {
       await this.#ask('/token', { grant_type: 'refresh_token' })
       return true
     } catch (error) {
-      // The second asks for a new login because of another browser or network.
       if (!(error instanceof Refused) || !['invalid_grant', 'insufficient_user_authentication'].includes(error.code)) throw error
       this.#note(null)
       return false
@@ -133,8 +201,9 @@ export class Session extends EventTarget {
 
   // ask sends a form to Jeton. Where no answer comes it asks again: a refresh
   // whose answer was lost gets the same successor then (the retry window), and a
-  // logout is none until it was confirmed.
-  async #ask(path, fields, tries = pauses.length + 1) {
+  // logout is none until it was confirmed. What must arrive once is waited for
+  // longer, and sent again only where the server asks for that.
+  async #ask(path, fields, once = false) {
     for (let i = 0; ; i++) {
       const answer = await reach(this.#at + path, {
         method: 'POST',
@@ -143,14 +212,14 @@ export class Session extends EventTarget {
         cache: 'no-store',
         redirect: 'error',
         keepalive: true, // goes on, with its cookies, when the page is left
-        signal: AbortSignal.timeout(patience),
+        signal: AbortSignal.timeout(once ? 30_000 : patience),
       }).catch((error) => { if (!(error instanceof Unavailable)) throw error })
       if (answer?.ok) return
       if (answer && answer.status < 500 && answer.status !== 429) {
         throw new Refused(await answer.json().catch(() => ({})), answer.status)
       }
       const told = Number(answer?.headers.get('Retry-After')) || undefined // seconds
-      if (i + 1 >= tries || told > patience / 1000 * 2) throw new Unavailable(told)
+      if (i >= pauses.length || told > patience / 1000 * 2 || once && !told) throw new Unavailable(told)
       await sleep(Math.max(pauses[i], (told ?? 0) * 1000))
     }
   }
@@ -163,8 +232,11 @@ export class Session extends EventTarget {
     return navigator.locks ? navigator.locks.request(this.#mark, act) : act()
   }
 
-  get #mark() {
-    return `session of ${this.#client}`
+  // asked is the login that this tab began: sessionStorage is the tab's own.
+  get #asked() { return JSON.parse(sessionStorage.getItem(this.#mark)) }
+  set #asked(login) {
+    if (login === null) sessionStorage.removeItem(this.#mark)
+    else sessionStorage.setItem(this.#mark, JSON.stringify(login))
   }
 
   #note(since) {
@@ -173,7 +245,5 @@ export class Session extends EventTarget {
     this.#changed()
   }
 
-  #changed() {
-    this.dispatchEvent(new Event('change'))
-  }
+  #changed() { this.dispatchEvent(new Event('change')) }
 }
