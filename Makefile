@@ -52,12 +52,20 @@ race: ## All tests of this module, under the race detector
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m -parallel 6 ./proof # runs the command, which go test does not know to compare
 	CGO_ENABLED=0 go test -trimpath -count=1 -run '^(TestPromises4And6|TestUsersPageAtAHundredThousandUsers)$$' ./server # in full: the detector's runs are short ones
 
+# Of the tests of processes those that name no store and where one matters; of
+# those with strangers' clients all flows, but for the pages in Chromium, which
+# TestPagesOnRedis walks through.
+ON_REDIS := ^Test(A13_|X7_|KillNine|Reloads|EndingServers|AcceptedRequests|LoadBalancers|RefusedWithout|L11_|L12_|ALostRole|APIsWhile|S21_)
+STRANGERS_ON_REDIS := ^Test(OAuth2$$|OAuth2Code|OAuth2Public|OAuth2Client|OIDCLogin|NodeDevice|Flows|F1_F2|Newman|Node$$|NodeOpenID|NodeCode|NodeRegistration)
+
 # The suites of the packages that stand on a store, unchanged, and the fights over
 # one token, on a redis-server that is started for it. The store's own tests, and
 # what Redis does when it fails, are among the others.
-redis: ## The same suites on Redis
+redis: $(NODE_MODULES) ## The same suites on Redis
 	.ci/with-redis go test -short -count=1 -p 4 -parallel 4 -timeout 15m ./server ./grants ./events/... ./throttle ./clients/... ./keys ./accounts ./well-known
 	.ci/with-redis go test -count=1 -timeout 15m -run '^TestR8_SimultaneousRefreshes$$/4_processes$$' ./proof
+	.ci/with-redis go test -count=1 -timeout 15m -run '$(ON_REDIS)' ./proof
+	cd interop && CI=true ../.ci/with-redis go test -count=1 -parallel 3 -timeout 10m -run '$(STRANGERS_ON_REDIS)' .
 
 soak: ## Look for faults of several servers for SOAK (1h), with SEED as before; ON=Sentinel on one kind of store
 	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -parallel 6 -v -run '^TestLinearizable$$/'"$${ON:-.}" ./proof
@@ -68,7 +76,7 @@ million: ## Move SESSIONS (1000000) to Redis and back, in up to an hour
 # Uncached, since the command they run is not among what go test compares; and
 # with CI set, so that nothing is left out.
 interop: $(NODE_MODULES) ## Strangers' clients and Postman against the real command
-	cd interop && CI=true go test -count=1 -timeout 10m ./...
+	cd interop && CI=true go test -count=1 -parallel 3 -timeout 10m ./... # they wait more than they work
 
 newman: $(NODE_MODULES) ## The Postman collection alone, in full words
 	cd interop && CI=true go test -count=1 -v -run '^TestNewman$$' .

@@ -36,3 +36,29 @@ func TestClocksThatComeApartAreTold(t *testing.T) {
 		})
 	}
 }
+
+// divided is a store on several masters, whose clocks are apart.
+type divided struct {
+	storage.Backend
+	by time.Duration
+}
+
+func (d *divided) Durability() storage.Durability { return storage.Durability{ClocksApart: d.by} }
+
+// A master whose clock is far from the others' takes for expired what is not: no
+// row is removed until it is right, though the clock that the server compares its
+// own with is.
+func TestSweeperStopsWhileClocksOfMastersAreApart(t *testing.T) {
+	w := newSwept(t)
+	d := &divided{Backend: w.store.Backend}
+	w.Sweeper.store = storage.New(d)
+	for _, by := range []time.Duration{0, mostDrift, mostDrift + time.Second, 0} {
+		d.by = by
+		if got := w.removes(t); got != (by <= mostDrift) {
+			t.Errorf("%v apart: removed %v", by, got)
+		}
+	}
+	if w.lines() != 2 {
+		t.Errorf("it is not said once each: %s", &w.log)
+	}
+}

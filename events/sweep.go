@@ -26,7 +26,8 @@ const (
 // that live again when the clock is put right among it. So it stops while
 // the store's time and the process's differ, and after either of them jumped
 // against the machine's monotonic clock. A clock that was wrong before the
-// process began is not noticed.
+// process began is not noticed, unless it is that of one of several masters: each
+// judges by its own clock what has expired, so it stops while theirs differ too.
 type Sweeper struct {
 	store *storage.Store
 	log   *slog.Logger
@@ -105,14 +106,14 @@ func (s *Sweeper) compare(store time.Time, ahead time.Duration) {
 
 // trust compares the clocks, and logs when it ceases or begins to trust them.
 func (s *Sweeper) trust(store time.Time) bool {
-	apart, jump := store.Sub(s.wall()), s.jump(store)
-	ok := apart.Abs() <= mostDrift && jump == 0
+	apart, jump, among := store.Sub(s.wall()), s.jump(store), s.store.Durability().ClocksApart
+	ok := apart.Abs() <= mostDrift && jump == 0 && among <= mostDrift
 	switch {
 	case !ok && !s.paused:
 		s.paused = true
 		s.log.Warn("expired rows stay because the clocks disagree: see that this machine and the store have the right time; "+
 			"after a jump for good reason they are removed in an hour",
-			"store_time", store, "store_ahead", apart.String(), "jump", jump.String())
+			"store_time", store, "store_ahead", apart.String(), "jump", jump.String(), "apart", among.String())
 	case ok && s.paused:
 		s.paused = false
 		s.log.Info("expired rows are removed again: the clocks agree")

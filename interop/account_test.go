@@ -21,6 +21,7 @@ import (
 var looks = []string{"light", "dark", "phone", "phone-dark", "no-script"}
 
 func TestAccountInChromium(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	chromium := needChromium(t)
 	mails := t.TempDir()

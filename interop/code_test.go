@@ -92,6 +92,7 @@ func pageForm(t *testing.T, page string) (action string, form url.Values) {
 const redirect = "http://127.0.0.1:3999/cb"
 
 func TestOAuth2Code(t *testing.T) {
+	t.Parallel()
 	s := codeServer(t)
 	for name, style := range styles {
 		for _, public := range []bool{false, true} {
@@ -132,6 +133,7 @@ func TestOAuth2Code(t *testing.T) {
 }
 
 func TestOIDCLogin(t *testing.T) {
+	t.Parallel()
 	for _, alg := range algorithms {
 		t.Run(alg, func(t *testing.T) {
 			s := codeServer(t, "JETON_SIGNING_ALG="+alg)

@@ -21,6 +21,7 @@ func (s *server) goAPI(t *testing.T) string {
 }
 
 func TestConsoleInChromium(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	chromium := needChromium(t)
 	s := codeServer(t)

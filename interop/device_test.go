@@ -62,6 +62,7 @@ func (s *server) answer(t *testing.T, address, decision string) string {
 var heading = regexp.MustCompile(`<h1>([^<]*)</h1>`)
 
 func TestOAuth2Device(t *testing.T) {
+	t.Parallel()
 	s := deviceServer(t)
 	for name, style := range styles {
 		for _, public := range []bool{false, true} {
@@ -147,11 +148,13 @@ func (c telling) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestNodeDevice(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	deviceServer(t).runNode(t, "device-openid-client.test.mjs")
 }
 
 func TestDevicePagesInChromium(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	chromium := needChromium(t)
 	deviceServer(t).runNode(t, "device-pages.test.mjs", "INTEROP_CHROMIUM="+chromium)

@@ -131,6 +131,7 @@ func (s *server) holds(t *testing.T, orders, admin, method string) {
 
 // The Express example. Its files are put where its packages are installed.
 func TestExpressExample(t *testing.T) {
+	t.Parallel()
 	node := needNode(t, "node")
 	s := newServer(t)
 	dir, err := os.MkdirTemp(nodeDir, ".express-")
@@ -197,6 +198,7 @@ func needNginx(t *testing.T) string {
 
 // The nginx recipe, with its sidecar, before an API that knows no tokens.
 func TestNginxExample(t *testing.T) {
+	t.Parallel()
 	nginx := needNginx(t)
 	s := newServer(t)
 	dir := t.TempDir()

@@ -17,6 +17,7 @@ import (
 // TestFlows runs what docs/FLOWS.md tells people to type. Where it opens a
 // browser, a walker goes through the pages, and types in where it ended.
 func TestFlows(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "docs", "FLOWS.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,7 @@ func TestFlows(t *testing.T) {
 
 	cmd := exec.Command("bash", "-c", script.String())
 	cmd.Dir = s.dir
-	cmd.Env = append(environ(), "PATH="+bin+":"+filepath.Dir(binary)+":"+os.Getenv("PATH"), "ISSUER="+s.issuer,
+	cmd.Env = append(s.environ(), "PATH="+bin+":"+filepath.Dir(binary)+":"+os.Getenv("PATH"), "ISSUER="+s.issuer,
 		"JETON_STORE="+s.store, "USERNAME="+username, "PASSWORD="+password, "DOCUMENT="+document)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

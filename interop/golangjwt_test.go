@@ -8,6 +8,7 @@ import (
 )
 
 func TestGolangJWTWithKeyfunc(t *testing.T) {
+	t.Parallel()
 	for _, alg := range algorithms {
 		t.Run(alg, func(t *testing.T) {
 			s, ctx := newServer(t, "JETON_SIGNING_ALG="+alg), contextOf(t)

@@ -3,7 +3,9 @@ package interop
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,6 +78,10 @@ func newServer(t *testing.T, settings ...string) *server {
 	return s
 }
 
+// redisVariable names a Redis to run on instead of a file, as for the suites of the
+// module above: see .ci/with-redis.
+const redisVariable = "TEST_REDIS"
+
 // emptyServer is a place for a store. The path is short: a socket lies in it,
 // whose name may have a hundred characters.
 func emptyServer(t *testing.T) *server {
@@ -85,15 +91,24 @@ func emptyServer(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return &server{dir: dir, store: "sqlite:" + filepath.Join(dir, "jeton.db")}
+	return &server{dir: dir, store: cmp.Or(os.Getenv(redisVariable), "sqlite:"+filepath.Join(dir, "jeton.db"))}
 }
 
 // command is the binary in the server's folder, without the settings of
 // whoever runs the tests.
 func (s *server) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(binary, args...)
-	cmd.Dir, cmd.Env = s.dir, append(environ(), s.settings...)
+	cmd.Dir, cmd.Env = s.dir, append(s.environ(), s.settings...)
 	return cmd
+}
+
+// environ is for commands that work on the server's store.
+func (s *server) environ() []string {
+	if os.Getenv(redisVariable) == "" {
+		return environ()
+	}
+	return append(environ(), "JETON_REDIS_PREFIX="+filepath.Base(s.dir), // all stores of the tests are on one
+		"JETON_ADMIN_SOCKET="+filepath.Join(s.dir, "admin.sock"), "JETON_MASTER_KEY="+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 }
 
 // environ is the environment without settings that would reach the command.

@@ -56,6 +56,7 @@ func (s *server) verifyJWX(t *testing.T, keys jwk.Set, token, alg string) string
 // The cache of jwx does not ask for a kid that it lacks. A rotation has to work
 // all the same, because the next key is published before it signs.
 func TestJWXCache(t *testing.T) {
+	t.Parallel()
 	for _, alg := range algorithms {
 		t.Run(alg, func(t *testing.T) {
 			s, ctx := newServer(t, "JETON_SIGNING_ALG="+alg), contextOf(t)

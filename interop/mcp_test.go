@@ -100,6 +100,7 @@ func documentSite(t *testing.T, redirectURI string) (id, certificate string) {
 // nothing else, and ends up connected to it: by its document, and by registering
 // itself.
 func TestF1_F2_MCPClient(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	const redirectURI = "http://127.0.0.1:3999/cb"
 	m := newMCPServer(t)

@@ -9,6 +9,7 @@ import (
 // The Postman collection is run as a person would press Send on each request,
 // top to bottom, against the server that it is written for.
 func TestNewman(t *testing.T) {
+	t.Parallel()
 	node := needNode(t, "node")
 	s := emptyServer(t)
 	s.serve(t, "--demo")

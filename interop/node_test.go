@@ -44,7 +44,7 @@ func (s *server) runNode(t *testing.T, file string, env ...string) {
 	t.Helper()
 	cmd := exec.Command(needNode(t, "node"), "--test", "--import", "./webcrypto.mjs", file)
 	cmd.Dir = nodeDir
-	cmd.Env = append(environ(),
+	cmd.Env = append(s.environ(),
 		"INTEROP_ISSUER="+s.issuer, "INTEROP_PUBLIC_ID="+publicID, "INTEROP_CLIENT_ID="+clientID, "INTEROP_CLIENT_SECRET="+clientSecret,
 		"INTEROP_USERNAME="+username, "INTEROP_PASSWORD="+password, "INTEROP_AUDIENCE="+audience,
 		"INTEROP_BINARY="+binary, "INTEROP_STORE="+s.store)
@@ -57,6 +57,7 @@ func (s *server) runNode(t *testing.T, file string, env ...string) {
 }
 
 func TestNode(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	s := newServer(t)
 	for _, file := range []string{
@@ -68,6 +69,7 @@ func TestNode(t *testing.T) {
 }
 
 func TestNodeJose(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	for _, alg := range algorithms {
 		t.Run(alg, func(t *testing.T) {
@@ -77,6 +79,7 @@ func TestNodeJose(t *testing.T) {
 }
 
 func TestNodeOpenIDClient(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	s := newServer(t, "JETON_DPOP_NONCE=true")
 	private, public := s.keyPair(t)

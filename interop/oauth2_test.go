@@ -50,6 +50,7 @@ func refused(t *testing.T, err error, code string, status int) {
 }
 
 func TestOAuth2(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	for name, style := range styles {
 		t.Run(name, func(t *testing.T) {
@@ -101,6 +102,7 @@ func TestOAuth2(t *testing.T) {
 // A public client has no secret to send. Left to find out by itself, the
 // library tries Basic with an empty one first.
 func TestOAuth2PublicClient(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	for _, name := range []string{"post", "auto"} {
 		t.Run(name, func(t *testing.T) {
@@ -123,6 +125,7 @@ func TestOAuth2PublicClient(t *testing.T) {
 }
 
 func TestOAuth2ClientCredentials(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	for name, style := range styles {
 		t.Run(name, func(t *testing.T) {

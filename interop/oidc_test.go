@@ -9,6 +9,7 @@ import (
 // go-oidc finds the issuer by its openid-configuration and verifies access
 // tokens by the key set named there, across a rotation.
 func TestGoOIDC(t *testing.T) {
+	t.Parallel()
 	for _, alg := range algorithms {
 		t.Run(alg, func(t *testing.T) {
 			s, ctx := newServer(t, "JETON_SIGNING_ALG="+alg), contextOf(t)

@@ -33,12 +33,14 @@ func codeServer(t *testing.T, settings ...string) *server {
 }
 
 func TestPagesInChromium(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	chromium := needChromium(t)
 	codeServer(t).runNode(t, "pages.test.mjs", "INTEROP_CHROMIUM="+chromium)
 }
 
 func TestNodeCode(t *testing.T) {
+	t.Parallel()
 	needNode(t, "node")
 	s := codeServer(t)
 	for _, file := range []string{"code-openid-client.test.mjs", "code-oauth4webapi.test.mjs", "code-passport.test.mjs"} {

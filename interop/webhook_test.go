@@ -24,6 +24,7 @@ import (
 // A receiver that verifies SETs with jwx, against the published key set and for
 // every algorithm. Shown to us as an access token, a SET is worth nothing.
 func TestS12_S14_JWXReceivesWebhooks(t *testing.T) {
+	t.Parallel()
 	for _, alg := range algorithms {
 		t.Run(alg, func(t *testing.T) {
 			sets := make(chan string, 100)
@@ -109,6 +110,7 @@ func (s *server) active(t *testing.T, token string) bool {
 
 // The receiver in the documents does what they say of it.
 func TestWebhookSample(t *testing.T) {
+	t.Parallel()
 	node := needNode(t, "node")
 	doc, err := os.ReadFile(filepath.Join("..", "docs", "OPERATING.md"))
 	if err != nil {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
@@ -56,6 +57,29 @@ func TestAClockThatIsWrongIsSeen(t *testing.T) {
 		}
 		if a := n.do("GET", "/readyz", "", "").ok(t, 200); a.json["store_clock_ahead_seconds"] != c.ready {
 			t.Errorf("%v: readyz: %s", c.by, a.body)
+		}
+	}
+}
+
+// divided is a store whose masters' clocks are apart.
+type divided struct {
+	storage.Backend
+	by time.Duration
+}
+
+func (d divided) Durability() storage.Durability { return storage.Durability{ClocksApart: d.by} }
+
+// So are clocks of the masters of a cluster that are apart from each other.
+func TestClocksOfMastersThatAreApartAreSeen(t *testing.T) {
+	for by, want := range map[time.Duration]any{4 * time.Second: nil, 90 * time.Second: 90.0} {
+		n := start(t, options{wrap: func(b storage.Backend) storage.Backend { return divided{b, by} }})
+		if a := n.do("GET", "/readyz", "", "").ok(t, 200); a.json["store_clocks_apart_seconds"] != want {
+			t.Errorf("%v: readyz: %s", by, a.body)
+		}
+		w := httptest.NewRecorder()
+		n.server.MetricsHandler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		if line := fmt.Sprintf("\njeton_store_clocks_apart_seconds %v\n", by.Seconds()); !strings.Contains(w.Body.String(), line) {
+			t.Errorf("%v: the metrics lack %q", by, line)
 		}
 	}
 }

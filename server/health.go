@@ -54,6 +54,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		if ahead.Abs() > storage.MostApart {
 			ready["store_clock_ahead_seconds"] = ahead.Seconds()
 		}
+		if worth.ClocksApart > storage.MostApart {
+			ready["store_clocks_apart_seconds"] = worth.ClocksApart.Seconds()
+		}
 		writeJSON(w, http.StatusOK, ready)
 	}
 }

@@ -21,7 +21,7 @@ type state struct {
 	lists   *lists.Publisher
 
 	inFlight, kdfRunning, kdfWaiting, kdfWait, kdf, sign,
-	store, storeFailures, storeSkipped, storeAhead, keyAge, keyRotation,
+	store, storeFailures, storeSkipped, storeAhead, storeApart, keyAge, keyRotation,
 	statusLists, statusAge, statusWaiting, outbox, outboxAge *prometheus.Desc
 }
 
@@ -41,6 +41,7 @@ func stateOf(m *Metrics, g *grants.Service, published *lists.Publisher) *state {
 		storeFailures: desc("jeton_store_failures_total", "Operations of the store that failed; conflict is another's change that came first, and no fault.", "operation", "kind"),
 		storeSkipped:  desc("jeton_store_skipped_total", "How often a record was passed over because it cannot be read; jeton store check names it."),
 		storeAhead:    desc("jeton_store_clock_ahead_seconds", "How far the store's clock is ahead of this machine's, at least."),
+		storeApart:    desc("jeton_store_clocks_apart_seconds", "How far the clocks of the masters of a Redis Cluster are apart, at least."),
 		keyAge:        desc("jeton_key_age_seconds", "How long the current key of a use has signed.", "use"),
 		keyRotation:   desc("jeton_key_rotation_seconds", "Time until the current key of a use is replaced.", "use"),
 		statusLists:   desc("jeton_status_lists", "Status lists in memory, because somebody asks for them."),
@@ -92,6 +93,7 @@ func (c *state) Collect(to chan<- prometheus.Metric) {
 	if now, err := c.grants.Store.Now(ctx); err == nil {
 		gauge(c.storeAhead, storage.Ahead(now, before, c.grants.Now()).Seconds())
 	}
+	gauge(c.storeApart, c.grants.Store.Durability().ClocksApart.Seconds())
 	if events, oldest, err := events.Backlog(ctx, c.grants.Store); err == nil {
 		gauge(c.outbox, float64(events))
 		gauge(c.outboxAge, oldest.Seconds())

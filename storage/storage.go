@@ -162,7 +162,7 @@ type Page struct {
 	Next string
 }
 
-// Durability is what an acknowledged commit is worth.
+// Durability is what an acknowledged commit is worth, and what is dated in it.
 type Durability struct {
 	// Weaknesses says in words for the operator how the store may lose what it
 	// has acknowledged; none for a store that does not.
@@ -173,6 +173,9 @@ type Durability struct {
 	// acknowledged, such as a change that ended with ErrUnconfirmed. Whoever tells
 	// somebody of it commits a change that writes nothing first.
 	ReadsAhead bool
+	// ClocksApart is how far the clocks of machines that share the store's rows
+	// are apart, at least, as of the last look: each dates what it has by its own.
+	ClocksApart time.Duration
 }
 
 // Backend is a database. Its methods are safe for concurrent use, by any

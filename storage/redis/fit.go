@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -22,6 +23,7 @@ type server struct {
 	unsaved  bool   // it takes no snapshots
 	minimum  int    // replicas without which it refuses to write
 	replicas int
+	clock    reading
 }
 
 // oldest is the first version whose scripts and expiries are as this package
@@ -63,9 +65,10 @@ func (m server) usable(evicting bool) error {
 
 // servers asks all masters.
 func (s *Store) servers(ctx context.Context) ([]server, error) {
+	begun := time.Now()
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		m, err := ask(ctx, s.client.(*redis.Client))
+		m, err := ask(ctx, s.client.(*redis.Client), begun)
 		if m.address == "FailoverClient" {
 			m.address = s.o.Address.Master
 		}
@@ -74,7 +77,7 @@ func (s *Store) servers(ctx context.Context) ([]server, error) {
 	var mu sync.Mutex
 	var all []server
 	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		m, err := ask(ctx, c)
+		m, err := ask(ctx, c, begun)
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, m)
@@ -84,8 +87,11 @@ func (s *Store) servers(ctx context.Context) ([]server, error) {
 	return all, err
 }
 
-func ask(ctx context.Context, c *redis.Client) (server, error) {
-	m := server{address: c.Options().Addr, info: make(map[string]string)}
+func ask(ctx context.Context, c *redis.Client, begun time.Time) (m server, err error) {
+	m = server{address: c.Options().Addr, info: make(map[string]string)}
+	if m.clock, err = readClock(ctx, c, begun); err != nil {
+		return m, err
+	}
 	for _, section := range []string{"server", "memory", "persistence", "replication"} {
 		text, err := c.Info(ctx, section).Result()
 		if err != nil {
@@ -135,7 +141,10 @@ func (s *Store) found(servers []server) {
 		d.Weaknesses = append(d.Weaknesses, m.weaknesses(s.o)...)
 	}
 	d.Setup, d.Weaknesses = distinct(d.Setup), distinct(d.Weaknesses)
+	slow, fast := furthest(servers)
+	d.ClocksApart = fast.clock.least - slow.clock.most
 	before := s.Durability()
+	s.tellClocks(before.ClocksApart, d.ClocksApart, slow, fast)
 	s.durability.Store(&d)
 	for _, w := range d.Setup {
 		if !slices.Contains(before.Setup, w) {
