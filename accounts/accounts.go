@@ -39,8 +39,9 @@ type Act struct {
 	// merely the network. Only an operator touches clients that administer: a
 	// stolen administrator's token must not be able to outlive itself.
 	Operator bool
-	// Seen is the tag of the client that the act was decided on, see [ClientTag]:
-	// one that has changed since is left alone. An empty one is that of any.
+	// Seen is what the act was decided on, the [ClientTag] of a client or, for other
+	// roles, the [RolesTag] of a user: what has changed since is left alone. An
+	// empty one is that of any.
 	Seen string
 }
 

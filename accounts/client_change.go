@@ -60,7 +60,7 @@ func (s ClientSettings) takeover(act Act) func(*storage.Client) error {
 }
 
 // ErrChanged refuses a change of what is not any more as it was seen.
-var ErrChanged = errors.New("the client has changed since it was looked at, and nothing was done: look again")
+var ErrChanged = errors.New("this has changed since it was looked at, and nothing was done: look again")
 
 // ClientTag is another one after each change of a client. Of its secrets nothing
 // is in it.

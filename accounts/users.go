@@ -114,6 +114,9 @@ func (u *Users) hash(ctx context.Context, username, password string) (string, er
 // errMoved says that the record is no longer what the caller looked at.
 var errMoved = errors.New("accounts: the record has moved")
 
+// RolesTag is another one for other roles.
+func RolesTag(user storage.User) string { return "roles " + strings.Join(user.Roles, " ") }
+
 // SetRoles replaces the roles of the user. Tokens minted from now on carry them.
 // What becomes of those of before is a setting: by default sessions go on, and
 // where a role was lost their access tokens are revoked at once.
@@ -126,6 +129,9 @@ func (u *Users) SetRoles(ctx context.Context, name string, roles []string, act A
 		user, err := u.Find(ctx, name)
 		if err != nil {
 			return user, err
+		}
+		if act.Seen != "" && act.Seen != RolesTag(user) {
+			return user, ErrChanged
 		}
 		if slices.Equal(user.Roles, roles) {
 			user, ok, err := u.settled(ctx, user.Subject, func(user storage.User) bool { return slices.Equal(user.Roles, roles) })
@@ -141,6 +147,9 @@ func (u *Users) SetRoles(ctx context.Context, name string, roles []string, act A
 		event := events.New(events.RolesChanged, now)
 		event.Subject, event.Actor, event.Source = user.Subject, act.By, act.Source
 		event.Note = "from [" + strings.Join(user.Roles, " ") + "] to [" + strings.Join(roles, " ") + "]"
+		if act.Note != "" {
+			event.Note += ": " + act.Note
+		}
 		e := act.endingOf(storage.ReasonRolesChanged)
 		e.Note = event.Note
 		end := u.Grants.Settings.On.ToRoles(user.Roles, roles).Ending(e)

@@ -246,7 +246,7 @@ func TestSetRolesReplacesAndTells(t *testing.T) {
 		t.Error(u, err)
 	}
 	e := w.events(events.RolesChanged)
-	if len(e) != 1 || e[0].Note != "from [ROLE_USER] to [ROLE_ADMIN x]" {
+	if len(e) != 1 || e[0].Note != "from [ROLE_USER] to [ROLE_ADMIN x]: because" {
 		t.Errorf("events %+v", e)
 	}
 	_, err := w.users.SetRoles(t.Context(), "alice", []string{"a b", `c\d`, "e'f"}, operator)
@@ -273,13 +273,13 @@ func TestRacingRoleChangesTellTheRolesThatWere(t *testing.T) {
 	next := make(map[string]string)
 	for _, e := range w.events(events.RolesChanged) {
 		var from, to string
-		if _, err := fmt.Sscanf(e.Note, "from [%s to [%s", &from, &to); err != nil {
+		if _, err := fmt.Sscanf(e.Note, "from [%s to [%s because", &from, &to); err != nil {
 			t.Fatal(e.Note, err)
 		}
 		if other, told := next[from]; told {
 			t.Fatalf("%s became both %s and %s", from, other, to)
 		}
-		next[from] = to
+		next[from] = strings.TrimSuffix(to, ":")
 	}
 	steps := 0
 	for role, ok := next["ROLE_USER]"]; ok; role, ok = next[role] {

@@ -21,25 +21,26 @@ const mostAdminBody = 64 << 10
 // has no member for is refused, since a misspelt name would otherwise leave
 // undone what was asked for; so is a name that stands there twice.
 func (c *call) decode(v any) error {
-	kind, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" || !(params["charset"] == "" || strings.EqualFold(params["charset"], "utf-8")) {
-		return adminRefusal(http.StatusUnsupportedMediaType, "invalid_request", "the Content-Type must be application/json")
-	}
 	body, err := c.body()
 	if err != nil {
 		return err
+	}
+	return c.decodeBody(body, v)
+}
+
+func (c *call) decodeBody(body []byte, v any) error {
+	kind, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" || !(params["charset"] == "" || strings.EqualFold(params["charset"], "utf-8")) {
+		return adminRefusal(http.StatusUnsupportedMediaType, "invalid_request", "the Content-Type must be application/json")
 	}
 	return decodeStrict(body, v)
 }
 
 // decodeOptional is decode for acts that need no body at all.
 func (c *call) decodeOptional(v any) error {
-	if c.r.Header.Get("Content-Type") != "" {
-		return c.decode(v)
-	}
 	body, err := c.body()
 	if err == nil && len(body) > 0 {
-		return c.decode(v)
+		err = c.decodeBody(body, v)
 	}
 	return err
 }
@@ -111,6 +112,15 @@ func members(t reflect.Type) []string {
 // reason is the member that acts with a reason share. It goes into events.
 type reason struct {
 	Reason string `json:"reason"`
+}
+
+// onlyBecause takes the body of an act that has at most a reason.
+func (c *call) onlyBecause() error {
+	var body struct{ reason }
+	if err := c.decodeOptional(&body); err != nil {
+		return err
+	}
+	return c.because(body.reason)
 }
 
 func (c *call) because(r reason) error {

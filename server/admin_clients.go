@@ -162,14 +162,20 @@ func (c *call) ifMatch() error {
 }
 
 func (a *Admin) setClient(c *call) (int, any, error) {
-	var body accounts.ClientSettings
+	var body struct {
+		accounts.ClientSettings
+		reason
+	}
 	if err := c.decode(&body); err != nil {
+		return 0, nil, err
+	}
+	if err := c.because(body.reason); err != nil {
 		return 0, nil, err
 	}
 	if err := c.ifMatch(); err != nil {
 		return 0, nil, err
 	}
-	client, secret, err := a.Clients.Set(c.ctx, c.vars["client_id"], body, c.act)
+	client, secret, err := a.Clients.Set(c.ctx, c.vars["client_id"], body.ClientSettings, c.act)
 	return answerSecret(c, client, secret, err)
 }
 
@@ -177,8 +183,12 @@ func (a *Admin) newSecret(c *call) (int, any, error) {
 	var body struct {
 		Secret string            `json:"client_secret"`
 		Keep   *storage.Duration `json:"keep_former_for"`
+		reason
 	}
 	if err := c.decodeOptional(&body); err != nil {
+		return 0, nil, err
+	}
+	if err := c.because(body.reason); err != nil {
 		return 0, nil, err
 	}
 	overlap := a.Grants.Settings.SecretOverlap
@@ -193,6 +203,9 @@ func (a *Admin) newSecret(c *call) (int, any, error) {
 }
 
 func (a *Admin) endFormerSecret(c *call) (int, any, error) {
+	if err := c.onlyBecause(); err != nil {
+		return 0, nil, err
+	}
 	if err := c.ifMatch(); err != nil {
 		return 0, nil, err
 	}
@@ -201,11 +214,7 @@ func (a *Admin) endFormerSecret(c *call) (int, any, error) {
 }
 
 func (a *Admin) disableClient(c *call) (int, any, error) {
-	var body struct{ reason }
-	if err := c.decodeOptional(&body); err != nil {
-		return 0, nil, err
-	}
-	if err := c.because(body.reason); err != nil {
+	if err := c.onlyBecause(); err != nil {
 		return 0, nil, err
 	}
 	if err := c.ifMatch(); err != nil {
@@ -216,7 +225,7 @@ func (a *Admin) disableClient(c *call) (int, any, error) {
 }
 
 func (a *Admin) enableClient(c *call) (int, any, error) {
-	if err := c.decodeOptional(&struct{}{}); err != nil {
+	if err := c.onlyBecause(); err != nil {
 		return 0, nil, err
 	}
 	if err := c.ifMatch(); err != nil {
@@ -227,6 +236,9 @@ func (a *Admin) enableClient(c *call) (int, any, error) {
 }
 
 func (a *Admin) deleteClient(c *call) (int, any, error) {
+	if err := c.onlyBecause(); err != nil {
+		return 0, nil, err
+	}
 	if err := c.ifMatch(); err != nil {
 		return 0, nil, err
 	}

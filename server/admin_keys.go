@@ -92,6 +92,9 @@ func (a *Admin) importKey(c *call) (int, any, error) {
 }
 
 func (a *Admin) removeKey(c *call) (int, any, error) {
+	if err := c.onlyBecause(); err != nil {
+		return 0, nil, err
+	}
 	removed, signs, err := a.remove(c, c.vars["kid"], "")
 	if err != nil {
 		return 0, nil, err

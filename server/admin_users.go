@@ -117,11 +117,7 @@ func (a *Admin) setPassword(c *call) (int, any, error) {
 
 // resetLink makes a link that is shown once, here: the store has its hash.
 func (a *Admin) resetLink(c *call) (int, any, error) {
-	var body struct{ reason }
-	if err := c.decodeOptional(&body); err != nil {
-		return 0, nil, err
-	}
-	if err := c.because(body.reason); err != nil {
+	if err := c.onlyBecause(); err != nil {
 		return 0, nil, err
 	}
 	u, link, expires, err := a.Users.ResetLink(c.ctx, c.vars["username"], c.act)
@@ -139,12 +135,16 @@ func (a *Admin) resetLink(c *call) (int, any, error) {
 func (a *Admin) setRoles(c *call) (int, any, error) {
 	var body struct {
 		Roles *[]string `json:"roles"`
+		reason
 	}
 	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
 	if body.Roles == nil {
 		return 0, nil, badBody("roles is missing: send the whole list, [] for none")
+	}
+	if err := c.because(body.reason); err != nil {
+		return 0, nil, err
 	}
 	return answerUser(a.Users.SetRoles(c.ctx, c.vars["username"], *body.Roles, c.act))
 }
@@ -158,24 +158,23 @@ func (a *Admin) setClaims(c *call) (int, any, error) {
 }
 
 func (a *Admin) disableUser(c *call) (int, any, error) {
-	var body struct{ reason }
-	if err := c.decodeOptional(&body); err != nil {
-		return 0, nil, err
-	}
-	if err := c.because(body.reason); err != nil {
+	if err := c.onlyBecause(); err != nil {
 		return 0, nil, err
 	}
 	return answerUser(a.Users.Disable(c.ctx, c.vars["username"], c.act))
 }
 
 func (a *Admin) enableUser(c *call) (int, any, error) {
-	if err := c.decodeOptional(&struct{}{}); err != nil {
+	if err := c.onlyBecause(); err != nil {
 		return 0, nil, err
 	}
 	return answerUser(a.Users.Enable(c.ctx, c.vars["username"], c.act))
 }
 
 func (a *Admin) deleteUser(c *call) (int, any, error) {
+	if err := c.onlyBecause(); err != nil {
+		return 0, nil, err
+	}
 	if err := a.Users.Delete(c.ctx, c.vars["username"], c.act); err != nil {
 		return 0, nil, err
 	}

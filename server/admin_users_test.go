@@ -105,7 +105,7 @@ func TestAdminDisablesAndDeletesUsers(t *testing.T) {
 		t.Errorf("disabled: %s, active %t", a.body, n.active(token))
 	}
 	n.post("/token", loginForm(), app).want(t, http.StatusBadRequest, "invalid_grant")
-	n.operator("POST", "/users/alice/enable", `{"reason":"back"}`).want(t, http.StatusBadRequest, "invalid_request")
+	n.operator("POST", "/users/alice/enable", `{"because":"back"}`).want(t, http.StatusBadRequest, "invalid_request")
 	if a := n.operator("POST", "/users/alice/enable", `{}`).ok(t, 200); a.json["disabled"] != false {
 		t.Errorf("enabled: %s", a.body)
 	}

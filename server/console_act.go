@@ -313,14 +313,14 @@ func (o *operation) rolesDeed() (deed, error) {
 	}
 	d, name, err := o.ofUser()
 	roles := strings.Fields(o.sent.Get("roles"))
-	d.title, d.button = "Change the roles of "+name, "Change roles"
+	d.title, d.button, d.wantsReason = "Change the roles of "+name, "Change roles", true
 	d.words = append(d.words, "From: "+orNone(strings.Join(u.Roles, " "))+". To: "+orNone(strings.Join(roles, " "))+".")
 	if d.ends = o.s.admin.endingByRoles(u, roles); d.ends.accessOnly {
 		d.words = append(d.words, "All live access tokens of the user are revoked at once; the sessions go on, and their next refresh tells the new roles.")
 	}
-	d.seen = strings.Join(u.Roles, " ") + " "
+	d.seen = accounts.RolesTag(u)
 	d.run = func(c *call, _ form) (url.Values, error) {
-		_, err := o.s.admin.Users.SetRoles(c.ctx, named(u.Subject), roles, c.act)
+		_, err := o.s.admin.Users.SetRoles(c.ctx, named(u.Subject), roles, d.decided(c))
 		return url.Values{"done": {"roles"}}, err
 	}
 	if slices.Equal(u.Roles, roles) {

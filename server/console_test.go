@@ -244,12 +244,12 @@ func TestConsoleChangesUsersAndClients(t *testing.T) {
 	t.Parallel()
 	b := console(t, options{})
 	token := b.node.login().str("access_token")
-	a := b.deed("/console/act?act=roles&sub=u-alice&roles=ROLE_USER+ROLE_AUDITOR", "")
+	a := b.deed("/console/act?act=roles&sub=u-alice&roles=ROLE_USER+ROLE_AUDITOR", "audits")
 	if a.StatusCode != 200 || !strings.Contains(string(a.body), "ROLE_USER ROLE_AUDITOR") || !strings.Contains(string(a.body), "The roles are changed") || !b.active(token) {
 		t.Errorf("roles: %d %s", a.StatusCode, a.body)
 	}
 	b.tells(string(b.page("/console/act?act=roles&sub=u-alice&roles=").body), "<dt>Access tokens</dt><dd>1 live token</dd>", "<dt>Sessions that go on</dt><dd>1 live session</dd>")
-	b.deed("/console/act?act=roles&sub=u-alice&roles=", "")
+	b.deed("/console/act?act=roles&sub=u-alice&roles=", "left")
 	if u, err := b.users.Find(t.Context(), "alice"); err != nil || len(u.Roles) != 0 || b.active(token) {
 		t.Errorf("roles: %v %v", u.Roles, err)
 	}

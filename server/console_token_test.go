@@ -134,7 +134,7 @@ func TestConsoleTellsWhyOneWasLoggedOut(t *testing.T) {
 		}, []string{"An operator ended it", "By root.", "Said about it: laptop stolen."}},
 		"a role": {func(t *testing.T, b *browser) string {
 			token := b.node.login().str("access_token")
-			b.deed("/console/act?act=roles&sub=u-alice&roles=", "")
+			b.deed("/console/act?act=roles&sub=u-alice&roles=", "left")
 			return token
 		}, []string{"does not live: revoked, or pushed out by newer ones", "It lives"}},
 		"disabled": {func(t *testing.T, b *browser) string {

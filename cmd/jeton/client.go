@@ -72,6 +72,7 @@ func (a *app) clientAdd() *cobra.Command {
 func (a *app) clientSet() *cobra.Command {
 	var f clientFlags
 	var dry *bool
+	var why *string
 	cmd := &cobra.Command{
 		Use:     "set ID --FLAG VALUE...",
 		Short:   "Change what is named and leave the rest; an empty value clears",
@@ -89,7 +90,7 @@ func (a *app) clientSet() *cobra.Command {
 				return a.preview(cmd, "set_client", map[string]any{"client_id": args[0], "settings": body})
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				client, err := way.do(ctx, http.MethodPatch, clientPath(args[0]), body)
+				client, err := way.do(ctx, http.MethodPatch, clientPath(args[0]), because(*why, body))
 				if err != nil {
 					return err
 				}
@@ -98,7 +99,7 @@ func (a *app) clientSet() *cobra.Command {
 		},
 	}
 	f.register(cmd)
-	dry = dryRun(cmd)
+	dry, why = dryRun(cmd), reasonFlag(cmd)
 	return cmd
 }
 
@@ -139,6 +140,7 @@ func (a *app) clientShow() *cobra.Command {
 func (a *app) clientSecret() *cobra.Command {
 	var fromStdin, endFormer bool
 	var dry *bool
+	var why *string
 	var keep storage.Duration
 	cmd := &cobra.Command{
 		Use:     "secret ID [--secret-stdin] [--keep-former D | --end-former]",
@@ -151,7 +153,7 @@ func (a *app) clientSecret() *cobra.Command {
 					return usagef("--end-former stands alone: it makes no new secret and ends no session")
 				}
 				return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-					client, err := way.do(ctx, http.MethodDelete, clientPath(args[0])+"/former-secret", nil)
+					client, err := way.do(ctx, http.MethodDelete, clientPath(args[0])+"/former-secret", because(*why, nil))
 					if err != nil {
 						return err
 					}
@@ -173,7 +175,7 @@ func (a *app) clientSecret() *cobra.Command {
 				body["client_secret"] = secret
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				client, err := way.do(ctx, http.MethodPost, clientPath(args[0])+"/secret", body)
+				client, err := way.do(ctx, http.MethodPost, clientPath(args[0])+"/secret", because(*why, body))
 				if err != nil {
 					return err
 				}
@@ -185,12 +187,13 @@ func (a *app) clientSecret() *cobra.Command {
 	cmd.Flags().Var(&keep, "keep-former", "let the old secret work beside the new one for so long, up to 90d (default: --client-secret-overlap of the server)")
 	cmd.Flags().Lookup("keep-former").DefValue = ""
 	cmd.Flags().BoolVar(&endFormer, "end-former", false, "make no new secret, and have the former one stop working now")
-	dry = dryRun(cmd)
+	dry, why = dryRun(cmd), reasonFlag(cmd)
 	return cmd
 }
 
 func (a *app) clientState(verb, short, done string) *cobra.Command {
 	dry := new(bool)
+	var why *string
 	cmd := &cobra.Command{
 		Use:   verb + " ID",
 		Short: short,
@@ -200,7 +203,7 @@ func (a *app) clientState(verb, short, done string) *cobra.Command {
 				return a.preview(cmd, verb, map[string]any{"client_id": args[0]})
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				client, err := way.do(ctx, http.MethodPost, clientPath(args[0])+"/"+verb, map[string]any{})
+				client, err := way.do(ctx, http.MethodPost, clientPath(args[0])+"/"+verb, because(*why, map[string]any{}))
 				if err != nil {
 					return err
 				}
@@ -211,11 +214,13 @@ func (a *app) clientState(verb, short, done string) *cobra.Command {
 	if verb == "disable" {
 		dry = dryRun(cmd)
 	}
+	why = reasonFlag(cmd)
 	return cmd
 }
 
 func (a *app) clientDelete() *cobra.Command {
 	var dry *bool
+	var why *string
 	cmd := &cobra.Command{
 		Use:   "delete ID",
 		Short: "End all sessions of a client and remove it",
@@ -225,13 +230,13 @@ func (a *app) clientDelete() *cobra.Command {
 				return a.preview(cmd, "delete", map[string]any{"client_id": args[0]})
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				if _, err := way.do(ctx, http.MethodDelete, clientPath(args[0]), nil); err != nil {
+				if _, err := way.do(ctx, http.MethodDelete, clientPath(args[0]), because(*why, nil)); err != nil {
 					return err
 				}
 				return out.act(map[string]any{"client_id": args[0], "deleted": true}, "client %s was deleted and all its sessions have ended", args[0])
 			})
 		},
 	}
-	dry = dryRun(cmd)
+	dry, why = dryRun(cmd), reasonFlag(cmd)
 	return cmd
 }

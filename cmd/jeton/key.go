@@ -39,13 +39,14 @@ func (a *app) keyList() *cobra.Command {
 
 func (a *app) keyRotate() *cobra.Command {
 	var now bool
+	var why *string
 	cmd := &cobra.Command{
 		Use:   "rotate [--now]",
 		Short: "Let the next key sign once every API can know it; --now when the current one has leaked",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				key, err := way.do(ctx, http.MethodPost, "/keys/rotate", map[string]any{"now": now})
+				key, err := way.do(ctx, http.MethodPost, "/keys/rotate", because(*why, map[string]any{"now": now}))
 				if err != nil {
 					return err
 				}
@@ -61,6 +62,7 @@ func (a *app) keyRotate() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&now, "now", false, "sign with it at once, though APIs may not know it yet")
+	why = reasonFlag(cmd)
 	return cmd
 }
 
@@ -106,13 +108,14 @@ func (a *app) keyFile(name string) ([]byte, error) {
 }
 
 func (a *app) keyRemove() *cobra.Command {
-	return &cobra.Command{
+	var why *string
+	cmd := &cobra.Command{
 		Use:   "remove KID",
 		Short: "Take a key that others may have out of the ring at once, and with it all it signed",
 		Args:  exactly("KID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				key, err := way.do(ctx, http.MethodDelete, "/keys/"+segment(args[0]), nil)
+				key, err := way.do(ctx, http.MethodDelete, "/keys/"+segment(args[0]), because(*why, nil))
 				if err != nil {
 					return err
 				}
@@ -120,6 +123,8 @@ func (a *app) keyRemove() *cobra.Command {
 			})
 		},
 	}
+	why = reasonFlag(cmd)
+	return cmd
 }
 
 // afterRemoval is what follows from the removal of a key of a use. Only we read

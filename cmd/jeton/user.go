@@ -108,6 +108,7 @@ func (a *app) userShow() *cobra.Command {
 func (a *app) userPasswd() *cobra.Command {
 	var fromStdin bool
 	var dry *bool
+	var why *string
 	cmd := &cobra.Command{
 		Use:     "passwd NAME (--password-stdin | --dry-run)",
 		Short:   "Set a new password; ends all sessions of the user unless the setting on-password-reset says otherwise",
@@ -122,7 +123,7 @@ func (a *app) userPasswd() *cobra.Command {
 				return err
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				user, err := way.do(ctx, http.MethodPut, userPath(args[0])+"/password", map[string]any{"password": password})
+				user, err := way.do(ctx, http.MethodPut, userPath(args[0])+"/password", because(*why, map[string]any{"password": password}))
 				if err != nil {
 					return err
 				}
@@ -131,18 +132,19 @@ func (a *app) userPasswd() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
-	dry = dryRun(cmd)
+	dry, why = dryRun(cmd), reasonFlag(cmd)
 	return cmd
 }
 
 func (a *app) userResetLink() *cobra.Command {
-	return &cobra.Command{
+	var why *string
+	cmd := &cobra.Command{
 		Use:   "reset-link NAME",
 		Short: "Make a link, shown once, by which a user sets a new password",
 		Args:  exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				made, err := way.do(ctx, http.MethodPost, userPath(args[0])+"/reset-link", map[string]any{})
+				made, err := way.do(ctx, http.MethodPost, userPath(args[0])+"/reset-link", because(*why, map[string]any{}))
 				if err != nil {
 					return err
 				}
@@ -150,6 +152,8 @@ func (a *app) userResetLink() *cobra.Command {
 			})
 		},
 	}
+	why = reasonFlag(cmd)
+	return cmd
 }
 
 // afterPassword is what a reaction did, for people.
@@ -166,6 +170,7 @@ func afterPassword(reaction string) string {
 func (a *app) userRoles() *cobra.Command {
 	var roles list
 	var dry *bool
+	var why *string
 	cmd := &cobra.Command{
 		Use:   "roles NAME --role R...",
 		Short: "Replace the roles of a user; --role '' takes all away",
@@ -178,7 +183,7 @@ func (a *app) userRoles() *cobra.Command {
 				return a.preview(cmd, "set_roles", map[string]any{"username": args[0], "roles": orEmpty(roles)})
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				user, err := way.do(ctx, http.MethodPut, userPath(args[0])+"/roles", map[string]any{"roles": orEmpty(roles)})
+				user, err := way.do(ctx, http.MethodPut, userPath(args[0])+"/roles", because(*why, map[string]any{"roles": orEmpty(roles)}))
 				if err != nil {
 					return err
 				}
@@ -187,12 +192,13 @@ func (a *app) userRoles() *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(&roles, "role", "a role such as ROLE_USER; repeat or separate by commas")
-	dry = dryRun(cmd)
+	dry, why = dryRun(cmd), reasonFlag(cmd)
 	return cmd
 }
 
 func (a *app) userState(verb, short, done string) *cobra.Command {
 	dry := new(bool)
+	var why *string
 	cmd := &cobra.Command{
 		Use:   verb + " NAME",
 		Short: short,
@@ -202,7 +208,7 @@ func (a *app) userState(verb, short, done string) *cobra.Command {
 				return a.preview(cmd, verb, map[string]any{"username": args[0]})
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				user, err := way.do(ctx, http.MethodPost, userPath(args[0])+"/"+verb, map[string]any{})
+				user, err := way.do(ctx, http.MethodPost, userPath(args[0])+"/"+verb, because(*why, map[string]any{}))
 				if err != nil {
 					return err
 				}
@@ -213,11 +219,13 @@ func (a *app) userState(verb, short, done string) *cobra.Command {
 	if verb == "disable" {
 		dry = dryRun(cmd)
 	}
+	why = reasonFlag(cmd)
 	return cmd
 }
 
 func (a *app) userDelete() *cobra.Command {
 	var dry *bool
+	var why *string
 	cmd := &cobra.Command{
 		Use:   "delete NAME",
 		Short: "End all sessions of a user and remove the user",
@@ -227,13 +235,13 @@ func (a *app) userDelete() *cobra.Command {
 				return a.preview(cmd, "delete", map[string]any{"username": args[0]})
 			}
 			return a.with(cmd, false, func(ctx context.Context, way *api, out *output) error {
-				if _, err := way.do(ctx, http.MethodDelete, userPath(args[0]), nil); err != nil {
+				if _, err := way.do(ctx, http.MethodDelete, userPath(args[0]), because(*why, nil)); err != nil {
 					return err
 				}
 				return out.act(map[string]any{"username": args[0], "deleted": true}, "user %s was deleted and all sessions have ended", args[0])
 			})
 		},
 	}
-	dry = dryRun(cmd)
+	dry, why = dryRun(cmd), reasonFlag(cmd)
 	return cmd
 }

@@ -151,6 +151,7 @@ for (const options of [
     await page.getByRole('button', { name: 'Change roles' }).click()
     await page.getByText(`To: ${roles}.`).waitFor()
     await look(page, 'roles')
+    await page.getByLabel('Reason').fill('another team')
     // The list was kept a moment ago, and is asked for again after the change.
     await page.getByRole('button', { name: 'Change roles' }).click()
     await page.getByText('The roles are changed').waitFor()
