@@ -53,9 +53,16 @@ async function draw() {
   }
 }
 
+let arriving = false // what a login changes on its way is drawn once, at its end
+
 // begin is what happens when the page is loaded, and where nobody answered then.
 async function begin() {
+  arriving = true
+  const slow = setTimeout(() => say('One moment …'), 500)
   const fault = await session.arrive().catch((error) => error)
+  clearTimeout(slow)
+  arriving = false
+  say('')
   await draw()
   if (fault) {
     part('again').hidden = !(fault instanceof Unavailable)
@@ -130,7 +137,7 @@ on(part('leave'), 'click', async () => {
 })
 on(part('again'), 'click', begin)
 
-session.addEventListener('change', draw)
+session.addEventListener('change', () => { if (!arriving) draw() })
 // Somebody may have ended the session elsewhere while nobody looked.
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden && session.active) session.fetch('/api/me').catch(() => {})
