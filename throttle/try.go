@@ -57,6 +57,7 @@ type Ticket struct {
 	place   uint32
 	mark    uint64 // of the secret
 	known   bool
+	asked   bool // before its turn
 	decided bool
 	// slow is the answer to all but who is known and right.
 	slow *Throttled
@@ -181,6 +182,7 @@ func (t *Throttle) check(k *Ticket) (slow *Throttled, by uint) {
 		w := r.wait(c, k.at, b)
 		if w > 0 && ch.kind == ofAccount {
 			t.counts.ask(k.charges[0].key, k.at)
+			k.asked = true
 		}
 		if w > 0 {
 			by |= 1 << ch.kind
@@ -241,6 +243,9 @@ func (k *Ticket) Success() error {
 		pair := t.counts.find(k.pair)
 		if pair == nil {
 			return
+		}
+		if k.asked && pair.asks > 0 {
+			pair.asks-- // nobody is to see by it that somebody signed in
 		}
 		own := t.rules[pair.kind].judged(pair, now)
 		if own == 0 {
