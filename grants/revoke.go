@@ -56,6 +56,15 @@ func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c re
 	if c.ClientID != client.ID {
 		return Revoked{}, s.refuseForeign(ctx, client, c.ClientID, from)
 	}
+	e := Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address}
+	return s.endOfRefresh(ctx, c, e, func(ses storage.Session, e Ending) error {
+		_, _, err := s.Logout(ctx, ses, e)
+		return err
+	})
+}
+
+// endOfRefresh ends the session of a refresh token, whichever generation it is of.
+func (s *Service) endOfRefresh(ctx context.Context, c refreshClaims, e Ending, end ender) (Revoked, error) {
 	ses, _, _, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
 	if err != nil || !ses.Exists() {
 		return Revoked{}, err
@@ -70,8 +79,7 @@ func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c re
 	if _, ok := checkRefreshTokenID(secret, c); !ok {
 		return Revoked{}, nil
 	}
-	_, _, err = s.Logout(ctx, ses.Value, Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address})
-	return Revoked{c.Subject, c.SessionID}, err
+	return Revoked{c.Subject, c.SessionID}, end(ses.Value, e)
 }
 
 // revokeAccess takes one access token out of its session.
