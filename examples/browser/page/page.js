@@ -123,6 +123,7 @@ function on(target, name, act) {
 on(part('enter'), 'click', () => session.login())
 
 on(noteForm, 'submit', async () => {
+  say('Saving …')
   const response = await session.fetch('/api/note', { method: 'PUT', body: part('note').value })
   if (response.ok) say('Saved.', 'good')
   else if (session.active) say('It was not saved. Please try again.', 'bad')
