@@ -56,12 +56,16 @@ func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c re
 	if c.ClientID != client.ID {
 		return Revoked{}, s.refuseForeign(ctx, client, c.ClientID, from)
 	}
-	ses, _, _, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
-	if err != nil || !ses.Exists() {
+	var ses storage.Record[storage.Session]
+	err := retryConflicts(func() (err error) {
+		ses, _, _, err = s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
+		if err != nil || ses.Value.Ended == nil {
+			return err
+		}
+		return s.confirm(ctx, ses)
+	})
+	if err != nil || !ses.Exists() || ses.Value.Ended != nil {
 		return Revoked{}, err
-	}
-	if ses.Value.Ended != nil {
-		return Revoked{}, s.confirm(ctx, ses)
 	}
 	secret, err := s.openSecret(ses.Value)
 	if err != nil {

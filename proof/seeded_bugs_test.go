@@ -18,8 +18,7 @@ var bugs = []bug{
 		{"refresh.go", `Checks:    []storage.Check{p.session`, `Checks: seededChecks(p, ses), // []storage.Check{p.session`},
 	}},
 	{"an equal record counts as success", []edit{
-		{"session.go", `case now.Value.Generation == ses.Generation && bytes.Equal`, `case seeded("an equal record counts as success") && now.Value.Generation == ses.Generation,
-		now.Value.Generation == ses.Generation && bytes.Equal`},
+		{"session.go", `return bytes.Equal(now.RotID, ses.RotID) && now.Access.ID`, `return seeded("an equal record counts as success") || bytes.Equal(now.RotID, ses.RotID) && now.Access.ID`},
 	}},
 	{"a stale value is restored", []edit{
 		{"refresh.go", `s.Store.WroteSession(version, ses)`, `s.Store.WroteSession(version, ses)
