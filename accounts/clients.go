@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -52,8 +53,8 @@ func (c *Clients) Add(ctx context.Context, n NewClient, act Act) (client storage
 }
 
 // Judge finds what is wrong with a client before it is added.
-func (c *Clients) Judge(n NewClient, act Act) error {
-	_, _, err := c.judge(ImportedClient{NewClient: n}, act)
+func (c *Clients) Judge(n ImportedClient, act Act) error {
+	_, _, err := c.judge(n, act)
 	return err
 }
 
@@ -95,17 +96,26 @@ func (c *Clients) insert(ctx context.Context, client storage.Client, now time.Ti
 	// that no token of the first has seen. Endings add one to it each, and no
 	// store commits a million of them a second.
 	client.Epoch = uint64(now.UnixMicro())
-	_, err := c.Store.Commit(ctx, storage.Change{
-		Partition: storage.ClientPartition(client.ID),
-		// The second check is the reservation of [Users.Add] for a given sub.
-		Checks: []storage.Check{{Key: storage.ClientKey(client.ID)}, {Key: storage.UserKey(client.ID)}},
-		Puts: []storage.Put{
-			storage.ClientPut(client),
-			events.Put(clientEvent(events.ClientCreated, client.ID, now, act)),
-		},
+	partition := storage.ClientPartition(client.ID)
+	// The second is the reservation of [Users.Add] for a given sub.
+	taken := []storage.Key{storage.ClientKey(client.ID), storage.UserKey(client.ID)}
+	err := settle(func() error {
+		_, err := c.Store.Commit(ctx, storage.Change{
+			Partition: partition,
+			Checks:    []storage.Check{{Key: taken[0]}, {Key: taken[1]}},
+			Puts: []storage.Put{
+				storage.ClientPut(client),
+				events.Put(clientEvent(events.ClientCreated, client.ID, now, act)),
+			},
+		})
+		if errors.Is(err, storage.ErrConflict) {
+			err = cmp.Or(stays(ctx, c.Store, partition, taken...),
+				exists("the client_id", client.ID, "a client or a user's sub has it; choose another, or change that client"))
+		}
+		return err
 	})
-	if errors.Is(err, storage.ErrConflict) {
-		return storage.Client{}, exists("the client_id", client.ID, "a client or a user's sub has it; choose another, or change that client")
+	if errors.Is(err, grants.ErrExists) {
+		return storage.Client{}, err
 	}
 	return client, err
 }

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -46,7 +47,7 @@ func (u *Users) Add(ctx context.Context, n NewUser, act Act) (storage.User, erro
 	sub := n.Subject
 	if sub == "" {
 		sub = newSubject()
-	} else if err := u.reserve(ctx, sub); err != nil {
+	} else if err := settle(func() error { return u.reserve(ctx, sub) }); err != nil {
 		return storage.User{}, err
 	}
 	if err := u.claim(ctx, name, n.Username, sub); err != nil {
@@ -77,6 +78,12 @@ func (u *Users) Add(ctx context.Context, n NewUser, act Act) (storage.User, erro
 		return storage.User{}, err
 	}
 	return user, nil
+}
+
+// Judge finds what is wrong with a user before it is added.
+func (u *Users) Judge(n NewUser) error {
+	_, _, err := u.check(n)
+	return err
 }
 
 // check gathers all that is wrong with a new user.
@@ -131,6 +138,9 @@ func (u *Users) reserve(ctx context.Context, sub string) error {
 	if old, _, err := u.Store.User(ctx, sub); err != nil {
 		return err
 	} else if old.Exists() {
+		if err := stays(ctx, u.Store, storage.UserPartition(sub), storage.UserKey(sub)); err != nil {
+			return err
+		}
 		return exists("the sub", sub, "a sub is never given twice, not after deletion either; leave it out and one is made")
 	}
 	_, err := u.Store.Commit(ctx, storage.Change{
@@ -146,24 +156,25 @@ func (u *Users) reserve(ctx context.Context, sub string) error {
 
 // claim takes the normalised name for sub, or says whose it is.
 func (u *Users) claim(ctx context.Context, name, username, sub string) error {
-	partition, key := storage.NamePartition(name), storage.Key{Kind: storage.KindName, ID: name}
-	for range mostTries {
+	partition, key := storage.NamePartition(name), nameKey(name)
+	return settle(func() error {
 		snap, err := u.Store.Read(ctx, partition, key)
 		if err != nil {
 			return err
 		}
 		row := snap.Rows[0]
 		if row.Version != 0 && string(row.Value) == sub {
-			return nil // ours: of this call, or of one that died before the user was written
+			// Ours: of this call, or of one that ended before the user was written.
+			return u.Store.Confirm(ctx, partition, storage.Check{Key: key, Version: row.Version})
 		}
 		if row.Version != 0 {
-			switch free, err := u.abandoned(ctx, name, string(row.Value)); {
-			case errors.Is(err, storage.ErrConflict):
-				continue
-			case err != nil:
+			free, err := u.abandoned(ctx, name, string(row.Value))
+			if err == nil && !free {
+				err = cmp.Or(u.userStays(ctx, name, string(row.Value)),
+					exists("the user", username, "choose another name, or change that user"))
+			}
+			if err != nil {
 				return err
-			case !free:
-				return exists("the user", username, "choose another name, or change that user")
 			}
 		}
 		_, err = u.Store.Commit(ctx, storage.Change{
@@ -171,12 +182,11 @@ func (u *Users) claim(ctx context.Context, name, username, sub string) error {
 			Checks:    []storage.Check{{Key: key, Version: row.Version}},
 			Puts:      []storage.Put{{Key: key, Value: []byte(sub)}},
 		})
-		// An unknown outcome is settled by the next look.
-		if !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrUnknown) {
-			return err
+		if errors.Is(err, storage.ErrUnknown) {
+			return storage.ErrConflict // the next look tells
 		}
-	}
-	return errContended
+		return err
+	})
 }
 
 // abandoned reports whether the owner named by a claim does not bear the name.

@@ -133,12 +133,9 @@ func (s *Service) dropHeld(ctx context.Context, client storage.Client, h Held, f
 // that somebody finds must be worth nothing, not even this. One that was revoked
 // alone, since its user lost a role for example, is still what the browser holds.
 func (s *Service) endOfAccess(ctx context.Context, c accessClaims, e Ending, end ender) (Revoked, error) {
-	ses, _, now, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
-	switch {
-	case err != nil, !ses.Exists(), ses.Value.ClientID != c.ClientID, !now.Before(c.ExpiresAt.Time):
+	ses, now, err := s.unended(ctx, c.Subject, c.SessionID)
+	if err != nil || !ses.Exists() || ses.Value.ClientID != c.ClientID || !now.Before(c.ExpiresAt.Time) {
 		return Revoked{}, err
-	case ses.Value.Ended != nil:
-		return Revoked{}, s.confirm(ctx, ses)
 	}
 	return Revoked{c.Subject, c.SessionID}, end(ses.Value, e)
 }

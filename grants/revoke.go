@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"slices"
+	"time"
 
 	"jeton/events"
 	"jeton/events/status"
@@ -65,12 +66,9 @@ func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c re
 
 // endOfRefresh ends the session of a refresh token, whichever generation it is of.
 func (s *Service) endOfRefresh(ctx context.Context, c refreshClaims, e Ending, end ender) (Revoked, error) {
-	ses, _, _, err := s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
+	ses, _, err := s.unended(ctx, c.Subject, c.SessionID)
 	if err != nil || !ses.Exists() {
 		return Revoked{}, err
-	}
-	if ses.Value.Ended != nil {
-		return Revoked{}, s.confirm(ctx, ses)
 	}
 	secret, err := s.openSecret(ses.Value)
 	if err != nil {
@@ -80,6 +78,22 @@ func (s *Service) endOfRefresh(ctx context.Context, c refreshClaims, e Ending, e
 		return Revoked{}, nil
 	}
 	return Revoked{c.Subject, c.SessionID}, end(ses.Value, e)
+}
+
+// unended reads a session that is to be ended, and the time. Of one that has ended,
+// and will stay so, there is none.
+func (s *Service) unended(ctx context.Context, sub, sid string) (ses storage.Record[storage.Session], now time.Time, err error) {
+	err = retryConflicts(func() (err error) {
+		ses, _, now, err = s.Store.SessionAndUser(ctx, sub, sid)
+		if err != nil || ses.Value.Ended == nil {
+			return err
+		}
+		return s.confirm(ctx, ses)
+	})
+	if ses.Value.Ended != nil {
+		ses = storage.Record[storage.Session]{}
+	}
+	return ses, now, err
 }
 
 // revokeAccess takes one access token out of its session.

@@ -267,10 +267,15 @@ func (s *Service) endSession(ctx context.Context, sub, sid string, e Ending, fac
 	})
 	if errors.Is(err, storage.ErrUnknown) {
 		// Ending twice is harmless, so an unknown outcome is settled by looking.
-		ses, _, _, readErr := s.Store.SessionAndUser(ctx, sub, sid)
-		if readErr == nil && ses.Value.Ended != nil {
-			return true, s.confirm(ctx, ses)
-		}
+		settled := retryConflicts(func() error {
+			ses, _, _, readErr := s.Store.SessionAndUser(ctx, sub, sid)
+			if readErr != nil || ses.Value.Ended == nil {
+				return err
+			}
+			ended = true
+			return s.confirm(ctx, ses)
+		})
+		return ended, settled
 	}
 	return ended, err
 }
@@ -314,21 +319,37 @@ func (s *Service) wrote(ctx context.Context, ses storage.Session, rotated bool, 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	now, _, _, err := s.Store.SessionAndUser(ctx, ses.Subject, ses.ID)
-	switch {
-	case err != nil && errors.Is(commit, storage.ErrUnknown):
-		return commit
-	case err != nil:
-		return err
-	case now.Value.Generation == ses.Generation && bytes.Equal(now.Value.RotID, ses.RotID) && now.Value.Access.ID == ses.Access.ID,
-		// It arrived, and its successor is spent already: a retry at another node
-		// was faster. To decide again would take this client for a thief. What was
-		// no rotation is known by its access token alone: one that is in no record
-		// could not be revoked.
-		now.Value.Generation == ses.Generation+1 && bytes.Equal(now.Value.PrevRotID, ses.RotID) && (rotated || has(now.Value, ses.Access.ID)):
-		return s.confirm(ctx, now)
+	for {
+		now, _, _, err := s.Store.SessionAndUser(ctx, ses.Subject, ses.ID)
+		switch {
+		case err != nil && errors.Is(commit, storage.ErrUnknown):
+			return commit
+		case err != nil:
+			return err
+		case !arrived(ses, now.Value, rotated):
+			return storage.ErrConflict
+		}
+		// Changed again since it was read, it has to be read again: to decide again
+		// would take for a thief whose own write this is.
+		if err := s.confirm(ctx, now); !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
 	}
-	return storage.ErrConflict
+}
+
+// arrived reports whether a session, as it is now, has had the write of ses.
+func arrived(ses, now storage.Session, rotated bool) bool {
+	switch now.Generation {
+	case ses.Generation:
+		return bytes.Equal(now.RotID, ses.RotID) && now.Access.ID == ses.Access.ID
+	case ses.Generation + 1:
+		// Its successor is spent already: a retry at another node was faster. To
+		// decide again would take this client for a thief. What was no rotation is
+		// known by its access token alone: one that is in no record could not be
+		// revoked.
+		return bytes.Equal(now.PrevRotID, ses.RotID) && (rotated || has(now, ses.Access.ID))
+	}
+	return false
 }
 
 // settleTime bounds how long an answer may wait to learn what became of a write.

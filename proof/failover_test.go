@@ -126,6 +126,10 @@ func TestNothingConfirmedIsLostInAFailover(t *testing.T) {
 			t.Errorf("a revocation without the replica: %+v", a)
 		}
 	}
+	// To refuse is safe before it is confirmed, and does not wait for that.
+	if n.active(kept.Access) {
+		t.Error("the access token of a session is active while its revocation is not confirmed")
+	}
 	p.fail()
 	p.replica.Replica()
 	if a := n.patiently(func() answer { return n.refresh("strict", ended.Token) }); a.Error != "invalid_grant" {

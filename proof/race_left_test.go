@@ -48,11 +48,11 @@ func TestARaceThatIsKilled(t *testing.T) {
 func TestARaceWithoutRoom(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	server.Do("setrange", "other", 60<<20, "x")
+	server.Do("setrange", "other", 100<<20, "x")
 	full := func() {
 		used := regexp.MustCompile(`\bused_memory:(\d+)`).FindStringSubmatch(server.Do("info", "memory").(string))
 		n, _ := strconv.Atoi(used[1])
-		server.Do("config", "set", "maxmemory", n/93*100)
+		server.Do("config", "set", "maxmemory", n/92*100)
 	}
 	p := &place{t: t, dir: t.TempDir(), address: "redis://" + server.Addr, env: []string{"JETON_REDIS_PREFIX=jeton"}}
 	race := func(beside func()) (said string) {

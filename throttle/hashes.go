@@ -53,6 +53,10 @@ const (
 	anAsker       = 'a'
 
 	askersNetwork = 'A'
+
+	aForgotten        = 'f' // the name that somebody typed who has forgotten the password
+	aForgetter        = 'g'
+	forgettersNetwork = 'G'
 )
 
 func (h *hashes) name(of byte, name string) digest {

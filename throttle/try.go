@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -27,6 +28,11 @@ type Attempt struct {
 	// SignedIn is the `sub` of who is signed in, where there is neither User nor
 	// ClientID: it counts beside the source.
 	SignedIn string
+	// Forgot says that User is what somebody typed who has forgotten the password.
+	// By name and source, by source and by network it is counted as a guess is, and
+	// apart from the guesses. What one user is sent, from all sources, is bounded
+	// where it is sent.
+	Forgot bool
 	// Asks says that nothing is guessed, but something is kept for a stranger.
 	// The source alone counts, apart from its guesses.
 	Asks bool
@@ -95,6 +101,15 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 		add(ofAsking, t.hashes.addr(anAsker, addr, bits).self())
 		if addr.Is6() {
 			add(ofAsking, t.hashes.addr(askersNetwork, addr, 48).self())
+		}
+		return
+	}
+	if a.Forgot {
+		source := t.hashes.addr(aForgetter, addr, bits)
+		add(ofPair, t.hashes.name(aForgotten, plainName(strings.TrimSpace(a.User))).pair(source))
+		add(ofSource, source.self())
+		if addr.Is6() {
+			add(ofNetwork, t.hashes.addr(forgettersNetwork, addr, 48).self())
 		}
 		return
 	}

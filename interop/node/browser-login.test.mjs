@@ -145,7 +145,8 @@ test('a code whose answer was lost is not sent again', async (t) => {
   await begin(page)
   await seen(2) // the code's, and the first that asks what became of it
   await signIn(page)
-  assert.deepEqual(await visits(), ['token 200 lost', 'token 400 lost', 'token 400', 'token 200'])
+  // On a slow machine it asks more than once what became of it.
+  assert.match((await visits()).join(), /^token 200 lost,token 400 lost,(token 400,)+token 200$/)
   await save(page, 'here')
   await saved(page)
   assert.match(await asked(page), /^\[\{"session of shop":"\d+"\},\{\}\]$/)
@@ -210,9 +211,7 @@ test('a second login ends the session of the first', async (t) => {
   assert.equal(mine().length, 1)
   assert.notEqual(mine()[0], first)
   await refused(access)
-  await save(one, 'of both')
-  await saved(one)
-  assert.equal(mine().length, 1)
+  assert.equal(await one.evaluate(() => fetch('/api/me', { headers: { 'X-CSRF': '1' } }).then(({ status }) => status)), 200)
 
   // Also one of somebody else.
   const alice = await one.locator('#who').innerText()

@@ -41,6 +41,7 @@
 // some days later, so that Redis needs nobody to get rid of them. Entries of
 // indexes that point at nothing are struck out by the sweeper, or by the listing
 // that meets them. Nothing ever walks the keyspace.
+// With Options.Life every key has a Redis expiry, so that all of it goes by itself.
 //
 // # Durability
 //

@@ -14,15 +14,14 @@ const say = (words, tone = '') => {
   part('said').className = tone
 }
 
-const refusals = {
-  access_denied: 'You did not agree, so you are not logged in.',
-  invalid_grant: 'This login has taken too long. Please log in again.',
-}
-
 // tell says in words what went wrong.
 function tell(error) {
-  if (error instanceof Refused) {
-    say(refusals[error.code] ?? error.message, 'bad')
+  if (error instanceof Refused && error.code === 'access_denied' && !error.status) {
+    say('You did not agree, so you are not logged in.', 'bad')
+  } else if (error instanceof Refused && error.code === 'invalid_grant') {
+    say('This login has taken too long. Please log in again.', 'bad')
+  } else if (error instanceof Refused) {
+    say(error.message, 'bad')
   } else if (error instanceof Unavailable && error.retryAfter) {
     say(`Please try again in ${error.retryAfter} seconds.`, 'bad')
   } else if (error instanceof Unavailable) {
@@ -53,9 +52,16 @@ async function draw() {
   }
 }
 
+let arriving = false // what a login changes on its way is drawn once, at its end
+
 // begin is what happens when the page is loaded, and where nobody answered then.
 async function begin() {
+  arriving = true
+  const slow = setTimeout(() => say('One moment …'), 500)
   const fault = await session.arrive().catch((error) => error)
+  clearTimeout(slow)
+  arriving = false
+  say('')
   await draw()
   if (fault) {
     part('again').hidden = !(fault instanceof Unavailable)
@@ -117,6 +123,7 @@ function on(target, name, act) {
 on(part('enter'), 'click', () => session.login())
 
 on(noteForm, 'submit', async () => {
+  say('Saving …')
   const response = await session.fetch('/api/note', { method: 'PUT', body: part('note').value })
   if (response.ok) say('Saved.', 'good')
   else if (session.active) say('It was not saved. Please try again.', 'bad')
@@ -130,7 +137,7 @@ on(part('leave'), 'click', async () => {
 })
 on(part('again'), 'click', begin)
 
-session.addEventListener('change', draw)
+session.addEventListener('change', () => { if (!arriving) draw() })
 // Somebody may have ended the session elsewhere while nobody looked.
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden && session.active) session.fetch('/api/me').catch(() => {})
