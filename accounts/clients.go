@@ -53,8 +53,8 @@ func (c *Clients) Add(ctx context.Context, n NewClient, act Act) (client storage
 }
 
 // Judge finds what is wrong with a client before it is added.
-func (c *Clients) Judge(n NewClient, act Act) error {
-	_, _, err := c.judge(ImportedClient{NewClient: n}, act)
+func (c *Clients) Judge(n ImportedClient, act Act) error {
+	_, _, err := c.judge(n, act)
 	return err
 }
 

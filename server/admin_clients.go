@@ -131,7 +131,8 @@ func (a *Admin) listClients(c *call) (int, any, error) {
 
 func (a *Admin) addClient(c *call) (int, any, error) {
 	var body accounts.NewClient
-	if err := c.decode(&body); err != nil {
+	err := judged(c.decode(&body), func() error { return a.Clients.Judge(accounts.ImportedClient{NewClient: body}, c.act) })
+	if err != nil {
 		return 0, nil, err
 	}
 	client, secret, err := a.Clients.Add(c.ctx, body, c.act)
@@ -166,7 +167,11 @@ func (a *Admin) setClient(c *call) (int, any, error) {
 		accounts.ClientSettings
 		reason
 	}
-	if err := c.decode(&body); err != nil {
+	err := judged(c.decode(&body), func() error {
+		_, _, _, err := a.Clients.Foresee(c.ctx, c.vars["client_id"], body.ClientSettings, c.act)
+		return err
+	})
+	if err != nil {
 		return 0, nil, err
 	}
 	if err := c.because(body.reason); err != nil {
