@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"jeton/clients"
 	"jeton/events"
 	"jeton/grants"
 	"jeton/storage"
@@ -37,6 +38,27 @@ func (c *Clients) List(ctx context.Context, after string, limit int) ([]storage.
 	return listed[storage.Client](ctx, c.Store, storage.Query{Index: storage.IndexClients, After: after, Limit: limit})
 }
 
+// SameCookies finds clients whose cookies a browser could not tell from those of
+// this one, see [clients.SameCookies]. That is allowed: a proxy may keep apart what
+// looks like one host.
+func (c *Clients) SameCookies(ctx context.Context, client storage.Client) (ids []string, err error) {
+	if !client.ByCookie() {
+		return nil, nil
+	}
+	err = c.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexOrigins}, func(row storage.Row) error {
+		other, err := storage.Decode[storage.Client](row)
+		if c.Store.Skip(ctx, row, err) {
+			return nil
+		}
+		if err == nil && clients.SameCookies(client, other.Value) && !slices.Contains(ids, other.Value.ID) {
+			ids = append(ids, other.Value.ID)
+		}
+		return err
+	})
+	slices.Sort(ids)
+	return ids, err
+}
+
 // NewClient is what [Clients.Add] makes a client of.
 type NewClient struct {
 	ID string `json:"client_id"`
@@ -53,8 +75,8 @@ func (c *Clients) Add(ctx context.Context, n NewClient, act Act) (client storage
 }
 
 // Judge finds what is wrong with a client before it is added.
-func (c *Clients) Judge(n NewClient, act Act) error {
-	_, _, err := c.judge(ImportedClient{NewClient: n}, act)
+func (c *Clients) Judge(n ImportedClient, act Act) error {
+	_, _, err := c.judge(n, act)
 	return err
 }
 

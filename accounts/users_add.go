@@ -80,6 +80,12 @@ func (u *Users) Add(ctx context.Context, n NewUser, act Act) (storage.User, erro
 	return user, nil
 }
 
+// Judge finds what is wrong with a user before it is added.
+func (u *Users) Judge(n NewUser) error {
+	_, _, err := u.check(n)
+	return err
+}
+
 // check gathers all that is wrong with a new user.
 func (u *Users) check(n NewUser) (name string, roles []string, err error) {
 	var wrong faults

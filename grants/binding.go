@@ -119,7 +119,7 @@ func (p presented) difference() string {
 	return strings.Join(words, "; ")
 }
 
-// tellElsewhere is the event of a rotation that was let through.
+// tellElsewhere is the event of a refresh that was let through.
 func (p presented) tellElsewhere(now time.Time) []storage.Put {
 	if len(p.elsewhere) == 0 {
 		return nil

@@ -55,7 +55,8 @@ type Error struct {
 	Description string
 	Cause       error
 	// Outcome is what metrics call it where the code says too little: "reuse",
-	// "lost_write", "foreign_token", "sunset", "fenced", "too_long", "elsewhere".
+	// "lost_write", "foreign_token", "sunset", "fenced", "too_long", "elsewhere",
+	// "two_sessions".
 	Outcome string
 	// Elsewhere is what differs from where the session was refreshed before,
 	// where that is the reason.

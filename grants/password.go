@@ -64,6 +64,7 @@ func (s *Service) throttled(ctx context.Context, password string, attempt thrott
 		user, now, rehash, err = s.checkPassword(ctx, attempt.User, password)
 		return user, now, rehash, about(err, user.Value.Subject, "")
 	}
+	attempt.Secret = password
 	ticket, err := s.Throttle.Try(attempt)
 	if err != nil {
 		return user, now, "", err
@@ -73,9 +74,11 @@ func (s *Service) throttled(ctx context.Context, password string, attempt thrott
 	var refused *Error
 	switch {
 	case err == nil:
-		ticket.Success()
+		err = ticket.Success()
 	case errors.As(err, &refused):
-		ticket.Failure()
+		if slow := ticket.Failure(); slow != nil {
+			err = slow
+		}
 	default:
 		ticket.Cancel() // the store or the queue, nobody's guess
 	}

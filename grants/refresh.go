@@ -284,13 +284,12 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	same := r.now.Before(ses.Access.Expires) && isLive(ses, accessEpoch(r.user.Value, r.req.Client.Value), ses.Access.ID) &&
 		ses.Access.Scope == r.scope && ses.Access.Thumbprint == r.req.thumbprint() && slices.Equal(ses.Access.Roles, r.user.Value.Roles) &&
 		slices.Equal(ses.Audience, r.audience)
-	foreign := r.streak > 0 && ses.RetryGeneration != ses.Generation
-	var revoked []storage.Put
+	var puts []storage.Put
 	if !same {
 		var err error
 		bind(&ses, r.req)
 		ses.Audience = r.audience
-		if revoked, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
+		if puts, err = s.newAccess(ctx, &ses, r.req.Client.Value, r.user.Value, r.scope, r.now); err != nil {
 			return Response{}, err
 		}
 	}
@@ -298,16 +297,15 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	if foreign {
-		ses.RetryStreak, ses.RetryGeneration = r.streak, ses.Generation
-	}
+	told, marked := r.mark(&ses)
+	puts = append(puts, told...)
 	switch {
 	case !same:
-		err = s.commitSession(ctx, r.presented, ses, revoked)
-	case foreign:
+		err = s.commitSession(ctx, r.presented, ses, puts)
+	case marked:
 		// This write has no id of its own by which it could be told from another's,
 		// so its loss is never taken for success: the request is decided again.
-		_, err = s.Store.Commit(ctx, s.sessionChange(r.presented, ses, nil))
+		_, err = s.Store.Commit(ctx, s.sessionChange(r.presented, ses, puts))
 	default:
 		err = s.confirm(ctx, r.session)
 	}
@@ -315,7 +313,23 @@ func (r retry) issue(ctx context.Context, s *Service) (Response, error) {
 		return Response{}, err
 	}
 	resp.Retry = true
+	if len(told) > 0 {
+		resp.Elsewhere = r.elsewhere
+	}
 	return resp, nil
+}
+
+// mark notes in a session that its generation was retried from elsewhere, and
+// returns the event that tells of it: once for each generation, however often it is
+// retried, since who has a copy could make events without end.
+func (r retry) mark(ses *storage.Session) (told []storage.Put, marked bool) {
+	if r.streak > 0 && ses.RetryGeneration != ses.Generation {
+		ses.RetryStreak, ses.RetryGeneration, marked = r.streak, ses.Generation, true
+	}
+	if len(r.elsewhere) > 0 && ses.RetryTold != ses.Generation {
+		ses.RetryTold, told, marked = ses.Generation, r.tellElsewhere(r.now), true
+	}
+	return told, marked
 }
 
 // respond signs the tokens that the session's record describes, and notes in it

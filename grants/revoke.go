@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"slices"
+	"time"
 
 	"jeton/events"
 	"jeton/events/status"
@@ -56,15 +57,17 @@ func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c re
 	if c.ClientID != client.ID {
 		return Revoked{}, s.refuseForeign(ctx, client, c.ClientID, from)
 	}
-	var ses storage.Record[storage.Session]
-	err := retryConflicts(func() (err error) {
-		ses, _, _, err = s.Store.SessionAndUser(ctx, c.Subject, c.SessionID)
-		if err != nil || ses.Value.Ended == nil {
-			return err
-		}
-		return s.confirm(ctx, ses)
+	e := Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address}
+	return s.endOfRefresh(ctx, c, e, func(ses storage.Session, e Ending) error {
+		_, _, err := s.Logout(ctx, ses, e)
+		return err
 	})
-	if err != nil || !ses.Exists() || ses.Value.Ended != nil {
+}
+
+// endOfRefresh ends the session of a refresh token, whichever generation it is of.
+func (s *Service) endOfRefresh(ctx context.Context, c refreshClaims, e Ending, end ender) (Revoked, error) {
+	ses, _, err := s.unended(ctx, c.Subject, c.SessionID)
+	if err != nil || !ses.Exists() {
 		return Revoked{}, err
 	}
 	secret, err := s.openSecret(ses.Value)
@@ -74,8 +77,23 @@ func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c re
 	if _, ok := checkRefreshTokenID(secret, c); !ok {
 		return Revoked{}, nil
 	}
-	_, _, err = s.Logout(ctx, ses.Value, Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address})
-	return Revoked{c.Subject, c.SessionID}, err
+	return Revoked{c.Subject, c.SessionID}, end(ses.Value, e)
+}
+
+// unended reads a session that is to be ended, and the time. Of one that has ended,
+// and will stay so, there is none.
+func (s *Service) unended(ctx context.Context, sub, sid string) (ses storage.Record[storage.Session], now time.Time, err error) {
+	err = retryConflicts(func() (err error) {
+		ses, _, now, err = s.Store.SessionAndUser(ctx, sub, sid)
+		if err != nil || ses.Value.Ended == nil {
+			return err
+		}
+		return s.confirm(ctx, ses)
+	})
+	if ses.Value.Ended != nil {
+		ses = storage.Record[storage.Session]{}
+	}
+	return ses, now, err
 }
 
 // revokeAccess takes one access token out of its session.

@@ -80,6 +80,8 @@ type crew struct {
 	nodes []*berth
 	// faults are what may be done to the store.
 	faults []fault
+	// doubts: what is refused may rest on what is not confirmed, and is lost later.
+	doubts bool
 	// program is another command than [binary].
 	program string
 
@@ -213,7 +215,11 @@ func (c *crew) judge() {
 		}
 	}
 	begun := time.Now()
-	faults := history.Check(ops, patience)
+	seen := ops
+	if c.doubts {
+		seen = history.Doubt(ops)
+	}
+	faults := history.Check(seen, patience)
 	c.t.Logf("%d operations (%s); %d replies lost, %d requests late; looked at in %v", len(ops), c.kinds.of(ops), lost, late, time.Since(begun))
 	for _, f := range faults {
 		c.t.Errorf("SEED=%d: %s", c.seed, f)

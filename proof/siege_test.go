@@ -67,7 +67,7 @@ func TestT24_N6_Siege(t *testing.T) {
 		t.Fatalf("%+v", first)
 	}
 	var guesses, looked, others atomic.Int64
-	const attackers, all = 16, 6000
+	const attackers, all = 16, 2000
 	var wg sync.WaitGroup
 	for range attackers {
 		wg.Go(func() {

@@ -121,6 +121,7 @@ func onOneRedis(t *testing.T) *crew {
 func onSentinel(t *testing.T) *crew {
 	s := redistest.StartSentinels(t, 2, "--appendonly", "yes", "--appendfsync", "always", "--min-replicas-to-write", "1")
 	c := muster(&place{t: t, dir: t.TempDir(), address: s.URL(), env: []string{"JETON_REDIS_WAIT_REPLICAS=2"}}, "")
+	c.doubts = true
 	failover := func(fail func(testing.TB)) func(c *crew, choices *rand.Rand) {
 		return func(c *crew, choices *rand.Rand) {
 			if s.Whole() {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"jeton/accounts"
 )
 
 // mostAdminBody is the most bytes of a body.
@@ -55,46 +57,100 @@ func (c *call) body() ([]byte, error) {
 	return body, nil
 }
 
+// unfit says all that a body has and an act does not take. What does fit is decoded
+// all the same.
+type unfit struct {
+	// of are the members that are wrong, told what is said of them.
+	of   map[string]bool
+	told []string
+	// strange are those that there are none of, known those that there are.
+	strange, known []string
+}
+
+func (u *unfit) Error() string {
+	told := u.told
+	if len(u.strange) > 0 {
+		told = append(slices.Clip(told), fmt.Sprintf("there is no member %s here; there are %s", strings.Join(u.strange, ", "), strings.Join(u.known, ", ")))
+	}
+	return strings.Join(told, "; ")
+}
+
+func (u *unfit) add(member, format string, args ...any) {
+	u.of[member] = true
+	u.told = append(u.told, fmt.Sprintf(format, args...))
+}
+
+// judged adds to what is said of a body that does not fit what is wrong with the
+// values of the rest, so that all is told at once.
+func judged(err error, judge func() error) error {
+	var u *unfit
+	var invalid *accounts.InvalidError
+	if !errors.As(err, &u) || !errors.As(judge(), &invalid) {
+		return err
+	}
+	for _, fault := range invalid.Faults {
+		// A value that could not be read is wrong already.
+		if name, _, _ := strings.Cut(fault, ":"); !u.of[name] {
+			u.told = append(u.told, fault)
+		}
+	}
+	return err
+}
+
 func decodeStrict(body []byte, v any) error {
 	if !utf8.Valid(body) {
 		return badBody("the body is not UTF-8 text")
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+	if text := bytes.TrimLeft(body, " \t\r\n"); len(text) == 0 || text[0] != '{' {
 		return badBody("the body is not a JSON object")
 	}
-	known, seen := members(reflect.TypeOf(v).Elem()), make(map[string]bool)
-	var strange, wrong []string
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return badBody("the body is not JSON: %v", err)
+	// The whole, which also refuses what follows the object.
+	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
+		return badBody("the body is not JSON: %v", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	_, err := d.Token()
+	u := &unfit{of: make(map[string]bool), known: members(reflect.TypeOf(v).Elem())}
+	seen := make(map[string]bool)
+	for err == nil && d.More() {
+		var name json.Token
+		var value json.RawMessage
+		if name, err = d.Token(); err == nil {
+			err = d.Decode(&value)
 		}
-		switch name := name.(string); {
+		switch name, _ := name.(string); {
+		case err != nil:
 		case seen[name]:
-			wrong = append(wrong, fmt.Sprintf("the member %q stands there twice", name))
-		case !slices.Contains(known, name):
-			strange = append(strange, fmt.Sprintf("%q", name))
-			fallthrough
+			u.add(name, "the member %q stands there twice", name)
 		default:
 			seen[name] = true
+			if !slices.Contains(u.known, name) {
+				u.strange = append(u.strange, fmt.Sprintf("%q", name))
+			} else if wrong := decodeMember(name, value, v); wrong != nil {
+				u.add(name, "%s: %s", name, wrong)
+			}
 		}
-		var skipped json.RawMessage
-		if err := d.Decode(&skipped); err != nil {
-			return badBody("the body is not JSON: %v", err)
-		}
 	}
-	if len(strange) > 0 {
-		wrong = append(wrong, fmt.Sprintf("there is no member %s here; there are %s", strings.Join(strange, ", "), strings.Join(known, ", ")))
+	if err != nil {
+		return badBody("the body is not JSON: %v", err)
 	}
-	if len(wrong) > 0 {
-		return badBody("%s", strings.Join(wrong, "; "))
-	}
-	// The whole once more, which also refuses what follows the object.
-	if err := json.Unmarshal(body, v); err != nil {
-		return badBody("the body does not fit: %v", err)
+	if len(u.told)+len(u.strange) > 0 {
+		return u
 	}
 	return nil
+}
+
+// decodeMember puts one member into the struct v points to.
+func decodeMember(name string, value json.RawMessage, v any) error {
+	alone, err := json.Marshal(map[string]json.RawMessage{name: value})
+	if err == nil {
+		err = json.Unmarshal(alone, v)
+	}
+	var other *json.UnmarshalTypeError
+	if errors.As(err, &other) {
+		return fmt.Errorf("a JSON %s is not what belongs here", other.Value)
+	}
+	return err
 }
 
 // members are the names that JSON has for the fields of a struct. Package json

@@ -30,9 +30,12 @@ func badBody(format string, args ...any) error {
 func adminProblemOf(err error) problem {
 	var own refusal
 	var invalid *accounts.InvalidError
+	var misfit *unfit
 	switch {
 	case errors.As(err, &own):
 		return own.problem
+	case errors.As(err, &misfit):
+		return problem{status: http.StatusBadRequest, code: "invalid_request", description: misfit.Error()}
 	case errors.As(err, &invalid):
 		return problem{status: http.StatusBadRequest, code: "invalid_request", description: invalid.Error()}
 	case errors.Is(err, keys.ErrImport):

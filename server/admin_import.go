@@ -51,19 +51,19 @@ type userLine struct {
 func (a *Admin) importUsers(c *call) (int, any, error) {
 	return c.importLines(func(ctx context.Context, line []byte) (bool, error) {
 		var u userLine
-		if err := decodeStrict(line, &u); err != nil {
+		err := decodeStrict(line, &u)
+		wanted := accounts.NewUser{Username: u.Username, Subject: u.Subject, Roles: u.Roles, Claims: u.Claims, PasswordHash: u.PasswordHash, Disabled: u.Disabled}
+		if err = judged(err, func() error { return a.Users.Judge(wanted) }); err != nil {
 			return false, err
 		}
-		return a.Users.Import(ctx, accounts.NewUser{
-			Username: u.Username, Subject: u.Subject, Roles: u.Roles, Claims: u.Claims, PasswordHash: u.PasswordHash, Disabled: u.Disabled,
-		}, c.act)
+		return a.Users.Import(ctx, wanted, c.act)
 	})
 }
 
 func (a *Admin) importClients(c *call) (int, any, error) {
 	return c.importLines(func(ctx context.Context, line []byte) (bool, error) {
 		var n accounts.ImportedClient
-		if err := decodeStrict(line, &n); err != nil {
+		if err := judged(decodeStrict(line, &n), func() error { return a.Clients.Judge(n, c.act) }); err != nil {
 			return false, err
 		}
 		return a.Clients.Import(ctx, n, c.act)
@@ -115,8 +115,9 @@ func (c *call) importLines(one func(context.Context, []byte) (created bool, err 
 // lineFault reports whether an error is the line's and not the server's.
 func lineFault(err error) bool {
 	var own refusal
+	var misfit *unfit
 	var invalid *accounts.InvalidError
-	return errors.As(err, &own) || errors.As(err, &invalid) || errors.Is(err, grants.ErrExists) ||
+	return errors.As(err, &own) || errors.As(err, &misfit) || errors.As(err, &invalid) || errors.Is(err, grants.ErrExists) ||
 		errors.Is(err, accounts.ErrOperatorOnly) || errors.Is(err, storage.ErrDamaged)
 }
 

@@ -185,7 +185,11 @@ func (a *Admin) foreseeRoles(c *call, f foreseen) (ending, error) {
 
 func (a *Admin) foreseeSettings(c *call, f foreseen) (ending, error) {
 	var s accounts.ClientSettings
-	if err := decodeStrict(f.Settings, &s); err != nil {
+	err := judged(decodeStrict(f.Settings, &s), func() error {
+		_, _, _, err := a.Clients.Foresee(c.ctx, *f.ClientID, s, c.act)
+		return err
+	})
+	if err != nil {
 		return ending{}, err
 	}
 	was, _, end, err := a.Clients.Foresee(c.ctx, *f.ClientID, s, c.act)

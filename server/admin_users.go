@@ -74,12 +74,13 @@ func (a *Admin) addUser(c *call) (int, any, error) {
 		Claims   storage.Claims `json:"claims"`
 		Password string         `json:"password"`
 	}
-	if err := c.decode(&body); err != nil {
+	wanted := func() accounts.NewUser {
+		return accounts.NewUser{Username: body.Username, Subject: body.Subject, Roles: body.Roles, Claims: body.Claims, Password: body.Password}
+	}
+	if err := judged(c.decode(&body), func() error { return a.Users.Judge(wanted()) }); err != nil {
 		return 0, nil, err
 	}
-	u, err := a.Users.Add(c.ctx, accounts.NewUser{
-		Username: body.Username, Subject: body.Subject, Roles: body.Roles, Claims: body.Claims, Password: body.Password,
-	}, c.act)
+	u, err := a.Users.Add(c.ctx, wanted(), c.act)
 	if err != nil {
 		return 0, nil, err
 	}

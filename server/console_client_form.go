@@ -206,7 +206,7 @@ func (s *Server) newClient(o *operation) error {
 	if len(t.faults) == 0 {
 		client, secret, err = s.admin.Clients.Add(o.ctx, wanted, o.act)
 	} else {
-		err = s.admin.Clients.Judge(wanted, o.act)
+		err = s.admin.Clients.Judge(accounts.ImportedClient{NewClient: wanted}, o.act)
 	}
 	if err != nil && !t.blame(err, anything) {
 		return err

@@ -108,15 +108,15 @@ func waitWords(err error, otherwise string) string {
 	return otherwise
 }
 
-// mayAsk counts those who ask by what they typed and where they are, apart from
-// those who sign in: asking locks nobody out. Each counts as a failure, since
-// there is no success that would tell one from the next.
+// mayAsk counts those who ask by what they typed and where they are, by counters
+// that nobody's sign-in has to do with: asking locks nobody out. Each counts as a
+// failure, since there is no success that would tell one from the next.
 func (s *Server) mayAsk(r *http.Request, name string) error {
 	if s.grants.Throttle == nil {
 		return nil
 	}
 	addr, _ := netip.ParseAddr(s.sourceOf(r).Address)
-	ticket, err := s.grants.Throttle.Try(throttle.Attempt{User: "forgot\x00" + name, Source: addr})
+	ticket, err := s.grants.Throttle.Try(throttle.Attempt{User: name, Source: addr, Forgot: true})
 	if err == nil {
 		ticket.Failure()
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 
-	"jeton/clients"
 	"jeton/grants"
 	"jeton/storage"
 )
@@ -55,12 +53,16 @@ func (s *Server) pageOf(w http.ResponseWriter, r *http.Request) (page, error) {
 func (s *Server) sessionToken(w http.ResponseWriter, r *http.Request) {
 	p, err := s.pageOf(w, r)
 	refreshing := p.form.get("grant_type") == storage.GrantRefreshToken
-	if err == nil && refreshing && p.refresh == "" {
+	switch {
+	case err != nil || !refreshing:
+	case p.refresh == "":
 		err = grants.Refuse(grants.InvalidGrant, "the browser sent no refresh token: log in", errors.New("there is no cookie with a refresh token"))
+	default:
+		err = s.checkPair(r, p)
 	}
 	if err == nil {
 		err = s.mint(w, r, p.form, p.client, p.refresh, func(data map[string]any, resp grants.Response) {
-			if !refreshing && p.refresh != "" {
+			if !refreshing {
 				s.endPredecessor(r, p)
 			}
 			delete(data, "access_token")
@@ -69,28 +71,31 @@ func (s *Server) sessionToken(w http.ResponseWriter, r *http.Request) {
 			s.allowPage(w, r)
 		})
 	}
-	if err == nil {
-		return
+	// No refusal takes cookies away, be they worth nothing: another tab may have
+	// logged in meanwhile, and its new ones, of the same names, would go.
+	if err != nil {
+		s.refusePageCall(w, r, noteOf(r.Context()).grantType, err)
 	}
-	if refused, ok := errors.AsType[*grants.Error](err); ok && refreshing && p.refresh != "" && over(refused) {
-		s.takeCookies(w, p.client.Value)
-	}
-	s.refusePageCall(w, r, noteOf(r.Context()).grantType, err)
 }
 
-// over reports whether a refused refresh says that the cookies are worth nothing
-// any more. One from elsewhere says nothing of the sort, unless it ended the
-// session.
-func over(refused *grants.Error) bool {
-	ended := func(m grants.Mismatch) bool { return m.Action == clients.End }
-	return refused.Code == grants.InvalidGrant && (len(refused.Elsewhere) == 0 || slices.ContainsFunc(refused.Elsewhere, ended))
+// checkPair refuses a refresh whose two cookies are of two sessions, since one of
+// them was planted then. Where no other host can plant the refresh token, and can
+// the access token, that is the one, and the refresh overwrites it.
+func (s *Server) checkPair(r *http.Request, p page) error {
+	client := p.client.Value
+	if sure(s.refreshCookie(client)) && !sure(s.accessCookie(client)) {
+		return nil
+	}
+	return s.grants.CheckHeld(r.Context(), client, p.held(), s.sourceOf(r))
 }
+
+func (p page) held() grants.Held { return grants.Held{Access: p.access, Refresh: p.refresh} }
 
 // endPredecessor ends the session that the browser had when somebody logged in
 // anew: its cookies are about to be overwritten, and nobody could end it later.
 func (s *Server) endPredecessor(r *http.Request, p page) {
 	ctx := context.WithoutCancel(r.Context())
-	_, err := s.grants.Revoke(ctx, p.client.Value, p.refresh, s.sourceOf(r))
+	err := s.grants.ReplaceHeld(ctx, p.client.Value, p.held(), s.sourceOf(r))
 	if refused, ok := errors.AsType[*grants.Error](err); err != nil && !(ok && refused.Code == grants.InvalidGrant) {
 		s.cfg.Log.WarnContext(ctx, "a login could not end the session that the browser had before; it lives until it is idle too long",
 			"client_id", p.client.Value.ID, "error", err)
@@ -99,24 +104,27 @@ func (s *Server) endPredecessor(r *http.Request, p page) {
 
 // sessionRevoke is POST /session/revoke: it ends the session of the browser and
 // takes its cookies away. Where the session could not be ended they stay, so
-// that the page can try again.
+// that the page can try again. The access token counts as much as the refresh
+// token, which another host may have replaced, or the browser dropped: who is
+// told to be logged out has to be.
 func (s *Server) sessionRevoke(w http.ResponseWriter, r *http.Request) {
 	p, err := s.pageOf(w, r)
-	token := p.refresh
-	if token == "" {
-		token = p.access
-	}
-	var revoked grants.Revoked
-	if err == nil && token != "" {
-		revoked, err = s.grants.Revoke(r.Context(), p.client.Value, token, s.sourceOf(r))
+	var dropped grants.Dropped
+	if err == nil {
+		dropped, err = s.grants.DropHeld(r.Context(), p.client.Value, p.held(), s.sourceOf(r))
 	}
 	if err != nil {
 		s.refusePageCall(w, r, "revoke", err)
 		return
 	}
-	s.takeCookies(w, p.client.Value)
+	if !dropped.ForeignAccess {
+		setToken(w, s.accessCookie(p.client.Value), "", 0)
+	}
+	if !dropped.ForeignRefresh {
+		setToken(w, s.refreshCookie(p.client.Value), "", 0)
+	}
 	s.allowPage(w, r)
-	s.answerRevoked(w, r, revoked)
+	s.answerRevoked(w, r, dropped.Revoked)
 }
 
 func (s *Server) refusePageCall(w http.ResponseWriter, r *http.Request, act string, err error) {

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"net/http"
+	"strings"
 	"time"
 
 	"jeton/grants"
@@ -46,18 +47,17 @@ func (s *Server) tokenCookie(c storage.Client, name, path, domain string) http.C
 	return http.Cookie{Name: name, Path: path, Domain: domain, Secure: s.https, HttpOnly: true, SameSite: sameSite}
 }
 
+// sure reports whether browsers keep other hosts from planting a cookie.
+func sure(c http.Cookie) bool { return strings.HasPrefix(c.Name, "__Host-") }
+
 // giveCookies hands the tokens over, for as long as they live.
 func (s *Server) giveCookies(w http.ResponseWriter, c storage.Client, resp grants.Response) {
 	setToken(w, s.accessCookie(c), resp.AccessToken, resp.ExpiresIn)
 	setToken(w, s.refreshCookie(c), resp.RefreshToken, resp.RefreshExpiresIn)
 }
 
-// takeCookies removes both: the same names, paths and domains, with nothing.
-func (s *Server) takeCookies(w http.ResponseWriter, c storage.Client) {
-	setToken(w, s.accessCookie(c), "", 0)
-	setToken(w, s.refreshCookie(c), "", 0)
-}
-
+// setToken makes a cookie of a token. One without a token removes it: the same
+// name, path and domain, with nothing.
 func setToken(w http.ResponseWriter, cookie http.Cookie, token string, life time.Duration) {
 	cookie.Value, cookie.MaxAge = token, int(life/time.Second)
 	if token == "" || cookie.MaxAge <= 0 {

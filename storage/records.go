@@ -244,7 +244,8 @@ type Session struct {
 
 	// Device is where the last rotation came from; RetryStreak counts
 	// successive generations that were also retried from elsewhere, the last
-	// of them RetryGeneration.
+	// of them RetryGeneration. RetryTold is the last of which an event told where
+	// its retry came from.
 	Device Device `json:"device"`
 	// BoundAgent and BoundAddress are MACs of the whole user agent and address,
 	// under Secret, where the client wants these compared.
@@ -252,6 +253,7 @@ type Session struct {
 	BoundAddress    string `json:"bound_address,omitempty"`
 	RetryStreak     int    `json:"retry_streak,omitempty"`
 	RetryGeneration uint64 `json:"retry_generation,omitempty"`
+	RetryTold       uint64 `json:"retry_told,omitempty"`
 
 	// Thumbprint is that of the key without which the refresh tokens of a public
 	// client are worth nothing (RFC 9449 §5).

@@ -57,6 +57,7 @@ func (s *Session) appendText(b []byte) []byte {
 		b = fixedjson.AppendInt(fixedjson.AppendName(b, "retry_streak"), int64(s.RetryStreak))
 	}
 	b = uintUnlessZero(b, "retry_generation", s.RetryGeneration)
+	b = uintUnlessZero(b, "retry_told", s.RetryTold)
 	b = strUnlessEmpty(b, "jkt", s.Thumbprint)
 	if s.Ended != nil {
 		b = s.Ended.appendText(fixedjson.AppendName(b, "ended"))

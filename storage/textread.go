@@ -86,7 +86,8 @@ func (s *Session) readRotation(r *fixedjson.Reader) {
 	if r.Next("retry_streak") {
 		s.RetryStreak = int(r.Int())
 	}
-	s.RetryGeneration, s.Thumbprint = count(r, "retry_generation"), maybe(r, "jkt")
+	s.RetryGeneration, s.RetryTold = count(r, "retry_generation"), count(r, "retry_told")
+	s.Thumbprint = maybe(r, "jkt")
 }
 
 func readLive(r *fixedjson.Reader) []LiveAccess {

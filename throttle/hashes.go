@@ -53,6 +53,10 @@ const (
 	anAsker       = 'a'
 
 	askersNetwork = 'A'
+
+	aForgotten        = 'f' // the name that somebody typed who has forgotten the password
+	aForgetter        = 'g'
+	forgettersNetwork = 'G'
 )
 
 func (h *hashes) name(of byte, name string) digest {
@@ -73,6 +77,20 @@ func (h *hashes) addr(of byte, a netip.Addr, bits int) digest {
 	defer h.pool.Put(w)
 	w.in = append(append(w.in[:0], of), b[:]...)
 	return w.sum()
+}
+
+// secret is the mark of a secret that is tried for a pair, never 0.
+func (h *hashes) secret(owner uint64, place uint32, secret string) uint64 {
+	w := h.pool.Get().(*hasher)
+	defer h.pool.Put(w)
+	w.in = binary.LittleEndian.AppendUint64(w.in[:0], owner)
+	w.in = append(binary.LittleEndian.AppendUint32(w.in, place), secret...)
+	d := w.sum()
+	clear(w.in)
+	if cap(w.in) > 1024 {
+		w.in = make([]byte, 0, 256)
+	}
+	return d.self()
 }
 
 func (w *hasher) sum() (d digest) {

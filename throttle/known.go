@@ -17,13 +17,20 @@ const (
 
 const msPerDay = 24 * 60 * 60 * 1000
 
-// known is the table of such pairs. All pairs of one user have the same
+// known is the table of such pairs, and beside each the mark of the secret that
+// was right, if this process saw it: see [Throttle.besieged]. The marks are under
+// a key of this process, and go nowhere else: with the key they would make
+// guessing passwords cheap.
+//
+//	All pairs of one user have the same
+//
 // sixteen places, which bounds them; and when these are full the user who
 // has the most of them gives up the oldest, so that nobody who signs in from
 // everywhere can make others strangers.
 type known struct {
 	cells []knownPair
-	shift uint // owner >> shift is the set, and owner >> 56 the chunk of it
+	marks []uint64 // 0: none
+	shift uint     // owner >> shift is the set, and owner >> 56 the chunk of it
 	days  uint32
 	dirty [knownChunks]bool
 }
@@ -33,11 +40,13 @@ func newKnown(size int, keep time.Duration) known {
 	for n < size {
 		n, shift = n*2, shift-1
 	}
-	return known{cells: make([]knownPair, n), shift: shift, days: uint32((keep.Milliseconds() + msPerDay - 1) / msPerDay)}
+	return known{cells: make([]knownPair, n), marks: make([]uint64, n), shift: shift, days: uint32((keep.Milliseconds() + msPerDay - 1) / msPerDay)}
 }
 
+func (k *known) first(owner uint64) int { return int(owner>>k.shift) * knownWays }
+
 func (k *known) set(owner uint64) []knownPair {
-	first := (owner >> k.shift) * knownWays
+	first := k.first(owner)
 	return k.cells[first : first+knownWays]
 }
 
@@ -56,11 +65,26 @@ func (k *known) has(owner uint64, place, today uint32) bool {
 	return false
 }
 
-// mark makes a pair known, today.
-func (k *known) mark(owner uint64, place, today uint32) {
+// mark makes a pair known, today, by a secret.
+func (k *known) mark(owner uint64, place, today uint32, secret uint64) {
 	if k.put(knownPair{owner, place, today}, today) {
 		k.dirty[owner>>56] = true
 	}
+	for i, p := range k.set(owner) {
+		if p.owner == owner && p.place == place {
+			k.marks[k.first(owner)+i] = secret
+		}
+	}
+}
+
+// by reports whether a pair that counts has last signed in here by that secret.
+func (k *known) by(owner uint64, place, today uint32, secret uint64) bool {
+	for i, p := range k.set(owner) {
+		if p.owner == owner && p.place == place {
+			return k.fresh(&p, today) && k.marks[k.first(owner)+i] == secret
+		}
+	}
+	return false
 }
 
 // put adds a pair and reports whether that changed anything.
@@ -81,7 +105,7 @@ func (k *known) put(p knownPair, today uint32) bool {
 	if free < 0 {
 		free = crowded(cells, p.owner)
 	}
-	cells[free] = p
+	cells[free], k.marks[k.first(p.owner)+free] = p, 0
 	return true
 }
 

@@ -51,6 +51,9 @@ type Limits struct {
 	// Registration is for clients that register themselves from one address, or
 	// one IPv6 /48: 20, one in 3 min.
 	Registration Limit
+	// Besieged is for one user from one source while another rule than that of the
+	// pair says wait: 20, one an hour; 3 free, then 1 s to 15 min.
+	Besieged Limit
 }
 
 // kind is which rule a counter obeys. The numbers are in the store.
@@ -65,6 +68,7 @@ const (
 	ofSignedIn
 	ofAsking
 	ofRegistration
+	ofBesieged
 	rules
 )
 
@@ -72,7 +76,7 @@ const (
 const RuleRegistration = "registration"
 
 // The rules as [Throttled] names them.
-var ruleNames = [rules]string{"pair", "account", "source", "network", "client", "signed_in", "asking", RuleRegistration}
+var ruleNames = [rules]string{"pair", "account", "source", "network", "client", "signed_in", "asking", RuleRegistration, "besieged"}
 
 var defaults = Limits{
 	Pair:    Limit{Most: 100, Leak: time.Hour, Free: 5, First: time.Second, Longest: 15 * time.Minute, Parallel: 16},
@@ -85,6 +89,8 @@ var defaults = Limits{
 	Asking:   Limit{Most: 100, Leak: time.Second},
 
 	Registration: Limit{Most: 20, Leak: 3 * time.Minute},
+
+	Besieged: Limit{Most: 20, Leak: time.Hour, Free: 3, First: time.Second, Longest: 15 * time.Minute},
 }
 
 // maxConsecutive is SP 800-63B-4 §3.2.2.
@@ -94,7 +100,7 @@ const maxConsecutive = 100
 const longestMemory = 400 * storage.Day
 
 func (l *Limits) all() [rules]*Limit {
-	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client, &l.SignedIn, &l.Asking, &l.Registration}
+	return [rules]*Limit{&l.Pair, &l.Account, &l.Source, &l.Network, &l.Client, &l.SignedIn, &l.Asking, &l.Registration, &l.Besieged}
 }
 
 func (l Limits) withDefaults() Limits {

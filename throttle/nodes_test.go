@@ -36,8 +36,13 @@ func TestNodesAddUp(t *testing.T) {
 		for i := range 100 {
 			fail(t, th, by(fmt.Sprint("user", i), v4(7)))
 		}
-		signIn(t, th, by("carol", v4(7)))
 	}
+	signIn(t, two, by("carol", v4(7)))
+	// The other has never seen her password, and tells her from nobody there.
+	refused(t, one, by("carol", v4(7)), "source")
+	c.advance(2 * time.Second)
+	signIn(t, one, by("carol", v4(7)))
+	signIn(t, one, by("carol", v4(7)))
 	// A success on one is a success on all, and what the other counted
 	// meanwhile stays.
 	c.advance(time.Minute)

@@ -20,10 +20,10 @@
 //   - The account, over all sources it is not known from. Here are the guesses
 //     of a botnet, of which each member stays below the other rules.
 //
-// A pair that has signed in within 60 days is known, and only its own count
-// holds it up: strangers can neither take its turn nor use it up. It adds to the
-// count of its source, which it need not obey; so somebody in the network of n
-// users has the free failures of each of them at once.
+// A pair that has signed in within 60 days is known, and with the right password
+// only its own counts hold it up: strangers can neither take its turn nor use it
+// up. A wrong one is answered as if it was not known, or whoever shares an address
+// with users could tell which names are theirs: see siege.go.
 //
 // # An account under attack
 //
@@ -61,7 +61,7 @@
 // # Memory
 //
 // Everything fits into two tables of fixed size, [Config.Counters] times 32 bytes
-// and [Config.Known] times 16: 6 MiB by default, touched as it fills. A full
+// and [Config.Known] times 24: 7 MiB by default, touched as it fills. A full
 // table gives up the counter that is nearest to empty among eight whose
 // place nobody can choose without the key, so it takes many guesses that
 // were paid for by a hash each to make it forget one of them. Names and
@@ -75,6 +75,8 @@ package throttle
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -158,6 +160,7 @@ type Throttle struct {
 	begin  time.Time // ticks are milliseconds since then
 	rules  [rules]rule
 	hashes *hashes
+	marks  *hashes // under a key that this process alone has
 
 	// mu guards what follows, for some hundred nanoseconds at a time and never
 	// during I/O.
@@ -184,10 +187,12 @@ func Open(ctx context.Context, c Config) (*Throttle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("throttle: the key for counting failures: %w", err)
 	}
+	own := make([]byte, sha256.Size)
+	rand.Read(own)
 	t := &Throttle{
 		cfg: c, begin: c.Now(), rules: c.Limits.rules(), hashes: newHashes(key),
-		known: newKnown(c.Known, c.KnownFor),
-		stop:  make(chan struct{}), stopped: make(chan struct{}),
+		marks: newHashes(own), known: newKnown(c.Known, c.KnownFor),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	t.counts = newCounters(c.Counters, &t.rules)
 	t.offset = t.begin.UnixMilli()

@@ -65,7 +65,7 @@ func v6(network, subnet, host int) netip.Addr {
 
 func by(user string, source netip.Addr) Attempt { return Attempt{User: user, Source: source} }
 
-// fail tries and fails; it reports whether a hash was computed for it.
+// fail tries and fails; it reports whether the outcome of a hash counted.
 func fail(t testing.TB, th *Throttle, a Attempt) bool {
 	t.Helper()
 	k, err := th.Try(a)
@@ -73,8 +73,7 @@ func fail(t testing.TB, th *Throttle, a Attempt) bool {
 		throttled(t, err)
 		return false
 	}
-	k.Failure()
-	return true
+	return k.Failure() == nil || k.known
 }
 
 func failures(t testing.TB, th *Throttle, a Attempt, times int) (hashed int) {
@@ -94,16 +93,20 @@ func signIn(t testing.TB, th *Throttle, a Attempt) {
 	if err != nil {
 		t.Fatalf("%+v was refused: %v", a, err)
 	}
-	k.Success()
+	if err := k.Success(); err != nil {
+		t.Fatalf("%+v was right, and refused: %v", a, err)
+	}
 }
 
-// refused must be.
+// refused must be, with the right secret too.
 func refused(t testing.TB, th *Throttle, a Attempt, rule string) *Throttled {
 	t.Helper()
 	k, err := th.Try(a)
 	if err == nil {
-		k.Cancel()
-		t.Fatalf("%+v was not refused", a)
+		err = k.slow
+		if k.Cancel(); k.slow == nil || k.known {
+			t.Fatalf("%+v was not refused", a)
+		}
 	}
 	e := throttled(t, err)
 	if e.Rule != rule {

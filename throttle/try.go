@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -12,6 +13,9 @@ type Attempt struct {
 	// nobody yet, such as a user_code (RFC 8628 §5.1), for which the source alone
 	// counts.
 	User string
+	// Secret is what is tried for User. What is kept of a right one is said at
+	// [known].
+	Secret string
 	// Source is where the request came from. Those without an address are one
 	// source together.
 	Source netip.Addr
@@ -27,6 +31,11 @@ type Attempt struct {
 	// SignedIn is the `sub` of who is signed in, where there is neither User nor
 	// ClientID: it counts beside the source.
 	SignedIn string
+	// Forgot says that User is what somebody typed who has forgotten the password.
+	// By name and source, by source and by network it is counted as a guess is, and
+	// apart from the guesses. What one user is sent, from all sources, is bounded
+	// where it is sent.
+	Forgot bool
 	// Asks says that nothing is guessed, but something is kept for a stranger.
 	// The source alone counts, apart from its guesses.
 	Asks bool
@@ -43,10 +52,15 @@ type Ticket struct {
 	at      int64
 	charges [mostCharges]charge
 	n       int
+	pair    uint64
 	owner   uint64
 	place   uint32
+	mark    uint64 // of the secret
 	known   bool
+	asked   bool // before its turn
 	decided bool
+	// slow is the answer to all but who is known and right.
+	slow *Throttled
 	// late attempts are counted when they fail and not before.
 	late bool
 }
@@ -67,12 +81,13 @@ type charge struct {
 func (t *Throttle) Try(a Attempt) (*Ticket, error) {
 	k := &Ticket{t: t}
 	t.identify(k, a)
+	k.pair = k.charges[0].key
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k.at = t.now()
 	k.known = k.owner != 0 && t.known.has(k.owner, k.place, t.today())
-	if err := t.check(k); err != nil {
-		return nil, err
+	if slow, by := t.check(k); slow != nil {
+		return t.besieged(k, slow, by)
 	}
 	if !k.late {
 		k.count(k.at)
@@ -98,6 +113,15 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 		}
 		return
 	}
+	if a.Forgot {
+		source := t.hashes.addr(aForgetter, addr, bits)
+		add(ofPair, t.hashes.name(aForgotten, plainName(strings.TrimSpace(a.User))).pair(source))
+		add(ofSource, source.self())
+		if addr.Is6() {
+			add(ofNetwork, t.hashes.addr(forgettersNetwork, addr, 48).self())
+		}
+		return
+	}
 	source := t.hashes.addr(aSource, addr, bits)
 	if a.User != "" && a.TrustedClient {
 		// Where the backend passes on its visitors' addresses each is a pair of
@@ -107,6 +131,7 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 		k.owner, k.place = user.owner(), backend.place()^source.place()
 		add(ofPair, user.pair(backend)^source.pair(digest{}))
 		add(ofAccount, user.self())
+		k.mark = t.marks.secret(k.owner, k.place, a.Secret)
 		return
 	}
 	switch {
@@ -121,6 +146,7 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 		k.owner, k.place = user.owner(), source.place()
 		add(ofPair, user.pair(source))
 		add(ofAccount, user.self())
+		k.mark = t.marks.secret(k.owner, k.place, a.Secret)
 	case a.ClientID != "":
 		client := t.hashes.name(aClient, a.ClientID)
 		k.owner, k.place, k.late = client.owner(), source.place(), true
@@ -134,19 +160,16 @@ func (t *Throttle) identify(k *Ticket, a Attempt) {
 	}
 }
 
-// obeys reports whether the attempt has to wait for that rule: one from a known
-// pair waits for its own count alone.
-func (k *Ticket) obeys(of kind) bool { return !k.known || of == ofPair || of == ofClient }
-
-// check asks all rules before any counts.
-func (t *Throttle) check(k *Ticket) error {
+// check asks all rules before any counts, of everybody alike. by has a bit for
+// each kind that says wait.
+func (t *Throttle) check(k *Ticket) (slow *Throttled, by uint) {
 	var wait int64
-	var by kind
+	var longest kind
 	var stands bias
 	for i := range k.n {
 		ch := &k.charges[i]
 		c := t.counts.find(ch.key)
-		if c == nil || !k.obeys(ch.kind) {
+		if c == nil {
 			continue
 		}
 		r, b := &t.rules[ch.kind], bias{}
@@ -159,16 +182,20 @@ func (t *Throttle) check(k *Ticket) error {
 		w := r.wait(c, k.at, b)
 		if w > 0 && ch.kind == ofAccount {
 			t.counts.ask(k.charges[0].key, k.at)
+			k.asked = true
+		}
+		if w > 0 {
+			by |= 1 << ch.kind
 		}
 		if w > wait {
-			wait, by = w, ch.kind
+			wait, longest = w, ch.kind
 		}
 	}
 	if wait == 0 {
-		return nil
+		return nil, 0
 	}
 	after := (time.Duration(wait)*time.Millisecond + time.Second - 1).Truncate(time.Second)
-	return &Throttled{RetryAfter: after, Rule: ruleNames[by]}
+	return &Throttled{RetryAfter: after, Rule: ruleNames[longest]}, by
 }
 
 // count charges all counters. A known pair is no business of the account.
@@ -197,18 +224,28 @@ func (k *Ticket) decide(f func(t *Throttle)) {
 }
 
 // Success says that the secret was right: the attempt is taken back, the pair
-// starts again at none, and is known from now on.
-func (k *Ticket) Success() {
+// starts again at none, and is known from now on. Where it is an error, a
+// [*Throttled], the attempt has failed all the same: it was not its turn.
+func (k *Ticket) Success() error {
+	if k.slow != nil && !k.known {
+		return k.Failure()
+	}
 	k.decide(func(t *Throttle) {
 		k.refund()
 		if k.owner == 0 {
 			return // there is no pair
 		}
 		now := t.now()
-		t.known.mark(k.owner, k.place, t.today())
-		pair := t.counts.find(k.charges[0].key)
+		t.known.mark(k.owner, k.place, t.today(), k.mark)
+		if c := t.counts.find(besiegedKey(k.pair)); c != nil {
+			t.counts.clear(c, now)
+		}
+		pair := t.counts.find(k.pair)
 		if pair == nil {
 			return
+		}
+		if k.asked && pair.asks > 0 {
+			pair.asks-- // nobody is to see by it that somebody signed in
 		}
 		own := t.rules[pair.kind].judged(pair, now)
 		if own == 0 {
@@ -219,20 +256,31 @@ func (k *Ticket) Success() {
 			t.counts.forgive(account, own)
 		}
 	})
+	return nil
 }
 
-// Failure says that the secret was wrong, or that the caller is told so.
-func (k *Ticket) Failure() {
+// Failure says that the secret was wrong, or that the caller is told so. Its
+// error, a [*Throttled], is what to answer in place of that.
+func (k *Ticket) Failure() error {
 	k.decide(func(t *Throttle) {
 		if k.late {
 			k.count(t.now())
 		}
-		for i := range k.n {
-			if c := t.counts.find(k.charges[i].key); c != nil && k.charges[i].counted && c.open > 0 {
-				c.open--
-			}
-		}
+		k.judge()
 	})
+	if k.slow != nil {
+		return k.slow
+	}
+	return nil
+}
+
+// judge makes failures of what was counted.
+func (k *Ticket) judge() {
+	for i := range k.n {
+		if c := k.t.counts.find(k.charges[i].key); c != nil && k.charges[i].counted && c.open > 0 {
+			c.open--
+		}
+	}
 }
 
 // Cancel says that nothing was learnt about the secret: the store was away, or

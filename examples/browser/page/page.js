@@ -14,15 +14,14 @@ const say = (words, tone = '') => {
   part('said').className = tone
 }
 
-const refusals = {
-  access_denied: 'You did not agree, so you are not logged in.',
-  invalid_grant: 'This login has taken too long. Please log in again.',
-}
-
 // tell says in words what went wrong.
 function tell(error) {
-  if (error instanceof Refused) {
-    say(refusals[error.code] ?? error.message, 'bad')
+  if (error instanceof Refused && error.code === 'access_denied' && !error.status) {
+    say('You did not agree, so you are not logged in.', 'bad')
+  } else if (error instanceof Refused && error.code === 'invalid_grant') {
+    say('This login has taken too long. Please log in again.', 'bad')
+  } else if (error instanceof Refused) {
+    say(error.message, 'bad')
   } else if (error instanceof Unavailable && error.retryAfter) {
     say(`Please try again in ${error.retryAfter} seconds.`, 'bad')
   } else if (error instanceof Unavailable) {
@@ -124,6 +123,7 @@ function on(target, name, act) {
 on(part('enter'), 'click', () => session.login())
 
 on(noteForm, 'submit', async () => {
+  say('Saving …')
   const response = await session.fetch('/api/note', { method: 'PUT', body: part('note').value })
   if (response.ok) say('Saved.', 'good')
   else if (session.active) say('It was not saved. Please try again.', 'bad')

@@ -14,12 +14,12 @@
 // pages better at another (docs/OPERATING.md, "Cookies for pages").
 
 // Refused is an answer that will not change by asking again. Its code is the
-// error of RFC 6749, such as access_denied; 'unasked' is said here.
+// error of RFC 6749, such as access_denied; 'unasked' is said here. It has a
+// status if it answered a request, and none if the browser came back with it.
 export class Refused extends Error {
   constructor({ error = 'unknown', error_description: words = '' }, status) {
     super(words || `the server answered ${status ?? error}`)
-    this.name = 'Refused'
-    this.code = error
+    Object.assign(this, { name: 'Refused', code: error, status })
   }
 }
 
