@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,6 +28,9 @@ type moving struct {
 
 	source source
 	target target
+	// kept is the name that a source on a file has had since a run was killed
+	// that had taken it out of use and not yet opened the target.
+	kept string
 }
 
 // source is the store that is copied, and how everybody is kept out of it.
@@ -41,8 +46,11 @@ type source struct {
 // target is the store that is filled. What fills it has it to itself.
 type target struct {
 	copying.Target
-	name    string
-	release func(context.Context) error // closes it too
+	name string
+	// ready is done when all is there, before the source is taken out of use;
+	// release opens the target to all, and closes it here.
+	ready   func() error
+	release func(context.Context) error
 	close   func() error
 }
 
@@ -117,7 +125,16 @@ func (m *moving) run(ctx context.Context) (done moved, err error) {
 	if m.abandon {
 		return done, m.source.release(ctx)
 	}
-	if err := m.openTarget(ctx); err != nil {
+	unlock, err := copying.Lock(m.journal())
+	if errors.Is(err, copying.ErrRuns) {
+		return done, fmt.Errorf("another jeton store copy runs with the journal %s: wait for its end, or end it", m.journal())
+	} else if err != nil {
+		return done, fmt.Errorf("the journal of the copy cannot be locked: %w", err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := m.openTarget(ctx); err != nil && m.kept != "" {
+		return done, fmt.Errorf("%w; %s is what was copied before: if that copy was finished, nothing is left to do but to start the servers with --store %s", err, m.kept, done.To)
+	} else if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, m.target.close()) }()
@@ -127,11 +144,12 @@ func (m *moving) run(ctx context.Context) (done moved, err error) {
 	} else if err != nil {
 		return done, fmt.Errorf("the journal of the copy cannot be opened: %w", err)
 	}
-	c := &copying.Copy{From: m.source, To: m.target, Journal: journal, Progress: m.progress}
+	c := &copying.Copy{From: m.source, To: m.target.Target, Journal: journal, Progress: m.progress}
 	if !m.finish || m.from.onRedis() { // whose servers answer meanwhile; those of a file have ended
 		var p copying.Progress
 		p, err = c.Pass(ctx)
 		done.Records, done.Copied = p.Seen, p.Copied
+		m.tellAnew(p)
 	}
 	if err == nil && m.finish {
 		err = m.end(ctx, c, &done)
@@ -168,6 +186,7 @@ func (m *moving) end(ctx context.Context, c *copying.Copy, done *moved) (err err
 	if err != nil {
 		return err
 	}
+	m.tellAnew(p)
 	done.Records, done.Copied, done.Removed = p.Seen, done.Copied+p.Copied, p.Removed
 	every := 100
 	if m.all || done.Records < 10_000 { // which takes no time
@@ -181,6 +200,9 @@ func (m *moving) end(ctx context.Context, c *copying.Copy, done *moved) (err err
 		return fmt.Errorf("the two stores are not the same (%s), and nothing was switched: remove %s and the target, and copy anew", difference, m.journal())
 	}
 	done.Compared = compared
+	if err := m.target.ready(); err != nil {
+		return err
+	}
 	if done.Kept, err = m.source.retire(ctx); err != nil {
 		return err
 	}
@@ -190,6 +212,12 @@ func (m *moving) end(ctx context.Context, c *copying.Copy, done *moved) (err err
 		return fmt.Errorf("all is copied and the old store is out of use, but the new one could not be opened to all: %w", err)
 	}
 	return nil
+}
+
+func (m *moving) tellAnew(p copying.Progress) {
+	if p.Anew && m.told != nil {
+		fmt.Fprintln(m.told, "the target had lost some of what was copied before: all was copied anew")
+	}
 }
 
 const tellEvery = 2 * time.Second
@@ -225,7 +253,10 @@ func (m *moving) openSource(ctx context.Context) error {
 		return err
 	}
 	if _, err := m.from.existing(); err != nil {
-		return err
+		if m.kept = m.leftAs(file); m.kept == "" {
+			return err
+		}
+		file = m.kept
 	}
 	if err := ownStore(file, false); err != nil {
 		return err
@@ -234,14 +265,31 @@ func (m *moving) openSource(ctx context.Context) error {
 	if err != nil {
 		return storeError(file, err)
 	}
+	retire := func(context.Context) (string, error) { return s.Retire(time.Now()) }
+	if m.kept != "" {
+		retire = func(context.Context) (string, error) { return m.kept, nil }
+	}
 	m.source = source{
 		Source: s, name: file, id: s.ID(),
 		hold:    func(context.Context) error { return s.Hold() },
 		release: func(context.Context) error { return nil }, // with its lock
-		retire:  func(context.Context) (string, error) { return s.Retire(time.Now()) },
+		retire:  retire,
 		close:   s.Close,
 	}
 	return nil
+}
+
+// leftAs is the file that a run has put aside which was killed before it was done,
+// empty if there is none.
+func (m *moving) leftAs(file string) string {
+	if _, err := os.Stat(m.journal()); err != nil || !m.finish {
+		return ""
+	}
+	names, err := filepath.Glob(file + ".moved-*Z")
+	if err != nil || len(names) == 0 {
+		return ""
+	}
+	return slices.Max(names) // they end with when that was
 }
 
 func (m *moving) redisSource(ctx context.Context) error {
@@ -303,14 +351,17 @@ func (m *moving) openTarget(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(storeError(filling, err), store.Close())
 	}
-	shut := func() error { return errors.Join(reading.Close(), store.Close()) }
-	m.target = target{Target: filled{store, reading}, name: file, close: shut, release: func(context.Context) error {
-		m.target.close = func() error { return nil }
-		if err := shut(); err != nil {
-			return err
-		}
-		return sqlite.Install(file)
-	}}
+	shut := sync.OnceValue(func() error { return errors.Join(reading.Close(), store.Close()) })
+	m.target = target{
+		Target: filled{store, reading}, name: file, close: shut,
+		ready: func() error {
+			if err := shut(); err != nil {
+				return err
+			}
+			return sqlite.Consolidate(filling)
+		},
+		release: func(context.Context) error { return sqlite.Install(file) },
+	}
 	return nil
 }
 
@@ -328,6 +379,6 @@ func (m *moving) redisTarget(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	m.target = target{Target: s, name: s.ID(), close: s.Close, release: s.Filled}
+	m.target = target{Target: s, name: s.ID(), close: s.Close, ready: func() error { return nil }, release: s.Filled}
 	return nil
 }

@@ -5,12 +5,9 @@
 package copying
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +21,16 @@ type Target interface {
 	storage.Source
 }
 
+// Forgetful is a target that may lose what it has acknowledged.
+type Forgetful interface {
+	// Counters only grow, by one of them for each commit, as long as nothing is
+	// lost and nobody else writes.
+	Counters(context.Context) ([]int64, error)
+}
+
+// ErrForgot says that the target has lost what it had acknowledged.
+var ErrForgot = errors.New("the target has lost what it had acknowledged: run the copy again, which begins anew")
+
 // Copy is what is copied, and where to. Nobody else may use To.
 type Copy struct {
 	From    storage.Source
@@ -31,6 +38,10 @@ type Copy struct {
 	Journal *Journal
 	// Progress, unless nil, is told of each page that was looked at.
 	Progress func(Progress)
+
+	// acknowledged commits of this pass, and where the counters began.
+	acknowledged atomic.Int64
+	began        int64
 }
 
 // Progress is how far a pass has come.
@@ -38,6 +49,8 @@ type Progress struct {
 	// Seen rows of the source were looked at, Copied of them were new or changed,
 	// Removed were gone from the source.
 	Seen, Copied, Removed int64
+	// Anew: what the journal knew is worth nothing, since the target has lost some.
+	Anew bool
 }
 
 // workers copy at once: as many as one commit of SQLite takes together. From Redis
@@ -56,12 +69,22 @@ type job struct {
 // Pass copies every row that is new or changed since the pass before. What the
 // source removes meanwhile stays in the target until [Copy.Last].
 func (c *Copy) Pass(ctx context.Context) (Progress, error) {
+	anew, err := c.resume(ctx)
+	if err != nil {
+		return Progress{}, err
+	}
 	c.Journal.begin()
 	jobs := make(chan job, workers)
-	p := &pass{Copy: c, now: time.Now()}
+	p := &pass{Copy: c, now: time.Now(), anew: anew}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var wg sync.WaitGroup
+	var wg, noting sync.WaitGroup
+	done := make(chan struct{})
+	noting.Go(func() {
+		if err := c.note(ctx, done); err != nil {
+			stop(err)
+		}
+	})
 	for range workers {
 		wg.Go(func() {
 			for j := range jobs {
@@ -71,13 +94,99 @@ func (c *Copy) Pass(ctx context.Context) (Progress, error) {
 			}
 		})
 	}
-	err := c.From.Heads(ctx, func(heads []storage.Head) error { return p.look(ctx, heads, jobs) })
+	err = c.From.Heads(ctx, func(heads []storage.Head) error { return p.look(ctx, heads, jobs) })
 	close(jobs)
 	wg.Wait()
+	close(done)
+	noting.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	return p.progress(), errors.Join(err, c.Journal.flush())
+	return p.progress(), errors.Join(err, c.checkpoint(context.WithoutCancel(ctx)))
+}
+
+// checkpointEvery is how often a copy looks whether checkpointBytes have come
+// together, which one that is killed does again.
+const (
+	checkpointEvery = 20 * time.Millisecond
+	checkpointBytes = 1 << 16
+)
+
+// note writes checkpoints until done is closed.
+func (c *Copy) note(ctx context.Context, done <-chan struct{}) error {
+	tick := time.NewTicker(checkpointEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-tick.C:
+		}
+		if c.Journal.waiting() < checkpointBytes {
+			continue
+		}
+		if err := c.checkpoint(ctx); err != nil && !errors.Is(err, storage.ErrUnavailable) {
+			return err
+		}
+	}
+}
+
+// resume compares the target with what the journal knows of it, and reports
+// whether all has to be copied anew.
+func (c *Copy) resume(ctx context.Context) (anew bool, err error) {
+	counters, err := c.counters(ctx)
+	if err != nil {
+		return false, err
+	}
+	c.began = sum(counters)
+	c.acknowledged.Store(0)
+	if !c.Journal.behind(counters) {
+		return false, nil
+	}
+	return true, c.Journal.forget()
+}
+
+// checkpoint notes how far both have come, and whether the target has lost any of
+// it: with each acknowledged commit a counter has grown.
+func (c *Copy) checkpoint(ctx context.Context) error {
+	err := c.Journal.checkpoint(func() ([]int64, error) {
+		acknowledged := c.acknowledged.Load()
+		counters, err := c.counters(ctx)
+		if err == nil && counters != nil && (sum(counters)-c.began < acknowledged || c.Journal.behind(counters)) {
+			err = ErrForgot
+		}
+		return counters, err
+	})
+	if errors.Is(err, ErrForgot) {
+		err = errors.Join(err, c.Journal.forget())
+	}
+	return err
+}
+
+func (c *Copy) counters(ctx context.Context) ([]int64, error) {
+	if to, ok := c.To.(Forgetful); ok {
+		return to.Counters(ctx)
+	}
+	return nil, nil
+}
+
+func sum(counters []int64) (all int64) {
+	for _, n := range counters {
+		all += n
+	}
+	return all
+}
+
+// commit writes to the target, and may do it twice.
+func (c *Copy) commit(ctx context.Context, change storage.Change) error {
+	err := settle(ctx, func() error {
+		_, err := c.To.Commit(ctx, change)
+		return err
+	})
+	if err == nil {
+		c.acknowledged.Add(1)
+	}
+	return err
 }
 
 // Last is the pass after which the two are equal: it also removes what the source
@@ -98,14 +207,13 @@ func (c *Copy) Last(ctx context.Context) (Progress, error) {
 	err = to.Heads(ctx, func(heads []storage.Head) error {
 		gone := make(map[storage.Partition][]storage.Key)
 		for _, h := range heads {
-			expired := !h.Expires.IsZero() && !h.Expires.After(now)
-			if !expired && !c.Journal.seen(rowKey{h.Partition, h.Key}) {
+			if lasts(h, now) && !c.Journal.meet(rowKey{h.Partition, h.Key}) {
 				gone[h.Partition] = append(gone[h.Partition], h.Key)
 			}
 		}
 		for partition, keys := range gone {
 			for some := range slices.Chunk(keys, together) {
-				if err := c.remove(ctx, partition, some); err != nil {
+				if err := c.commit(ctx, storage.Change{Partition: partition, Deletes: some}); err != nil {
 					return err
 				}
 				for _, k := range some {
@@ -116,14 +224,7 @@ func (c *Copy) Last(ctx context.Context) (Progress, error) {
 		}
 		return nil
 	})
-	return done, errors.Join(err, c.Journal.flush())
-}
-
-func (c *Copy) remove(ctx context.Context, p storage.Partition, keys []storage.Key) error {
-	return settle(ctx, func() error {
-		_, err := c.To.Commit(ctx, storage.Change{Partition: p, Deletes: keys})
-		return err
-	})
+	return done, errors.Join(err, c.checkpoint(ctx))
 }
 
 func (c *Copy) target() (Target, error) {
@@ -137,16 +238,19 @@ func (c *Copy) target() (Target, error) {
 type pass struct {
 	*Copy
 	now          time.Time
+	anew         bool
 	seen, copied atomic.Int64
 }
 
-func (p *pass) progress() Progress { return Progress{Seen: p.seen.Load(), Copied: p.copied.Load()} }
+func (p *pass) progress() Progress {
+	return Progress{Seen: p.seen.Load(), Copied: p.copied.Load(), Anew: p.anew}
+}
 
 // look hands what has changed among the rows of a page to the workers.
 func (p *pass) look(ctx context.Context, heads []storage.Head, jobs chan<- job) error {
 	changed := make(map[storage.Partition][]storage.Key)
 	for _, h := range heads {
-		if !h.Expires.IsZero() && !h.Expires.After(p.now) {
+		if !lasts(h, p.now) {
 			continue
 		}
 		p.seen.Add(1)
@@ -189,11 +293,7 @@ func (p *pass) copy(ctx context.Context, j job) error {
 	if len(change.Puts) == 0 {
 		return nil
 	}
-	err = settle(ctx, func() error {
-		_, err := p.To.Commit(ctx, change)
-		return err
-	})
-	if err != nil {
+	if err := p.commit(ctx, change); err != nil {
 		return err
 	}
 	for _, row := range rows {
@@ -224,111 +324,5 @@ func settle(ctx context.Context, do func() error) error {
 	}
 }
 
-// Difference is a row that is not the same in both stores.
-type Difference struct {
-	Partition storage.Partition
-	storage.Key
-	What string
-}
-
-func (d Difference) String() string {
-	if d.ID == "" {
-		return fmt.Sprintf("records of the kind %s: %s", d.Kind, d.What)
-	}
-	return fmt.Sprintf("%s %q: %s", d.Kind, d.ID, d.What)
-}
-
-// soon is how long a row must have to live to be compared: it may be gone from
-// one of the two before the other is asked.
-const soon = time.Hour
-
-// Verify compares the two stores, which nobody may use: how many rows there are
-// of each kind, and one row in every so many with all that it holds. It returns
-// how many it compared so, and the first difference.
-func (c *Copy) Verify(ctx context.Context, every int) (compared int64, found *Difference, err error) {
-	to, err := c.target()
-	if err != nil {
-		return 0, nil, err
-	}
-	until := time.Now().Add(soon)
-	counts := make(map[string]int)
-	n := 0
-	err = c.From.Heads(ctx, func(heads []storage.Head) error {
-		for _, h := range heads {
-			if !lasts(h, until) {
-				continue
-			}
-			counts[h.Kind]++
-			if n++; n%every != 0 || found != nil {
-				continue
-			}
-			compared++
-			what, err := c.compare(ctx, to, h)
-			if err != nil {
-				return err
-			}
-			if what != "" {
-				found = &Difference{h.Partition, h.Key, what}
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		err = to.Heads(ctx, func(heads []storage.Head) error {
-			for _, h := range heads {
-				if lasts(h, until) {
-					counts[h.Kind]--
-				}
-			}
-			return nil
-		})
-	}
-	for kind, more := range counts {
-		if more == 0 || found != nil {
-			continue
-		}
-		what := fmt.Sprintf("the source has %d more than the target", more)
-		if more < 0 {
-			what = fmt.Sprintf("the target has %d more than the source", -more)
-		}
-		found = &Difference{Key: storage.Key{Kind: kind}, What: what}
-	}
-	return compared, found, err
-}
-
+// lasts reports whether a row lives at that time.
 func lasts(h storage.Head, until time.Time) bool { return h.Expires.IsZero() || h.Expires.After(until) }
-
-// compare says how a row differs, empty if it does not.
-func (c *Copy) compare(ctx context.Context, to storage.Source, h storage.Head) (string, error) {
-	was, err := c.From.Wholes(ctx, h.Partition, h.Key)
-	if err != nil {
-		return "", err
-	}
-	is, err := to.Wholes(ctx, h.Partition, h.Key)
-	if err != nil {
-		return "", err
-	}
-	a, b := was[0], is[0]
-	switch {
-	case b.Version == 0:
-		return "it is missing", nil
-	case !bytes.Equal(a.Value, b.Value):
-		return "it holds something else", nil
-	case !a.Expires.Truncate(time.Microsecond).Equal(b.Expires.Truncate(time.Microsecond)):
-		return "it expires at another time", nil
-	case !slices.Equal(sorted(a.Entries), sorted(b.Entries)):
-		return "it stands elsewhere in the indexes", nil
-	}
-	return "", nil
-}
-
-func sorted(entries []storage.Entry) []storage.Entry {
-	out := slices.Clone(entries)
-	slices.SortFunc(out, func(a, b storage.Entry) int {
-		if n := strings.Compare(a.Name, b.Name); n != 0 {
-			return n
-		}
-		return strings.Compare(a.Sort, b.Sort)
-	})
-	return slices.Compact(out)
-}

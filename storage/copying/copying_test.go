@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,10 +83,14 @@ func copyOf(t *testing.T, from, to end, journal string) *copying.Copy {
 	j, err := copying.OpenJournal(journal, "a b")
 	must(t, err)
 	t.Cleanup(func() { j.Close() })
-	return &copying.Copy{From: from.Source, To: struct {
+	c := &copying.Copy{From: from.Source, To: struct {
 		storage.Backend
 		storage.Source
 	}{to.Backend, to.Source}, Journal: j}
+	if whole, ok := to.Backend.(copying.Target); ok {
+		c.To = whole
+	}
+	return c
 }
 
 func same(t *testing.T, c *copying.Copy) {
@@ -248,4 +253,72 @@ func TestJournalsOfOtherCopiesAreRefused(t *testing.T) {
 	if _, err := copying.OpenJournal(path, "a c"); !errors.Is(err, copying.ErrOther) {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestATargetThatForgetsIsCopiedAnew kills a Redis that keeps nothing but what it
+// was told to save: between two passes, and within one.
+func TestATargetThatForgetsIsCopiedAnew(t *testing.T) {
+	w := world{file(t, filepath.Join(t.TempDir(), "a.db")), t}
+	w.fill(800)
+	server := redistest.Start(t)
+	to := filling(t, server.Addr, "source")
+	c := copyOf(t, w.end, to, filepath.Join(t.TempDir(), "journal"))
+	_, err := c.Pass(t.Context())
+	must(t, err)
+	server.Do("save")
+	lost := storage.Put{Key: storage.Key{Kind: "user", ID: "u"}, Value: []byte("disabled"), Index: []storage.Entry{}}
+	w.put(storage.UserPartition("u3"), lost)
+	p, err := c.Pass(t.Context())
+	if err != nil || p.Copied != 1 || p.Anew {
+		t.Fatalf("%+v %v", p, err)
+	}
+	server.Kill()
+	server.Run()
+	p, err = c.Last(t.Context())
+	if err != nil || !p.Anew || p.Copied != p.Seen {
+		t.Errorf("after the target has forgotten: %+v %v", p, err)
+	}
+	same(t, c)
+
+	// Within a pass: what was lost is less than what was written.
+	c.Journal.Close()
+	c = copyOf(t, w.end, to, filepath.Join(t.TempDir(), "another"))
+	server.Do("save")
+	once := sync.OnceFunc(func() { server.Kill(); server.Run() })
+	var n atomic.Int64
+	c.From = &pausing{w.Source, func() {
+		if n.Add(1) == 600 { // more than are under way
+			once()
+		}
+	}}
+	if p, err = c.Pass(t.Context()); !errors.Is(err, copying.ErrForgot) {
+		t.Errorf("a target that forgot while it was filled: %+v %v", p, err)
+	}
+	c.From = w.Source
+	if p, err = c.Last(t.Context()); err != nil || p.Copied != p.Seen {
+		t.Errorf("the copy after it: %+v %v", p, err)
+	}
+	same(t, c)
+}
+
+// pausing has something done at each read.
+type pausing struct {
+	storage.Source
+	at func()
+}
+
+func (p *pausing) Wholes(ctx context.Context, part storage.Partition, keys ...storage.Key) ([]storage.Whole, error) {
+	rows, err := p.Source.Wholes(ctx, part, keys...)
+	p.at()
+	return rows, err
+}
+
+func filling(t *testing.T, addr, from string) end {
+	t.Helper()
+	at, err := redis.ParseURL("redis://" + addr)
+	must(t, err)
+	s, err := redis.Open(t.Context(), redis.Options{Address: at, Filling: from})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	return end{s, s}
 }

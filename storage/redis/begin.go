@@ -72,7 +72,15 @@ func (s *Store) tryBegin(ctx context.Context) error {
 		return nil
 	}
 	s.changes.highest = make([]int64, groups)
-	if text(r.value, 3) == "" {
+	fresh := text(r.value, 3) == ""
+	if s.o.Filling != "" {
+		if err := s.takeOver(ctx, text(r.value, 6), fresh); errors.Is(err, ErrTakenOver) {
+			return err
+		} else if err != nil {
+			return unavailable(err)
+		}
+	}
+	if fresh {
 		if err := s.mark(ctx, key); err != nil {
 			return unavailable(err)
 		}

@@ -11,6 +11,7 @@
 //
 //	jeton:store               hash: the id of the store, its format, the number of groups
 //	jeton:{p007}:m:ID         counter: changes of the group; ID is the store's
+//	jeton:{p007}:m:ID:filling:N  the same, while the Nth to do so fills the store
 //	jeton:{p007}:r:NAME       string: a row
 //	jeton:{p007}:i:INDEX      sorted set: an index, over all partitions of the group
 //	jeton:{p007}:p:PARTITION  sorted set: all indexes of one partition

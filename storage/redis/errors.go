@@ -28,6 +28,9 @@ func unknown(err error) error { return fmt.Errorf("%w: %w", storage.ErrUnknown, 
 
 // strange is the error of a reply that says that the store is not there.
 func (s *Store) strange(reply []any) error {
+	if text(reply, 0) == "gone" && s.o.Filling != "" {
+		return ErrTakenOver
+	}
 	if text(reply, 0) == "gone" {
 		return fmt.Errorf("%w: Redis no longer holds the store %s that was opened: it was emptied, or another one answers at its address; "+
 			"bring back the data, or restart this server, which says more", storage.ErrUnavailable, s.id)

@@ -35,15 +35,6 @@ func (s *Store) allowed(copying, moved string) error {
 	return nil
 }
 
-// Filled opens the store to everybody.
-func (s *Store) Filled(ctx context.Context) error {
-	if err := s.client.HDel(ctx, s.o.Prefix+":store", copyingField).Err(); err != nil {
-		return unavailable(err)
-	}
-	s.o.Filling = ""
-	return nil
-}
-
 // Hold takes the store away from all who use it: they find the markers of its
 // groups gone, in the same script that would write. to says where it goes.
 func (s *Store) Hold(ctx context.Context, to string) error {

@@ -40,6 +40,9 @@ var wholeLua string
 //go:embed begin.lua
 var beginLua string
 
+//go:embed take.lua
+var takeLua string
+
 var (
 	commitScript = newScript(rowsLua + commitLua)
 	settleScript = newScript(rowsLua + settleLua)
@@ -49,6 +52,7 @@ var (
 	healScript   = newScript(healLua)
 	wholeScript  = newScript(rowsLua + wholeLua)
 	beginScript  = newScript(beginLua)
+	takeScript   = newScript(takeLua)
 )
 
 // script is a text that Redis knows by its SHA-1 once it has run it.

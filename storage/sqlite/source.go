@@ -88,19 +88,44 @@ func (s *Source) retire(kept string) error {
 	if err := c.close(); err != nil {
 		return err
 	}
-	// The log goes into the file first, so that there is one name to change.
-	c, err := connect(s.path, "busy_timeout(5000)")
-	if err != nil {
+	if err := consolidate(s.path); err != nil { // so that there is one name to change
 		return err
 	}
-	err = errors.Join(c.once("PRAGMA wal_checkpoint(TRUNCATE)"), c.close())
-	if err == nil {
-		err = os.Rename(s.path, kept)
-	}
-	if err != nil {
+	if err := os.Rename(s.path, kept); err != nil {
 		return err
 	}
 	return syncFile(filepath.Dir(s.path))
+}
+
+// Consolidate brings all of a store into its one file, out of the log beside it. It
+// fails while another program reads the file.
+func Consolidate(path string) error {
+	if err := consolidate(path); err != nil {
+		return fmt.Errorf("storage: %w", explain(err))
+	}
+	return nil
+}
+
+func consolidate(path string) error {
+	c, err := connect(path, "busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	busy := int64(-1)
+	err = c.query(func(r *result) error {
+		busy = r.int(0)
+		return nil
+	}, "PRAGMA wal_checkpoint(TRUNCATE)")
+	if err = errors.Join(err, c.close()); err != nil {
+		return err
+	}
+	if busy != 0 {
+		return fmt.Errorf("another program reads %s, so its log cannot be brought into it: end that (lsof %s says which), and run this again", path, path)
+	}
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+		return fmt.Errorf("another program writes to %s: end that (lsof %s says which), and run this again", path, path)
+	}
+	return nil
 }
 
 // Close ends reading and holding.
