@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"jeton/clients"
 	"jeton/events"
 	"jeton/grants"
 	"jeton/storage"
@@ -35,6 +36,27 @@ func (c *Clients) Find(ctx context.Context, id string) (storage.Client, error) {
 // the cursor of the following page, empty at the end.
 func (c *Clients) List(ctx context.Context, after string, limit int) ([]storage.Client, string, error) {
 	return listed[storage.Client](ctx, c.Store, storage.Query{Index: storage.IndexClients, After: after, Limit: limit})
+}
+
+// SameCookies finds clients whose cookies a browser could not tell from those of
+// this one, see [clients.SameCookies]. That is allowed: a proxy may keep apart what
+// looks like one host.
+func (c *Clients) SameCookies(ctx context.Context, client storage.Client) (ids []string, err error) {
+	if !client.ByCookie() {
+		return nil, nil
+	}
+	err = c.Store.AllByIndex(ctx, storage.Query{Index: storage.IndexOrigins}, func(row storage.Row) error {
+		other, err := storage.Decode[storage.Client](row)
+		if c.Store.Skip(ctx, row, err) {
+			return nil
+		}
+		if err == nil && clients.SameCookies(client, other.Value) && !slices.Contains(ids, other.Value.ID) {
+			ids = append(ids, other.Value.ID)
+		}
+		return err
+	})
+	slices.Sort(ids)
+	return ids, err
 }
 
 // NewClient is what [Clients.Add] makes a client of.

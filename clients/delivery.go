@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -66,4 +67,40 @@ func only(s, more string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(more, r))
 	})
+}
+
+// SameCookies reports whether a browser would keep cookies of two clients under one
+// name, as far as the clients tell: where their pages are at one host, or the access
+// token of one goes to the host of the other. Pages at hosts of their own may well
+// have the same names, unless they call this server's host, which does not show here.
+func SameCookies(a, b storage.Client) bool {
+	if a.ID == b.ID || !a.ByCookie() || !b.ByCookie() || a.CookieName != b.CookieName {
+		return false
+	}
+	// The prefix is a part of the name.
+	access, refresh := bare(a) == bare(b), (a.CookieRefreshPath == "/") == (b.CookieRefreshPath == "/")
+	return slices.ContainsFunc(hostsOf(a), func(host string) bool {
+		return slices.ContainsFunc(hostsOf(b), func(other string) bool {
+			return host == other && (access || refresh) || access && (within(host, b.CookieDomain) || within(other, a.CookieDomain))
+		})
+	})
+}
+
+// bare reports whether browsers take a client's access cookie as a __Host- cookie.
+func bare(c storage.Client) bool {
+	return c.CookieDomain == "" && (c.CookiePath == "" || c.CookiePath == "/")
+}
+
+// hostsOf are those of a client's pages, without ports: cookies know none.
+func hostsOf(c storage.Client) (hosts []string) {
+	for _, origin := range c.CORSOrigins {
+		if u, err := url.Parse(origin); err == nil {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
+}
+
+func within(host, domain string) bool {
+	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
 }

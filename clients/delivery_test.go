@@ -52,3 +52,38 @@ func TestDelivery(t *testing.T) {
 		})
 	}
 }
+
+func TestSameCookies(t *testing.T) {
+	client := func(id string, change func(*storage.Client), origins ...string) storage.Client {
+		c := storage.Client{ID: id, Delivery: storage.DeliveryCookie, CORSOrigins: origins}
+		if change != nil {
+			change(&c)
+		}
+		return c
+	}
+	named := func(name string) func(*storage.Client) { return func(c *storage.Client) { c.CookieName = name } }
+	domain := func(c *storage.Client) { c.CookieDomain = "example.com" }
+	shop := client("shop", nil, "https://shop.example.com")
+	for _, c := range []struct {
+		what string
+		a, b storage.Client
+		same bool
+	}{
+		{"one host", shop, client("till", nil, "https://a.example", "https://shop.example.com"), true},
+		{"another port", shop, client("till", nil, "https://shop.example.com:8443"), true},
+		{"itself", shop, shop, false},
+		{"another host", shop, client("till", nil, "https://till.example.com"), false},
+		{"another name", shop, client("till", named("till"), "https://shop.example.com"), false},
+		{"one name", client("shop", named("s"), "https://shop.example.com"), client("till", named("s"), "https://shop.example.com"), true},
+		{"in bodies", shop, client("till", func(c *storage.Client) { c.Delivery = "" }, "https://shop.example.com"), false},
+		{"one domain", client("shop", domain, "https://shop.example.com"), client("till", domain, "https://till.example.com"), true},
+		{"a domain, and a host in it with another prefix", client("shop", domain, "https://shop.example.com"), client("till", nil, "https://till.example.com"), false},
+		{"a domain, and a host that ends like it", client("shop", domain, "https://shop.example.com"), client("till", func(c *storage.Client) { c.CookieDomain = "notexample.com" }, "https://till.notexample.com"), false},
+		{"both prefixes differ", shop, client("till", func(c *storage.Client) { c.CookiePath, c.CookieRefreshPath = "/api", "/" }, "https://shop.example.com"), false},
+		{"one prefix differs", shop, client("till", func(c *storage.Client) { c.CookieRefreshPath = "/" }, "https://shop.example.com"), true},
+	} {
+		if got := SameCookies(c.a, c.b); got != c.same || SameCookies(c.b, c.a) != got {
+			t.Errorf("%s: %v, want %v", c.what, got, c.same)
+		}
+	}
+}

@@ -34,6 +34,7 @@ type clientObject struct {
 	CookiePath     string            `json:"cookie_path,omitempty"`
 	RefreshPath    string            `json:"cookie_refresh_path,omitempty"`
 	CookieDomain   string            `json:"cookie_domain,omitempty"`
+	SameCookies    []string          `json:"same_cookies,omitempty"`
 	BindAgent      string            `json:"bind_agent,omitempty"`
 	BindAddress    string            `json:"bind_address,omitempty"`
 	Consent        string            `json:"consent"`
@@ -139,12 +140,24 @@ func (a *Admin) addClient(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusCreated, showClient(client, secret), nil
+	return http.StatusCreated, a.warned(c, client, secret), nil
+}
+
+// warned is a client with those whose cookies have the same names at the same
+// host. That it could not be found out is no reason to hide what was done.
+func (a *Admin) warned(c *call, client storage.Client, secret string) clientObject {
+	view := showClient(client, secret)
+	view.SameCookies, _ = a.Clients.SameCookies(c.ctx, client)
+	return view
 }
 
 func (a *Admin) showClient(c *call) (int, any, error) {
 	client, err := a.Clients.Find(c.ctx, c.vars["client_id"])
-	return answerClient(c, client, err)
+	if err != nil {
+		return 0, nil, err
+	}
+	tagClient(c, client)
+	return http.StatusOK, a.warned(c, client, ""), nil
 }
 
 // ifMatch takes the tag that a request asks for (RFC 9110 §13.1.1).
@@ -181,7 +194,11 @@ func (a *Admin) setClient(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	client, secret, err := a.Clients.Set(c.ctx, c.vars["client_id"], body.ClientSettings, c.act)
-	return answerSecret(c, client, secret, err)
+	if err != nil {
+		return 0, nil, err
+	}
+	tagClient(c, client)
+	return http.StatusOK, a.warned(c, client, secret), nil
 }
 
 func (a *Admin) newSecret(c *call) (int, any, error) {

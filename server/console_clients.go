@@ -78,6 +78,9 @@ func (o *operation) clientFacts(c storage.Client) pages.Card {
 		{Name: "Scope", Value: orNone(view.Scope), Code: true},
 		{Name: "Authenticates", Value: authInWords(c)},
 	}}
+	if same, err := o.s.admin.Clients.SameCookies(o.ctx, c); err == nil && len(same) > 0 {
+		card.Facts = append(card.Facts, pages.Fact{Name: "Same cookies", Value: sameCookiesInWords(same)})
+	}
 	retry := ""
 	if c.RefreshRetryWindow != nil {
 		retry = c.RefreshRetryWindow.String()
@@ -103,6 +106,11 @@ func (o *operation) clientFacts(c storage.Client) pages.Card {
 	}
 	card.Facts = append(card.Facts, pages.Fact{Name: "Added", Time: pages.At(c.Created)}, pages.Fact{Name: "Changed", Time: pages.At(c.Updated)})
 	return card
+}
+
+func sameCookiesInWords(ids []string) string {
+	return "Its cookies have the names of those of " + strings.Join(ids, ", ") +
+		" at one host: who logs in to one loses those of the other. Give each another cookie name."
 }
 
 func lifetimeFact(d storage.Duration) string {

@@ -24,13 +24,20 @@ func (a *app) clientCommand() *cobra.Command {
 
 func clientPath(id string) string { return "/clients/" + segment(id) }
 
-// showSecret tells the client's secret, which nobody can ask for again.
+// showSecret tells the client's secret, which nobody can ask for again, and what is
+// to be seen to.
 func showSecret(out *output, client json.RawMessage, sentence, id string) error {
-	secret := pick(client, "client_secret")
-	if secret == "" || out.json {
-		return out.act(client, sentence, id)
+	told := []any{id}
+	if secret := pick(client, "client_secret"); secret != "" {
+		sentence += "\n\n  client_secret  %s\n\nThe secret is shown this once: put it now where %s will read it."
+		told = append(told, secret, id)
 	}
-	return out.act(client, sentence+"\n\n  client_secret  %s\n\nThe secret is shown this once: put it now where %s will read it.", id, secret, id)
+	if same := pick(client, "same_cookies"); same != "" {
+		sentence += "\n\nAt one host, its cookies have the names of those of: %s" +
+			"\nWho logs in to one loses those of the other. Give each names of its own: jeton client set %s --cookie-name NAME"
+		told = append(told, same, id)
+	}
+	return out.act(client, sentence, told...)
 }
 
 func (a *app) clientAdd() *cobra.Command {
