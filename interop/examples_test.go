@@ -149,11 +149,44 @@ func TestExpressExample(t *testing.T) {
 	}
 	t.Run("lists", func(t *testing.T) { s.runNode(t, "express-lists.test.mjs", "INTEROP_EXPRESS=file://"+there) })
 	cmd := exec.Command(node, filepath.Join(dir, "server.mjs"))
-	cmd.Env = append(os.Environ(), "API_ISSUER="+s.issuer, "API_AUDIENCE="+audience, "API_PORT=0")
+	cmd.Env = append(os.Environ(), "API_ISSUER="+s.issuer, "API_AUDIENCE="+audience, "API_PORT=0", "API_RESOURCE=https://api.example.com/v1")
 	at := startExample(t, cmd)
 	s.holds(t, at+"/orders", at+"/orders/1", "DELETE")
+	refusedInWords(t, at)
 	if resp := ask(t, "GET", at+"/orders", "", func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer a", "Bearer b"} }); resp.StatusCode != 400 {
 		t.Errorf("two headers: %d", resp.StatusCode)
+	}
+}
+
+// refusedInWords looks at what else an answer of the Express example has that one
+// of package verify has.
+func refusedInWords(t *testing.T, at string) {
+	t.Helper()
+	const metadata = "/.well-known/oauth-protected-resource/v1"
+	const named = `, resource_metadata="https://api.example.com` + metadata + `"`
+	for token, want := range map[string]string{
+		"":      `Bearer realm="api"` + named,
+		"x.y.z": `Bearer realm="api", error="invalid_token", error_description="The access token is invalid, expired, revoked or not for this API."` + named,
+	} {
+		resp := ask(t, "GET", at+"/orders", token, nil)
+		var said struct {
+			Error string `json:"error"`
+			Words string `json:"error_description"`
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&said); err != nil || said.Error != "invalid_token" || said.Words == "" {
+			t.Errorf("%q: %v %+v", token, err, said)
+		}
+		if h := resp.Header; h.Get("WWW-Authenticate") != want || h.Get("ETag") != "" || h.Get("Cache-Control") != "no-store" || !strings.HasPrefix(h.Get("Content-Type"), "application/json") {
+			t.Errorf("%q: %v", token, h)
+		}
+	}
+	var document struct {
+		Resource string   `json:"resource"`
+		Servers  []string `json:"authorization_servers"`
+	}
+	resp := ask(t, "GET", at+metadata, "", nil)
+	if err := json.NewDecoder(resp.Body).Decode(&document); err != nil || document.Resource != "https://api.example.com/v1" || len(document.Servers) != 1 {
+		t.Errorf("%v %+v", err, document)
 	}
 }
 

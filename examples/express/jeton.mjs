@@ -2,7 +2,7 @@
 // locally and with their status: what `docs/VERIFYING.md` asks of a verifier.
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 import { Lists } from './lists.mjs'
-import { Refusal, algorithms } from './refusal.mjs'
+import { Refusal, algorithms, words } from './refusal.mjs'
 
 export class Verifier {
   #lists
@@ -11,10 +11,12 @@ export class Verifier {
   #failures = 0
   // staleAfter, in milliseconds, is how long tokens are judged by lists that
   // cannot be refreshed; leeway, in seconds, how far two clocks may differ.
-  constructor({ issuer, audience, realm = 'api', staleAfter = 5 * 60_000, leeway = 10 }) {
+  // resource, an address of this API, has refusals name its metadata (RFC 9728).
+  constructor({ issuer, audience, resource, realm = 'api', staleAfter = 5 * 60_000, leeway = 10 }) {
     if (!issuer || !audience) throw new Error('issuer and audience are needed: tokens for others would be accepted')
     if (!(staleAfter >= 10_000)) throw new Error('staleAfter is at least 10000 (ms): one request that fails would have all tokens refused')
-    Object.assign(this, { issuer, audience, realm, leeway })
+    Object.assign(this, { issuer, audience, resource, realm, leeway })
+    if (resource) this.described = describedAt(new URL(resource))
     this.#lists = new Lists({ issuer, staleAfter, leeway, keys: () => this.#keySet() })
   }
 
@@ -64,16 +66,32 @@ export class Verifier {
     }
   }
 
+  // metadata is a handler for app.use: it answers where the metadata of this API
+  // are, to whoever was refused and wants to know where its tokens come from.
+  metadata(...scopes) {
+    const { pathname } = new URL(this.described)
+    const body = JSON.stringify({
+      resource: this.resource, authorization_servers: [this.issuer], bearer_methods_supported: ['header'], scopes_supported: scopes.length ? scopes : undefined,
+    })
+    return (req, res, next) => {
+      if (req.path !== pathname || !['GET', 'HEAD'].includes(req.method)) return next()
+      res.set({ 'Content-Type': 'application/json', 'Cache-Control': 'public, max-age=300', 'Access-Control-Allow-Origin': '*', 'X-Content-Type-Options': 'nosniff' })
+      res.end(body)
+    }
+  }
+
   #refuse(res, { status, code, scope }) {
-    res.set('Cache-Control', 'no-store')
+    res.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' })
     if (status === 503) res.set('Retry-After', '5')
     if (status !== 503 && code !== 'access_denied') {
       let challenge = `Bearer realm="${this.realm}"`
-      if (code !== 'no_token') challenge += `, error="${code}"`
+      if (code !== 'no_token') challenge += `, error="${code}", error_description="${words[code]}"`
       if (scope) challenge += `, scope="${scope}"`
+      if (this.described) challenge += `, resource_metadata="${this.described}"`
       res.set('WWW-Authenticate', challenge)
     }
-    res.status(status).json({ error: code === 'no_token' ? 'invalid_token' : code })
+    // Not res.json: it adds an ETag, which nobody may keep the answer for.
+    res.status(status).end(JSON.stringify({ error: code === 'no_token' ? 'invalid_token' : code, error_description: words[code] }))
   }
 
   // The keys are found from the issuer, and asked for again every three minutes;
@@ -109,6 +127,11 @@ export class Verifier {
     this.#refresh = setInterval(() => keys.reload().catch(() => {}), 3 * 60_000).unref()
     return keys
   }
+}
+
+// describedAt is where the metadata of a resource are (RFC 9728 §3.1).
+function describedAt({ origin, pathname, search }) {
+  return `${origin}/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}${search}`
 }
 
 // fault tells a token that is wrong from keys that cannot be had.

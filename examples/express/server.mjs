@@ -6,10 +6,12 @@ import express from 'express'
 import { Verifier } from './jeton.mjs'
 
 const issuer = process.env.API_ISSUER ?? 'http://127.0.0.1:9096'
-const verifier = new Verifier({ issuer, audience: process.env.API_AUDIENCE ?? issuer })
+const resource = process.env.API_RESOURCE // the address of this API, where callers find its metadata
+const verifier = new Verifier({ issuer, audience: process.env.API_AUDIENCE ?? issuer, resource })
 
 const app = express()
 app.disable('x-powered-by')
+if (resource) app.use(verifier.metadata('read', 'write'))
 app.get('/orders', verifier.require({ scopes: ['read'] }), (req, res) => {
   res.json({ orders: ['a lantern'], of: req.token.sub, roles: req.token.roles })
 })
