@@ -13,7 +13,7 @@ import (
 // Whoever asks for links holds up no sign-in, at any address, and however a name
 // is typed it is one name.
 func TestN10_AskingHoldsUpNoSignIn(t *testing.T) {
-	n, post := mailed(t, options{throttle: true})
+	n, _ := mailed(t, options{throttle: true})
 	signIn := form("grant_type", "password", "client_id", "spa", "username", "alice", "password", password)
 	wrong := form("grant_type", "password", "client_id", "spa", "username", "alice", "password", "wrong")
 	for i := range 30 {
@@ -27,7 +27,7 @@ func TestN10_AskingHoldsUpNoSignIn(t *testing.T) {
 	n.post("/token", wrong).want(t, 400, "invalid_grant") // from where she never was
 	n.post("/token", signIn).ok(t, 200)
 
-	n, post = mailed(t, options{throttle: true})
+	n, post := mailed(t, options{throttle: true})
 	for i, name := range []string{"alice", "ALICE", " Alice", "aLICE ", "alicE"} {
 		if a := n.forget(name); a.title() != "Look into your mail" {
 			t.Fatalf("%d: %d", i, a.StatusCode)

@@ -76,14 +76,15 @@ func (s *Server) consoled(handle func(*operation) error) http.Handler {
 			return
 		}
 		o := &operation{s: s, in: *in, cookie: cookie}
-		if o.call, err = s.admin.call(w, withActor(r, actor), r.Method == http.MethodPost); err == nil {
-			err = o.read()
+		if o.call, err = s.admin.call(w, withActor(r, actor), r.Method == http.MethodPost); err != nil {
+			s.refuseConsole(w, r, err)
+			return
 		}
-		if err == nil {
+		if err = o.read(); err == nil {
 			err = handle(o)
 		}
 		if err != nil {
-			s.refuseConsole(w, r, err)
+			o.refuse(err)
 		}
 	})
 }
@@ -227,8 +228,17 @@ func (s *Server) notForYou(w http.ResponseWriter, r *http.Request, in grants.Sig
 	}.HTML())
 }
 
-// refuseConsole tells an operator what is wrong, and what to do.
+// refuseConsole tells what is wrong where it is not known whom.
 func (s *Server) refuseConsole(w http.ResponseWriter, r *http.Request, err error) {
+	p := s.consoleProblem(w, r, err)
+	s.writeOwn(w, p.status, pages.Notice{
+		Service: s.cfg.ServiceName, Title: "That did not work", Words: []string{sentence(p.description)}, Code: p.code,
+		Link: &pages.Link{Href: s.base + consolePath, Words: "To the console"},
+	}.HTML())
+}
+
+// consoleProblem is what is wrong, as a page tells it.
+func (s *Server) consoleProblem(w http.ResponseWriter, r *http.Request, err error) problem {
 	p := adminProblemOf(err)
 	noteError(r.Context(), p, err)
 	s.count(r, "console", p.code)
@@ -240,10 +250,7 @@ func (s *Server) refuseConsole(w http.ResponseWriter, r *http.Request, err error
 	if p.status == http.StatusUnauthorized {
 		p.status = http.StatusBadRequest
 	}
-	s.writeOwn(w, p.status, pages.Notice{
-		Service: s.cfg.ServiceName, Title: "That did not work", Words: []string{sentence(p.description)}, Code: p.code,
-		Link: &pages.Link{Href: s.base + consolePath, Words: "To the console"},
-	}.HTML())
+	return p
 }
 
 // named addresses a user for the functions of accounts.
