@@ -117,7 +117,7 @@ func TestDocsLinksLead(t *testing.T) {
 		t.Fatal(err)
 	}
 	links := regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	for _, doc := range append(docs, "README.md", "CHANGELOG.md") {
+	for _, doc := range append(docs, "README.md", "CHANGELOG.md", filepath.Join("examples", "README.md")) {
 		for _, m := range links.FindAllStringSubmatch(read(t, doc), -1) {
 			if strings.Contains(m[1], "://") {
 				continue

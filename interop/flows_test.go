@@ -28,7 +28,13 @@ func TestFlows(t *testing.T) {
 	}
 	var script strings.Builder
 	script.WriteString("set -eu -o pipefail\n")
+	asks := regexp.MustCompile(`(?m)\bread -r\b.*\n.`)
 	for i, m := range blocks {
+		// They are pasted: what follows a read would be taken for its answer, and
+		// exit would close the reader's shell.
+		if asks.Match(m[1]) || regexp.MustCompile(`\bexit\b`).Match(m[1]) {
+			t.Errorf("sample %d cannot be pasted:\n%s", i+1, m[1])
+		}
 		fmt.Fprintf(&script, "echo 'sample %d' >&2\n%s\n", i+1, m[1])
 	}
 

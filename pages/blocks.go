@@ -95,16 +95,20 @@ type Part struct {
 	Words  string
 }
 
-// Table has a caption, which is heard and not seen.
+// Table has a caption, which is heard and not seen. Where there is no room for
+// it each row is drawn as a card, with the name of its column before each value.
+// Every row has a cell for each column.
 type Table struct {
 	Caption string
 	Columns []string
 	Rows    [][]Cell
 }
 
-// Cell is what stands in a table at one place.
+// Cell is what stands in a table at one place. Of a long id Words are its
+// beginning and Whole all of it, which is shown when it is asked for.
 type Cell struct {
 	Words, Href string
+	Whole       string
 	Code        bool
 	Time        *Moment
 	Badges      []Badge

@@ -27,9 +27,10 @@ func TestBlocks(t *testing.T) {
 		lacks []string
 	}{
 		{"table", Table{Caption: "Users", Columns: []string{"Name", "State"}, Rows: [][]Cell{{{Words: "alice", Href: "/console/users/alice"}, {Badges: []Badge{{"bad", "disabled"}}}}}},
-			[]string{`<th scope="col">Name</th>`, `<a href="/console/users/alice">alice</a>`, `<span class="badge bad">disabled</span>`, `aria-label="Users"`, `tabindex="0"`}, nil},
-		{"table", Table{Rows: [][]Cell{{{Words: "kid", Code: true}, {Time: At(time.Unix(0, 0))}, {Act: &Act{Action: "/x", Token: "t", Words: "End", About: "it", Kind: "danger"}}}}},
+			[]string{`<th scope="col" role="columnheader">Name</th>`, `<td role="cell" data-label="State">`, `<a href="/console/users/alice">alice</a>`, `<span class="badge bad">disabled</span>`, `aria-label="Users"`, `tabindex="0"`}, nil},
+		{"table", Table{Columns: []string{"kid", "Age", "Act"}, Rows: [][]Cell{{{Words: "kid", Code: true}, {Time: At(time.Unix(0, 0))}, {Act: &Act{Action: "/x", Token: "t", Words: "End", About: "it", Kind: "danger"}}}}},
 			[]string{"<code>kid</code>", `<time datetime="1970-01-01T00:00:00Z">1 Jan 1970, 00:00 UTC</time>`, `<button class="small danger">End<span class="unseen"> it</span></button>`, `name="form_token" value="t"`}, nil},
+		{"table", Table{Columns: []string{"kid"}, Rows: [][]Cell{{{Words: "abc…", Whole: "abcdef"}}}}, []string{`<summary><code>abc…</code></summary><code>abcdef</code>`, `<tr role="row">`}, nil},
 		{"pager", Pager{Next: "/next"}, []string{`rel="next" href="/next"`}, []string{"beginning"}},
 		{"pager", Pager{First: "/"}, []string{"beginning"}, []string{"next"}},
 		{"pager", Pager{}, nil, []string{"nav"}},

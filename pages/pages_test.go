@@ -31,12 +31,12 @@ func everyPage() map[string][]byte {
 		"forgot":             Forgot{Service: hostile, Action: hostile, Token: hostile, Back: hostile, Username: hostile, Fault: hostile}.HTML(),
 		"reset":              Reset{Service: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile, Inputs: inputs}.HTML(),
 		"sheet": Sheet{Frame: frame, Title: hostile, Lead: hostile, Badges: []Badge{{hostile, hostile}}, Search: &Form{Action: hostile, Inputs: inputs, Words: hostile}, Cards: []Card{{
-			Title: hostile, Words: hostile, Kind: hostile, Facts: []Fact{{Name: hostile, Value: hostile, Time: moment}}, Steps: []Step{{hostile, moment, hostile, hostile}},
-			Table: &Table{Caption: hostile, Columns: []string{hostile}, Rows: [][]Cell{{{Words: hostile, Href: hostile}}}}, Empty: &empty, Pager: &Pager{hostile, hostile},
+			Title: hostile, Words: hostile, Kind: hostile, Facts: []Fact{{Name: hostile, Value: hostile, Time: moment}}, Steps: []Step{{hostile, moment, hostile, hostile, hostile}},
+			Table: &Table{Caption: hostile, Columns: []string{hostile}, Rows: [][]Cell{{{Words: hostile, Href: hostile}}, {{Words: hostile, Whole: hostile}}}}, Empty: &empty, Pager: &Pager{hostile, hostile},
 			Links: []Link{{Href: hostile, Words: hostile}}, Danger: []Link{{Href: hostile, Words: hostile}}, Form: &Form{
 				Action: hostile, Token: hostile, Fields: []Field{{hostile, hostile}}, Words: hostile, Kind: hostile, Cancel: hostile, Back: &Field{hostile, hostile},
 				Inputs: []Input{{Name: hostile, Label: hostile, Value: hostile, Hint: hostile, Fault: hostile, Rows: 2}}, Choice: choice,
-				Groups: []Group{{Legend: hostile, Words: hostile, Fault: hostile, Controls: []Control{{Input: &inputs[0]}, {Choice: choice}, {Tick: &Tick{hostile, hostile, hostile, hostile, true}}}}}},
+				Groups: []Group{{Legend: hostile, Words: hostile, Fault: hostile, Controls: []Control{{Input: &inputs[0]}, {Choice: choice}, {Tick: &Tick{hostile, hostile, hostile, hostile, true}}}}, {Legend: hostile, Words: hostile, Folded: true, Open: true}}},
 		}}}.HTML(),
 
 		"login":  Login{Service: hostile, Client: hostile, Action: hostile, Token: hostile, Username: hostile, Fault: hostile, Forgot: hostile}.HTML(),

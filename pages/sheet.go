@@ -24,12 +24,14 @@ type Card struct {
 	Links, Danger []Link
 }
 
-// Step is what happened at some time. Kind is "good", "bad" or empty.
+// Step is what happened at some time. Kind is "good", "bad" or empty, Code what
+// Words say as the wire has it.
 type Step struct {
 	Kind  string
 	Time  *Moment
 	Title string
 	Words string
+	Code  string
 }
 
 // Form asks for something. One without a Token is sent by GET.
@@ -49,10 +51,11 @@ type Form struct {
 }
 
 // Group are fields of a form that belong together. Of a Fault all of them have
-// their part.
+// their part. Of one that is Folded the legend alone is seen, unless it is Open.
 type Group struct {
 	Legend, Words, Fault string
 	Controls             []Control
+	Folded, Open         bool
 }
 
 // Control is one of its fields.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -24,7 +25,9 @@ func accountNav() []pages.Link {
 // accountFrame is what stands around the pages of an account.
 func (s *Server) accountFrame(o *own) pages.Frame {
 	f := s.frame(o, "Your account", accountNav()...)
-	f.Said = accountSaid[o.r.URL.Query().Get("said")]
+	if sent := o.r.URL.Query(); vouchedFor(o.cookie, o.r.URL.Path, sent) {
+		f.Said = accountSaid[sent.Get("said")]
+	}
 	return f
 }
 
@@ -235,4 +238,10 @@ func (s *Server) byUser(o *own) grants.Ending {
 }
 
 // say goes on to a page that says what a form came to.
-func (s *Server) say(o *own, path, said string) { seeOther(o.w, s.base+path+"?said="+said) }
+func (s *Server) say(o *own, path, said string) { s.sayTo(o, o.cookie, path, said) }
+
+// sayTo does so where the browser has a new cookie from now on.
+func (s *Server) sayTo(o *own, cookie, path, said string) {
+	sent := vouch(cookie, s.base+path, url.Values{"said": {said}})
+	seeOther(o.w, s.base+path+"?"+sent.Encode())
+}

@@ -76,14 +76,15 @@ func (s *Server) consoled(handle func(*operation) error) http.Handler {
 			return
 		}
 		o := &operation{s: s, in: *in, cookie: cookie}
-		if o.call, err = s.admin.call(w, withActor(r, actor), r.Method == http.MethodPost); err == nil {
-			err = o.read()
+		if o.call, err = s.admin.call(w, withActor(r, actor), r.Method == http.MethodPost); err != nil {
+			s.refuseConsole(w, r, err)
+			return
 		}
-		if err == nil {
+		if err = o.read(); err == nil {
 			err = handle(o)
 		}
 		if err != nil {
-			s.refuseConsole(w, r, err)
+			o.refuse(err)
 		}
 	})
 }
@@ -161,7 +162,7 @@ func (o *operation) frame(here string) pages.Frame {
 	f := pages.Frame{
 		Service: o.s.cfg.ServiceName, Area: "Console", Username: o.in.User.Value.Username,
 		SignOut: pages.Act{Action: o.s.base + "/end_session", Token: formToken(o.cookie, "signout")},
-		Said:    said(o.sent),
+		Said:    o.said(),
 	}
 	for _, n := range consoleNav {
 		f.Nav = append(f.Nav, pages.Link{Href: o.at(n.path, nil), Words: n.words, Here: n.path == here})
@@ -186,11 +187,10 @@ func (o *operation) done(to string, sent url.Values) {
 	rand.Read(b[:])
 	o.s.setCookie(o.w, changedCookie, base64.RawURLEncoding.EncodeToString(b[:]))
 	o.s.count(o.r, "console", "ok")
-	seeOther(o.w, o.at(to, sent))
+	seeOther(o.w, o.at(to, vouch(o.cookie, o.s.base+consolePath+to, sent)))
 }
 
-// saidOf is what a page may say about the form before it. What it says comes from
-// here alone: an address can be made by anybody.
+// saidOf is what a page may say about the form before it.
 var saidOf = map[string]string{
 	"disabled": "Disabled. All sessions have ended.", "enabled": "Enabled. Nothing that had ended came back.",
 	"roles":    "The roles are changed. Tokens that are issued from now on carry them.",
@@ -202,9 +202,12 @@ var saidOf = map[string]string{
 	"deleted":  "Deleted. All sessions have ended.",
 }
 
-func said(sent url.Values) *pages.Said {
-	words := saidOf[sent.Get("done")]
-	if n, err := strconv.Atoi(sent.Get("n")); err == nil && n >= 0 && sent.Get("done") == "revoked" {
+func (o *operation) said() *pages.Said {
+	if !vouchedFor(o.cookie, o.r.URL.Path, o.sent) {
+		return nil
+	}
+	words := saidOf[o.sent.Get("done")]
+	if n, err := strconv.Atoi(o.sent.Get("n")); err == nil && n >= 0 && o.sent.Get("done") == "revoked" {
 		words = count(int64(n), "session") + " ended. Their tokens do not work any more."
 	}
 	if words == "" {
@@ -225,8 +228,17 @@ func (s *Server) notForYou(w http.ResponseWriter, r *http.Request, in grants.Sig
 	}.HTML())
 }
 
-// refuseConsole tells an operator what is wrong, and what to do.
+// refuseConsole tells what is wrong where it is not known whom.
 func (s *Server) refuseConsole(w http.ResponseWriter, r *http.Request, err error) {
+	p := s.consoleProblem(w, r, err)
+	s.writeOwn(w, p.status, pages.Notice{
+		Service: s.cfg.ServiceName, Title: "That did not work", Words: []string{sentence(p.description)}, Code: p.code,
+		Link: &pages.Link{Href: s.base + consolePath, Words: "To the console"},
+	}.HTML())
+}
+
+// consoleProblem is what is wrong, as a page tells it.
+func (s *Server) consoleProblem(w http.ResponseWriter, r *http.Request, err error) problem {
 	p := adminProblemOf(err)
 	noteError(r.Context(), p, err)
 	s.count(r, "console", p.code)
@@ -238,10 +250,7 @@ func (s *Server) refuseConsole(w http.ResponseWriter, r *http.Request, err error
 	if p.status == http.StatusUnauthorized {
 		p.status = http.StatusBadRequest
 	}
-	s.writeOwn(w, p.status, pages.Notice{
-		Service: s.cfg.ServiceName, Title: "That did not work", Words: []string{sentence(p.description)}, Code: p.code,
-		Link: &pages.Link{Href: s.base + consolePath, Words: "To the console"},
-	}.HTML())
+	return p
 }
 
 // named addresses a user for the functions of accounts.

@@ -102,8 +102,8 @@ func TestConsoleChangesTheSettingsOfAClient(t *testing.T) {
 		t.Fatalf("%d %s", form.StatusCode, form.body)
 	}
 	review := b.fillIn(form, settingsPath, "scope", " read ", "client_name", "The app", "access_token_ttl", "10m", "redirect_uris", callback+"\r\n https://app.example/two \r\n")
-	b.tells(string(review.body), "<h1>Change the settings of app</h1>", "<td>read write</td><td>read</td>", "<td>none</td><td>10m</td>",
-		"<td>"+callback+"</td><td>"+callback+"\nhttps://app.example/two</td>", "<dd>1 live session</dd>", "<dd>1 live token</dd>", "the sessions go on")
+	b.tells(string(review.body), "<h1>Change the settings of app</h1>", `data-label="From">read write</td><td role="cell" data-label="To">read</td>`, `data-label="From">none</td><td role="cell" data-label="To">10m</td>`,
+		`data-label="From">`+callback+`</td><td role="cell" data-label="To">`+callback+"\nhttps://app.example/two</td>", "<dd>1 live session</dd>", "<dd>1 live token</dd>", "the sessions go on")
 	if c := b.client("app"); review.StatusCode != 200 || c.Name != "" || len(c.Scopes) != 2 {
 		t.Fatalf("looking changed it: %d %+v", review.StatusCode, c)
 	}

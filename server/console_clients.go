@@ -1,10 +1,12 @@
 package server
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 
 	"jeton/accounts"
+	"jeton/grants"
 	"jeton/pages"
 	"jeton/storage"
 )
@@ -53,7 +55,11 @@ func clientBadges(c storage.Client) []pages.Badge {
 
 // consoleClient shows one client with its settings and its sessions.
 func (s *Server) consoleClient(o *operation) error {
-	c, err := s.admin.Clients.Find(o.ctx, o.sent.Get("id"))
+	id := o.sent.Get("id")
+	c, err := s.admin.Clients.Find(o.ctx, id)
+	if errors.Is(err, grants.ErrNotFound) {
+		return o.goneClient(id)
+	}
 	if err != nil {
 		return err
 	}

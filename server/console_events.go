@@ -1,12 +1,14 @@
 package server
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
 
 	"jeton/accounts"
 	"jeton/events"
+	"jeton/grants"
 	"jeton/pages"
 	"jeton/storage"
 )
@@ -22,6 +24,9 @@ func (s *Server) consoleEvents(o *operation) error {
 	user := o.sent.Get("user")
 	if user != "" {
 		u, err := s.findUser(o, user)
+		if sub, ok := strings.CutPrefix(user, accounts.SubjectPrefix); ok && errors.Is(err, grants.ErrNotFound) {
+			u.Subject, err = sub, nil // deleted perhaps: the events are kept
+		}
 		if err != nil {
 			return err
 		}

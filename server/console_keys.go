@@ -20,7 +20,7 @@ func (s *Server) consoleKeys(o *operation) error {
 		}
 		remove := o.link("Remove", "remove-key", "kid", k.KeyID)
 		t.Rows = append(t.Rows, []pages.Cell{
-			{Words: k.KeyID, Code: true}, {Words: keyUse(k.Use)}, {Words: k.Alg}, {Badges: []pages.Badge{keyBadge(k.State)}},
+			{Words: shortID(k.KeyID), Whole: k.KeyID}, {Words: keyUse(k.Use)}, {Words: k.Alg}, {Badges: []pages.Badge{keyBadge(k.State)}},
 			{Words: since(o.in.Now, k.Created)}, signs, {Time: pages.At(k.Removes)}, {Words: remove.Words, Href: remove.Href},
 		})
 	}

@@ -1,7 +1,8 @@
 package server
 
 import (
-	"net/url"
+	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +16,11 @@ import (
 
 // consoleSession shows one session, and what became of it.
 func (s *Server) consoleSession(o *operation) error {
-	rec, err := s.grants.FindSession(o.ctx, o.sent.Get("sid"))
+	sid := o.sent.Get("sid")
+	rec, err := s.grants.FindSession(o.ctx, sid)
+	if errors.Is(err, grants.ErrNotFound) {
+		return o.gone("/users", "session", sid, forgotten, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -24,7 +29,7 @@ func (s *Server) consoleSession(o *operation) error {
 		return err
 	}
 	return o.show(200, pages.Sheet{
-		Frame: o.frame("/users"), Title: "Session of " + view.Username, Badges: []pages.Badge{stateBadge(view.State)}, Cards: cards,
+		Frame: o.frame("/users"), Title: "Session of " + cmp.Or(view.Username, "a user who is gone"), Badges: []pages.Badge{stateBadge(view.State)}, Cards: cards,
 	})
 }
 
@@ -38,7 +43,7 @@ func (o *operation) sessionCards(ses storage.Session) ([]pages.Card, sessionObje
 	}
 	facts := pages.Card{Facts: []pages.Fact{
 		{Name: "sid", Value: ses.ID, Code: true},
-		{Name: "User", Value: view.Username},
+		{Name: "User", Value: cmp.Or(view.Username, ses.Subject), Code: view.Username == ""},
 		{Name: "Client", Value: ses.ClientID, Code: true},
 		{Name: "Scope", Value: orNone(ses.Scope), Code: true},
 		{Name: "Device", Value: orUnknown(ses.Device.Agent)},
@@ -46,9 +51,8 @@ func (o *operation) sessionCards(ses storage.Session) ([]pages.Card, sessionObje
 		{Name: "Refreshed", Value: count(int64(refreshes(ses.Generation)), "time")},
 		{Name: "Live access tokens", Value: strconv.Itoa(view.Live)},
 	}}
-	facts.Links = []pages.Link{
-		{Href: o.at("/user", url.Values{"sub": {ses.Subject}}), Words: "The user"},
-		{Href: o.at("/client", url.Values{"id": {ses.ClientID}}), Words: "The client"},
+	if facts.Links, err = o.partiesOf(ses, view); err != nil {
+		return nil, view, err
 	}
 	if view.State == sessionLive {
 		facts.Danger = []pages.Link{o.link("End this session", "revoke", "sid", ses.ID)}
@@ -65,11 +69,15 @@ func (o *operation) timeline(ses storage.Session, view sessionObject) ([]pages.S
 		pages.Step
 	}
 	all := []step{
-		{ses.AuthTime, pages.Step{Title: "The user signed in", Words: "Shown: " + orUnknown(strings.Join(ses.AMR, ", ")) + "."}},
+		{ses.AuthTime, pages.Step{Title: "The user signed in", Words: shownInWords(ses.AMR), Code: strings.Join(ses.AMR, ", ")}},
 		{ses.Created, pages.Step{Title: "The session began", Words: "Through " + ses.ClientID + "."}},
 	}
 	if n := refreshes(ses.Generation); n > 0 {
-		all = append(all, step{ses.Rotated, pages.Step{Title: "It was refreshed for the " + ordinal(n) + " time",
+		words := "It was refreshed"
+		if n > 1 {
+			words = "It was last refreshed: " + count(int64(n), "time") + " by then"
+		}
+		all = append(all, step{ses.Rotated, pages.Step{Title: words,
 			Words: "From " + orUnknown(ses.Device.Agent) + ", network " + orUnknown(ses.Device.Network) + "."}})
 	}
 	if ses.RetryStreak > 0 {
@@ -194,20 +202,19 @@ var endings = map[string][2]string{
 	storage.ReasonGlobal:          {"All of the user was revoked by a report", "Global token revocation."},
 }
 
-// ordinal is a number that says which.
-func ordinal(n uint64) string {
-	suffix := "th"
-	if n%100 < 11 || n%100 > 13 {
-		switch n % 10 {
-		case 1:
-			suffix = "st"
-		case 2:
-			suffix = "nd"
-		case 3:
-			suffix = "rd"
-		}
+// proofs are what somebody shows when signing in (RFC 8176), in words.
+var proofs = map[string]string{"pwd": "the password"}
+
+// shownInWords says what a user has shown.
+func shownInWords(amr []string) string {
+	if len(amr) == 0 {
+		return "What was shown is unknown."
 	}
-	return strconv.FormatUint(n, 10) + suffix
+	var words []string
+	for _, m := range amr {
+		words = append(words, cmp.Or(proofs[m], m))
+	}
+	return "With " + strings.Join(words, " and ")
 }
 
 // kinds say what a token is.
@@ -243,7 +250,7 @@ func (s *Server) consoleToken(o *operation) error {
 		}
 		cards = append(cards, more...)
 	} else if i.SessionID != "" {
-		cards = append(cards, pages.Card{Empty: &pages.Empty{Title: "Its session is not remembered", Words: "Sessions are kept for a week after their last token."}})
+		cards = append(cards, pages.Card{Empty: &pages.Empty{Title: "Its session is not remembered", Words: forgotten}})
 	}
 	s.count(o.r, "console", "ok")
 	return o.showToken(cards)

@@ -209,8 +209,9 @@ func (t *typed) wrong() string {
 
 // groups are the fields of the form.
 func (t *typed) groups(shown func(clientSetting) bool) (list []pages.Group) {
+	usual := typedOf(storage.Client{})
 	for _, g := range clientGroups {
-		group := pages.Group{Legend: g.legend, Words: g.words}
+		group := pages.Group{Legend: g.legend, Words: g.words, Folded: g.rare}
 		for _, s := range g.settings {
 			if !shown(s) {
 				continue
@@ -218,6 +219,7 @@ func (t *typed) groups(shown func(clientSetting) bool) (list []pages.Group) {
 			if s.kind == asTicks {
 				group.Fault = t.faults[s.name]
 			}
+			group.Open = group.Open || t.faults[s.name] != "" || !t.same(usual, s)
 			group.Controls = append(group.Controls, s.controls(t.values[s.name], t.faults[s.name])...)
 		}
 		if len(group.Controls) > 0 {

@@ -35,6 +35,8 @@ const (
 type settingGroup struct {
 	legend, words string
 	settings      []clientSetting
+	// rare ones are folded, unless one of them is set or wrong.
+	rare bool
 }
 
 // clientGroups are all the settings that can be changed here, which are all but
@@ -46,7 +48,7 @@ var clientGroups = []settingGroup{
 		{name: "scope", label: "Scope", hint: "All it may ask for, with spaces between.", kind: asWords},
 		{name: "audience", label: "Audience", hint: "The APIs that its tokens are for, one a line. None: the issuer.", kind: asLines},
 		{name: "exchange_audience", label: "Audience of tokens it may exchange", hint: "Beside its own id, one a line.", kind: asLines},
-	}},
+	}, false},
 	{"Grants", "How it comes to tokens.", []clientSetting{{name: "grant_types", kind: asTicks, options: []pages.Option{
 		{Value: storage.GrantAuthorizationCode, Words: "authorization_code: users sign in at the pages of this server"},
 		{Value: storage.GrantRefreshToken, Words: "refresh_token: sessions go on without the user"},
@@ -54,7 +56,7 @@ var clientGroups = []settingGroup{
 		{Value: storage.GrantDeviceCode, Words: "device_code: devices without a keyboard"},
 		{Value: storage.GrantTokenExchange, Words: "token-exchange: an API that calls another one for the user"},
 		{Value: storage.GrantPassword, Words: "password: it is shown the user's password itself"},
-	}}}},
+	}}}, false},
 	{"How it proves itself", "Who goes over to another way loses what there was of the one before.", []clientSetting{
 		{name: "token_endpoint_auth_method", label: "It proves itself with", kind: asChoice, options: []pages.Option{
 			{Value: "", Words: "a secret, in the header or the body"},
@@ -67,13 +69,13 @@ var clientGroups = []settingGroup{
 		{name: "jwks", label: "Its key set", hint: "JSON (RFC 7517), of public keys alone.", kind: asJSON},
 		{name: "dpop_bound_access_tokens", label: "It always proves that it has a key (DPoP)", kind: asTick},
 		{name: "introspect", label: "It may look at the tokens of others", hint: "For an API that asks this server instead of verifying by itself.", kind: asTick},
-	}},
+	}, false},
 	{"Addresses", "", []clientSetting{
 		{name: "redirect_uris", label: "Redirect URIs", hint: "Where users come back to after signing in, one a line.", kind: asLines},
 		{name: "post_logout_redirect_uris", label: "After signing out", hint: "Where users may be sent then, one a line.", kind: asLines},
 		{name: "cors_origins", label: "Origins", hint: "Whose pages may call this server from a browser, one a line.", kind: asLines},
 		{name: "backchannel_logout_uri", label: "Told of logouts at", hint: "An https address that learns of sessions that ended."},
-	}},
+	}, false},
 	{"Asking the user", "", []clientSetting{
 		{name: "consent", label: "Consent", kind: asChoice, options: []pages.Option{
 			{Value: storage.ConsentRemembered, Words: "asked for once, and remembered"},
@@ -82,18 +84,18 @@ var clientGroups = []settingGroup{
 		}},
 		{name: "require_pushed_authorization_requests", label: "It must push its requests first (PAR)", kind: asTick},
 		{name: "refresh_without_id_token", label: "Its refreshes are answered without an ID token", kind: asTick},
-	}},
+	}, true},
 	{"How long", "Durations such as 10s, 30m, 12h or 15d. What is empty is the server's.", []clientSetting{
 		{name: "access_token_ttl", label: "Access tokens live"},
 		{name: "refresh_token_ttl", label: "Sessions live unused"},
 		{name: "session_ttl", label: "Sessions live at most"},
 		{name: "refresh_retry_window", label: "Retry window", hint: "For how long a lost answer may be asked for again."},
 		{name: "max_sessions", label: "Sessions of one user at most", kind: asNumber},
-	}},
+	}, true},
 	{"Another browser or address", "What happens when a session is refreshed from elsewhere.", []clientSetting{
 		{name: "bind_agent", label: "Browser", hint: "off; or family or exact, and after it :observe, :step_up, :enforce or :end."},
 		{name: "bind_address", label: "Address", hint: "off; or prefix or exact, likewise."},
-	}},
+	}, true},
 	{"Cookies", "For pages in a browser, which then have no token that a script could read.", []clientSetting{
 		{name: "delivery", label: "Tokens travel", kind: asChoice, options: []pages.Option{
 			{Value: storage.DeliveryBody, Words: "in the body of the answer"}, {Value: storage.DeliveryCookie, Words: "in cookies"},
@@ -105,12 +107,12 @@ var clientGroups = []settingGroup{
 		{name: "cookie_domain", label: "Domain", hint: "None: this host alone."},
 		{name: "cookie_path", label: "Path of the access token"},
 		{name: "cookie_refresh_path", label: "Path of the refresh token"},
-	}},
+	}, true},
 	{"The password grant", "Fences around it, while it is still needed.", []clientSetting{
 		{name: "password_grant_networks", label: "Networks it may be used from", hint: "Address ranges, one a line. None: from everywhere.", kind: asLines},
 		{name: "password_grant_scope", label: "The most that such a login gets", hint: "With spaces between. None: all of the scope.", kind: asWords},
 		{name: "password_grant_sunset", label: "It ends on", hint: "A date such as 2027-01-31, or a moment."},
-	}},
+	}, true},
 }
 
 // documentSettings are those that can be set of a client which says the others

@@ -142,13 +142,13 @@ func TestConsoleShowsAUser(t *testing.T) {
 		login = b.node.refresh(login.str("refresh_token"))
 	}
 	a := b.page("/console/user?sub=u-alice")
-	for _, want := range []string{"<h1>alice</h1>", "u-alice", "ROLE_USER", "127.0.0.0/24", ">app</a>", "<td>3</td>", "<td>4</td>", ">live<"} {
+	for _, want := range []string{"<h1>alice</h1>", "u-alice", "ROLE_USER", "127.0.0.0/24", ">app</a>", ">3</td>", ">4</td>", ">live<"} {
 		if !strings.Contains(string(a.body), want) {
 			t.Errorf("%q is not on the page: %s", want, a.body)
 		}
 	}
 	sid := segment(t, login.str("access_token"), 1)["sid"].(string)
-	if a := b.page("/console/session?sid=" + sid); !strings.Contains(string(a.body), "It was refreshed for the 3rd time") || !strings.Contains(string(a.body), "It lives") {
+	if a := b.page("/console/session?sid=" + sid); !strings.Contains(string(a.body), "It was last refreshed: 3 times by then") || !strings.Contains(string(a.body), "It lives") {
 		t.Errorf("%s", a.body)
 	}
 	if a := b.page("/console/user?sub=nobody"); a.StatusCode != 404 {
@@ -506,7 +506,7 @@ func TestUsersPageAtAHundredThousandUsers(t *testing.T) {
 		calls = 1 << 30
 		for range 5 {
 			was, had := c.calls.Load(), c.rows.Load()
-			if a := b.page(path); a.StatusCode != 200 || strings.Count(string(a.body), "<tr>") < 50 {
+			if a := b.page(path); a.StatusCode != 200 || strings.Count(string(a.body), "<tr ") < 50 {
 				t.Fatalf("%s: %d %s", path, a.StatusCode, a.body)
 			}
 			if n := c.calls.Load() - was; n < calls {

@@ -45,7 +45,7 @@ func TestConsoleTellsWhatATokenIs(t *testing.T) {
 	b.tells(b.inspect(access), "An access token", "<dd>lives", "It lives", "u-alice", "The session began")
 	b.tells(b.inspect(refresh), "A refresh token", "it is the current one", "It lives")
 	next := b.node.refresh(refresh)
-	b.tells(b.inspect(refresh), "does not live: it is spent: if it is used once more, its session ends", "It was refreshed for the 1st time")
+	b.tells(b.inspect(refresh), "does not live: it is spent: if it is used once more, its session ends", "It was refreshed", "With the password (<code>pwd</code>)")
 	if !b.active(access) || b.node.refresh(next.str("refresh_token")).StatusCode != 200 {
 		t.Fatal("looking at a spent token ended its session")
 	}
@@ -209,7 +209,7 @@ func TestConsoleShowsEvents(t *testing.T) {
 	b.deed("/console/act?act=revoke&client=app", "laptop stolen")
 	b.node.publish(t)
 	page := string(b.page("/console/events").body)
-	b.tells(page, "session started", "sessions ended", "session ended", "operator: laptop stolen", ">alice</a>", ">app</a>", "<td>root</td>", "127.0.0.1")
+	b.tells(page, "session started", "sessions ended", "session ended", "operator: laptop stolen", ">alice</a>", ">app</a>", ">root</td>", "127.0.0.1")
 	if strings.Index(page, "sessions ended") > strings.Index(page, "session started") {
 		t.Error("the latest is not the first")
 	}

@@ -1,18 +1,24 @@
 package server
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"jeton/grants"
 	"jeton/pages"
 	"jeton/storage"
 )
 
 // consoleUser shows one user and the sessions that are remembered of them.
 func (s *Server) consoleUser(o *operation) error {
-	u, err := s.admin.Users.Find(o.ctx, named(o.sent.Get("sub")))
+	sub := o.sent.Get("sub")
+	u, err := s.admin.Users.Find(o.ctx, named(sub))
+	if errors.Is(err, grants.ErrNotFound) {
+		return o.goneUser(sub)
+	}
 	if err != nil {
 		return err
 	}

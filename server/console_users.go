@@ -109,7 +109,7 @@ func (o *operation) pager(path, next string) *pages.Pager {
 	p := new(pages.Pager)
 	keep := url.Values{}
 	for name, values := range o.sent {
-		if name != "after" && name != "done" && name != "n" {
+		if name != "after" && name != "done" && name != "n" && name != toldParam {
 			keep[name] = values
 		}
 	}

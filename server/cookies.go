@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -64,6 +66,23 @@ func formToken(key, about string) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(about))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// toldParam is the parameter by which a page knows that what its address has it
+// say was told by this server, to this sign-in: anybody can make an address that
+// says to an operator that a thousand sessions have ended. It stays in the
+// address, so a page can be loaded again and gone back to.
+const toldParam = "told"
+
+func vouch(key, path string, sent url.Values) url.Values {
+	sent = maps.Clone(sent)
+	sent.Del(toldParam)
+	sent.Set(toldParam, formToken(key, "told "+path+"?"+sent.Encode()))
+	return sent
+}
+
+func vouchedFor(key, path string, sent url.Values) bool {
+	return key != "" && sent.Has(toldParam) && hmac.Equal([]byte(vouch(key, path, sent).Get(toldParam)), []byte(sent.Get(toldParam)))
 }
 
 func rightToken(key, about, token string) bool {

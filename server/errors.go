@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"jeton/clients"
 	"jeton/clients/documents"
 	"jeton/grants"
+	"jeton/pages"
 	"jeton/passwords"
 	"jeton/storage"
 	"jeton/throttle"
@@ -182,6 +184,42 @@ func (m byMethod) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	only(nil, slices.Sorted(maps.Keys(m))...).ServeHTTP(w, r)
+}
+
+// nothingHere answers at mistyped addresses: with a page where people are at home
+// and a browser asks, which says that it takes one, else as elsewhere.
+func (s *Server) nothingHere(w http.ResponseWriter, r *http.Request) {
+	home, words := "/account", "Your account"
+	switch area(s.below(r)) {
+	case "account":
+	case "console":
+		home, words = consolePath, "To the console"
+	default:
+		notFound(w, r)
+		return
+	}
+	w.Header().Add("Vary", "Accept")
+	if !takesPages(r) {
+		notFound(w, r)
+		return
+	}
+	noteOf(r.Context()).code = "not_found"
+	s.writeOwn(w, http.StatusNotFound, pages.Notice{
+		Service: s.cfg.ServiceName, Title: "There is nothing here", Code: "not_found", Link: &pages.Link{Href: s.base + home, Words: words},
+		Words: []string{"No page has this address. If you typed it, look at it once more."},
+	}.HTML())
+}
+
+// takesPages reports whether a request names HTML among what it takes. What takes
+// anything, as curl does, is no browser.
+func takesPages(r *http.Request) bool {
+	for _, one := range strings.Split(strings.Join(r.Header.Values("Accept"), ","), ",") {
+		kind, params, err := mime.ParseMediaType(one)
+		if q, bad := strconv.ParseFloat(params["q"], 64); err == nil && kind == "text/html" && (bad != nil || q > 0) {
+			return true
+		}
+	}
+	return false
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

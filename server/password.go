@@ -68,7 +68,7 @@ func (s *Server) passwordPost(o *own) {
 		if s.grants.Settings.On.PasswordChange.To(grants.OnPasswordChange) == grants.EndOtherSessions {
 			said = "password-changed"
 		}
-		s.say(o, "/account", said)
+		s.sayTo(o, fresh, "/account", said)
 	}
 }
 

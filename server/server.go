@@ -106,7 +106,7 @@ func New(cfg Config, g *grants.Service, auth *clients.Authenticator, docs []well
 func (s *Server) Handler() http.Handler {
 	// No path is cleaned: that would answer a POST with a redirect.
 	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
-	r.NotFoundHandler = http.HandlerFunc(notFound)
+	r.NotFoundHandler = http.HandlerFunc(s.nothingHere)
 
 	for _, doc := range s.docs {
 		r.Handle(doc.Path, s.noteReader(doc))

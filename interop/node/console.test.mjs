@@ -35,10 +35,20 @@ async function look(page, name) {
   if (pictures) await page.screenshot({ path: `${pictures}/console-${name}-${page.look.name}.png`, fullPage: true })
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth).catch(() => 0)
   assert.equal(wide, 0, `${name}: wider than the screen`)
+  // What is cut off or scrolls within the page does not make it wider.
+  if (page.look.viewport?.width < 500) assert.deepEqual(await page.evaluate(cutOff), [], `${name}: more than can be seen`)
   if (page.look.javaScriptEnabled === false) return
   await page.evaluate(axe)
   const { violations } = await page.evaluate(() => axe.run(document))
   assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), [], `${name}, ${page.look.colorScheme}`)
+}
+
+// cutOff finds what is wider than the box that shows it.
+function cutOff() {
+  return [...document.querySelectorAll('body *')].filter((one) => {
+    const style = getComputedStyle(one)
+    return style.overflowX !== 'visible' && style.clipPath === 'none' && one.clientWidth > 0 && one.scrollWidth > one.clientWidth && !/^(INPUT|SELECT|TEXTAREA)$/.test(one.tagName)
+  }).map((one) => `${one.tagName}.${one.className}: ${one.scrollWidth} in ${one.clientWidth}`)
 }
 
 async function login(name, agent) {
@@ -174,13 +184,15 @@ for (const options of [
     await page.getByLabel('client_id').fill(id)
     await page.getByLabel('Scope', { exact: true }).fill('read')
     await page.getByLabel('client_credentials').check()
+    await page.locator('summary', { hasText: 'How long' }).click() // folded until it is needed
     await page.getByLabel('Sessions of one user at most').fill('many')
     await page.getByLabel('Redirect URIs').fill('http://shop.example/cb')
     await page.getByRole('button', { name: 'Add the client' }).click()
     await page.getByRole('alert').filter({ hasText: '2 fields below say what is wrong' }).waitFor()
     await page.getByText('Not a number').waitFor()
     await look(page, 'client-wrong')
-    await page.getByLabel('Sessions of one user at most').fill('')
+    await page.getByLabel('Sessions of one user at most').fill('') // unfolded: it is wrong
+    await page.getByLabel('Name of the cookies').waitFor({ state: 'hidden' })
     await page.getByLabel('Redirect URIs').fill('https://shop.example/cb')
     await page.getByRole('button', { name: 'Add the client' }).click()
     const secret = await page.locator('div').filter({ has: page.getByText('client_secret', { exact: true }) }).last().locator('code').innerText()
@@ -197,6 +209,7 @@ for (const options of [
     await page.getByRole('link', { name: 'Change settings' }).click()
     await page.getByRole('heading', { level: 1, name: `Settings of ${id}` }).waitFor()
     await look(page, 'settings')
+    await page.locator('summary', { hasText: 'How long' }).press('Enter')
     await page.getByLabel('Scope', { exact: true }).fill('write')
     await page.getByLabel('Access tokens live').fill('5m')
     await page.getByRole('button', { name: 'Look at the change' }).click()
@@ -218,7 +231,15 @@ for (const options of [
     await page.getByRole('button', { name: 'Delete' }).click()
     await page.getByText('Deleted.').waitFor()
     assert.equal((await own(id, secret, 'write')).status, 401)
-    assert.deepEqual(page.faults.filter((fault) => !/\b(400|409)\b/.test(fault)), [])
+    // Its events lead to what is known of it, from where one can go on.
+    await page.goto(`${issuer}/console/client?id=${id}`)
+    await page.getByRole('heading', { level: 1, name: 'No such client' }).waitFor()
+    await look(page, 'client-gone')
+    await page.getByRole('link', { name: 'What is known to have happened' }).click()
+    await page.getByText('it was a test').first().waitFor()
+    await page.goto(`${issuer}/console/usres`)
+    await page.getByRole('heading', { level: 1, name: 'There is nothing here' }).waitFor()
+    assert.deepEqual(page.faults.filter((fault) => !/\b(400|404|409)\b/.test(fault)), [])
   })
 
   if (options.name !== 'phone-dark') test(`keys are asked about: ${options.name}`, async (t) => {
