@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -79,7 +80,7 @@ func (r *Recovery) answer(ctx context.Context, a asked) error {
 		if u.Claims.Email == "" || u.PasswordHash == "" {
 			continue // nothing to mail to; or one who never signs in by password
 		}
-		secret, _, err := r.Users.Grants.NewReset(ctx, storage.Reset{Subject: u.Subject, By: "server", Email: u.Claims.Email}, r.TTL, "by mail", a.source)
+		secret, _, err := r.Users.Grants.NewReset(ctx, storage.Reset{Subject: u.Subject, By: "server", Email: u.Claims.Email}, r.TTL, "by mail", a.source, r.knows(u, a.source))
 		switch {
 		case errors.Is(err, grants.ErrEnoughMails), errors.Is(err, grants.ErrNotFound):
 			continue
@@ -89,6 +90,12 @@ func (r *Recovery) answer(ctx context.Context, a asked) error {
 		r.Mail.Queue(r.linkMail(u, r.Users.resetURL(secret)))
 	}
 	return nil
+}
+
+// knows reports whether the user has signed in from there before.
+func (r *Recovery) knows(u storage.User, source string) bool {
+	addr, err := netip.ParseAddr(source)
+	return err == nil && r.Users.Grants.Throttle != nil && r.Users.Grants.Throttle.Knows(u.Username, addr)
 }
 
 // meant are the users that somebody may mean.

@@ -24,7 +24,7 @@ func (u *Users) ResetLink(ctx context.Context, name string, act Act, others ...f
 	if user.Disabled {
 		return user, "", expires, &InvalidError{[]string{"the user is disabled, and could not sign in with a new password: enable the user first"}}
 	}
-	secret, expires, err := u.Grants.NewReset(ctx, storage.Reset{Subject: user.Subject, By: act.By}, handedTTL, act.Note, act.Source, others...)
+	secret, expires, err := u.Grants.NewReset(ctx, storage.Reset{Subject: user.Subject, By: act.By}, handedTTL, act.Note, act.Source, false, others...)
 	return user, u.resetURL(secret), expires, err
 }
 

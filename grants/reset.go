@@ -21,18 +21,25 @@ var ErrEnoughMails = errors.New("grants: enough links were mailed to this user f
 const purposeReset = "password reset"
 
 // How many links are mailed to one user, however many ask: strangers must not be
-// able to fill a mailbox.
+// able to fill a mailbox. Nor may they use up what the user needs to recover: one
+// more goes out each hour, whoever asks for it (every one of them leads the user
+// and nobody else to a new password), and a place that the user signed in from
+// before has some of its own.
 const (
 	mostResetMails = 5
+	mostOwnMails   = 3
 	resetMailsIn   = 24 * time.Hour
 	betweenMails   = time.Minute
+	moreMailsAfter = time.Hour
 )
 
 // NewReset makes a link for a new password, of which the store has the hash. What
 // it returns stands in the link. With an Email it is one to be mailed; the caller
 // has looked that up, and it has to be the user's still. What others add goes into
 // the same commit, or refuses it.
-func (s *Service) NewReset(ctx context.Context, r storage.Reset, ttl time.Duration, note, source string, others ...func(*storage.Change) error) (link string, expires time.Time, err error) {
+//
+// known says that a mail was asked for from where the user has signed in before.
+func (s *Service) NewReset(ctx context.Context, r storage.Reset, ttl time.Duration, note, source string, known bool, others ...func(*storage.Change) error) (link string, expires time.Time, err error) {
 	h := newHandle(r.Subject)
 	p := storage.UserPartition(r.Subject)
 	err = retryConflicts(func() error {
@@ -55,7 +62,7 @@ func (s *Service) NewReset(ctx context.Context, r storage.Reset, ttl time.Durati
 			Puts: []storage.Put{{Key: storage.ResetKey(r.ID), Value: storage.Encode(r), Expires: r.Expires}},
 		}
 		if r.Email != "" {
-			if err := countMail(&change, snap); err != nil {
+			if err := countMail(&change, snap, known); err != nil {
 				return err
 			}
 		}
@@ -72,16 +79,30 @@ func (s *Service) NewReset(ctx context.Context, r storage.Reset, ttl time.Durati
 }
 
 // countMail notes one mail more, unless there have been enough.
-func countMail(change *storage.Change, snap storage.Snapshot) error {
+func countMail(change *storage.Change, snap storage.Snapshot, known bool) error {
 	rec, err := storage.Decode[storage.ResetMails](snap.Rows[1])
 	if err != nil {
 		return err
 	}
-	sent := slices.DeleteFunc(slices.Clone(rec.Value.Sent), func(t time.Time) bool { return snap.Now.Sub(t) >= resetMailsIn })
-	if n := len(sent); n >= mostResetMails || n > 0 && snap.Now.Sub(sent[n-1]) < betweenMails {
+	lately := func(times []time.Time) []time.Time {
+		return slices.DeleteFunc(slices.Clone(times), func(t time.Time) bool { return snap.Now.Sub(t) >= resetMailsIn })
+	}
+	since := func(times []time.Time) time.Duration {
+		if len(times) == 0 {
+			return resetMailsIn
+		}
+		return snap.Now.Sub(times[len(times)-1])
+	}
+	sent, own := lately(rec.Value.Sent), lately(rec.Value.Own)
+	switch {
+	case since(sent) >= moreMailsAfter, len(sent) < mostResetMails && since(sent) >= betweenMails:
+		sent = append(sent, snap.Now)
+	case known && len(own) < mostOwnMails && since(own) >= betweenMails:
+		own = append(own, snap.Now)
+	default:
 		return ErrEnoughMails
 	}
-	rec.Value.Sent = append(sent, snap.Now)
+	rec.Value.Sent, rec.Value.Own = sent, own
 	change.Checks = append(change.Checks, rec.Check(storage.ResetMailsKey))
 	change.Puts = append(change.Puts, storage.Put{Key: storage.ResetMailsKey, Value: storage.Encode(rec.Value), Expires: snap.Now.Add(resetMailsIn)})
 	return nil

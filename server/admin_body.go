@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"jeton/accounts"
@@ -180,8 +181,9 @@ func (c *call) onlyBecause() error {
 }
 
 func (c *call) because(r reason) error {
-	if len(r.Reason) > 500 || strings.ContainsFunc(r.Reason, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return badBody("the reason is not up to 500 bytes of text on one line")
+	// As in names: nothing that cannot be seen, or turns round what stands beside it.
+	if len(r.Reason) > 500 || !utf8.ValidString(r.Reason) || strings.ContainsFunc(r.Reason, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+		return badBody("the reason is not up to 500 bytes of text on one line, all of it visible characters")
 	}
 	c.act.Note = r.Reason
 	return nil

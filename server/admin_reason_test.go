@@ -33,7 +33,7 @@ func TestEveryActTakesAReason(t *testing.T) {
 	}
 	for _, act := range acts {
 		before := len(n.events(act.event))
-		for _, bad := range []string{`"reason":"two\nlines"}`, `"reason":"` + strings.Repeat("x", 501) + `"}`, `"reason":7}`, `"because":"x"}`} {
+		for _, bad := range []string{`"reason":"two\nlines"}`, `"reason":"` + strings.Repeat("x", 501) + `"}`, `"reason":7}`, `"because":"x"}`, "\"reason\":\"\u200b\"}", `"reason":"left \u202e right"}`} {
 			if a := n.operator(act.method, act.path, act.body+bad); a.StatusCode != http.StatusBadRequest || len(n.events(act.event)) != before {
 				t.Errorf("%s %s %.60s: %d %s", act.method, act.path, bad, a.StatusCode, a.body)
 			}
@@ -59,8 +59,10 @@ func TestConsoleChangesRolesWithAReason(t *testing.T) {
 		must(t, err)
 		return strings.Join(u.Roles, " ")
 	}
-	if a := b.submitTo(asked, "/console/act", "reason", " "); a.StatusCode != 400 || roles() != "ROLE_USER" || !strings.Contains(string(a.body), "The reason is missing") {
-		t.Errorf("%d %s %s", a.StatusCode, roles(), a.body)
+	for reason, says := range map[string]string{" ": "The reason is missing", "\u00a0": "The reason is missing", "\u200b": "visible characters", "because \u202e": "visible characters"} {
+		if a := b.submitTo(asked, "/console/act", "reason", reason); a.StatusCode != 400 || roles() != "ROLE_USER" || !strings.Contains(string(a.body), says) {
+			t.Errorf("%q: %d %s %s", reason, a.StatusCode, roles(), a.body)
+		}
 	}
 	seen := accounts.RolesTag(storage.User{Roles: []string{"ROLE_USER"}})
 	must(t, second(b.users.SetRoles(t.Context(), "alice", []string{"ROLE_OTHER"}, accounts.Act{By: "operator"})))

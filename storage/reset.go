@@ -22,8 +22,12 @@ type Reset struct {
 }
 
 // ResetMails are the times at which links were mailed to a user, the latest last.
+//
+// Own are those for which somebody asked from a place that the user was known
+// from, when the others were used up.
 type ResetMails struct {
 	Sent []time.Time `json:"sent"`
+	Own  []time.Time `json:"own,omitempty"`
 }
 
 // ResetKey names the row of a link, ResetMailsKey that of the times.

@@ -298,5 +298,15 @@ func (k *Ticket) refund() {
 	}
 }
 
+// Knows reports whether a user has signed in from that source, not by way of a
+// backend, so that the pair is known.
+func (t *Throttle) Knows(user string, source netip.Addr) bool {
+	var k Ticket
+	t.identify(&k, Attempt{User: user, Source: source})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.known.has(k.owner, k.place, t.today())
+}
+
 // today is the day of the store's time.
 func (t *Throttle) today() uint32 { return uint32((t.now() + t.offset) / msPerDay) }
