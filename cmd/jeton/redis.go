@@ -160,7 +160,7 @@ func (s *Settings) identity() (string, error) {
 // missingSharedKey says what to do: a store that several machines share is
 // given its master key, for each of them would make another.
 func missingSharedKey(file string) error {
-	return fmt.Errorf("a store on Redis is shared, so no master key is made for it: openssl rand -base64 32 > %s once, keep a copy, and give the same file to all servers with --master-key-file", file)
+	return fmt.Errorf("a store on Redis is shared, so no master key is made for it: (umask 077; openssl rand -base64 32 > %s) once, keep a copy, and give the same file to all servers with --master-key-file", file)
 }
 
 // makeDataDir makes the directory that a store on Redis has for socket and keys.

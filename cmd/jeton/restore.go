@@ -119,7 +119,11 @@ func (r *restoring) run(ctx context.Context, forgetNewer bool) error {
 	}
 	defer place.Close()
 	base := r.from
-	switch why := r.newer(ctx, place); {
+	var why error
+	if !forgetNewer {
+		why = r.newer(ctx, place)
+	}
+	switch {
 	case forgetNewer:
 		r.done.Forgotten = "asked for with --forget-newer"
 	case why != nil:
@@ -133,6 +137,9 @@ func (r *restoring) run(ctx context.Context, forgetNewer bool) error {
 	if err := sound(ctx, place.Path, r.master); err != nil {
 		return fmt.Errorf("%s cannot be restored and nothing was changed: %w", base, err)
 	}
+	if errors.Is(why, errForeign) {
+		return errOlderKey
+	}
 	n, err := openNodeOn(ctx, r.settings, r.settings.issuer(nil), r.log, sqlite.Options{Path: place.Path, Apart: true})
 	if err != nil {
 		return err
@@ -144,6 +151,9 @@ func (r *restoring) run(ctx context.Context, forgetNewer bool) error {
 	}
 	now, timeErr := n.store.Now(ctx)
 	n.close()
+	if errors.Is(err, errNewerKey) {
+		return err
+	}
 	if err := errors.Join(err, timeErr); err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
@@ -151,11 +161,23 @@ func (r *restoring) run(ctx context.Context, forgetNewer bool) error {
 	return err
 }
 
+// A key that does not open a file says nothing about the file: a rewrap has
+// changed the key since, or it is the wrong one. A newer store is therefore
+// never given up for that.
+var (
+	errForeign  = errors.New("the key ring does not open with this master key: give the one that it was sealed with by --master-key-file or JETON_MASTER_KEY")
+	errNewerKey = errors.New("nothing was changed: the store in place is newer and opens with this master key, the backup does not, as one from before jeton key rewrap: leave the store as it is, or give it up for the backup with --forget-newer and the master key of the backup")
+	errOlderKey = errors.New("nothing was changed: the backup opens with this master key, the newer store in place does not, as after jeton key rewrap: leave the store as it is, with its own key, or give it up for the backup with --forget-newer")
+)
+
 // sound refuses a file with faults.
 func sound(ctx context.Context, file string, master *keys.MasterKey) error {
 	check, err := examine(ctx, file, master)
 	if err != nil {
 		return err
+	}
+	if check.foreign {
+		return errForeign
 	}
 	if err := check.fault(); err != nil && len(check.wrong) > 0 {
 		return fmt.Errorf("%w; the first: %s", err, check.wrong[0])
@@ -200,7 +222,10 @@ func (r *restoring) bringBack(ctx context.Context, n *node, dir string) error {
 	if err := sqlite.Copy(ctx, r.from, file); err != nil {
 		return err
 	}
-	if err := sound(ctx, file, r.master); err != nil {
+	switch err := sound(ctx, file, r.master); {
+	case errors.Is(err, errForeign):
+		return errNewerKey
+	case err != nil:
 		return err
 	}
 	backend, err := sqlite.Open(ctx, sqlite.Options{Path: file, Apart: true})
