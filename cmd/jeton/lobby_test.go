@@ -375,7 +375,8 @@ func TestSeatsOfThoseWhoHaveLeft(t *testing.T) {
 		for _, p := range leaving {
 			p.conn.Close()
 		}
-		h.until("one more may wait", ask) // there is a look each second
+		h.parked(most - len(leaving)) // there is a look each second
+		h.until("one more may wait", ask)
 		h.parked(most - len(leaving) + 1)
 	})
 }
