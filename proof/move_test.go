@@ -50,7 +50,7 @@ func TestMovingToAnotherStore(t *testing.T) {
 	if said := m.copy(0, first, m.redis, "--finish", "--compare-all"); !strings.Contains(said, "Start the servers with --store "+m.redis) {
 		t.Errorf("%s", said)
 	}
-	m.notYet(first, "is gone, which had come to change")
+	m.notYet(first, "was moved by jeton store copy, and is kept as")
 	m.address = m.redis
 	n = m.start()
 	m.holds(n)
@@ -68,10 +68,14 @@ func TestMovingToAnotherStore(t *testing.T) {
 	m.address = back
 	n = m.start()
 	m.holds(n)
-	n.kill()
 
-	// What was left can be taken up again.
-	m.copy(0, m.redis, back, "--abandon")
+	// What was left can be taken up again, but not beside the other.
+	m.refused("the store is in use: end the servers", m.redis, back, "--abandon")
+	n.kill()
+	if said := m.copy(0, m.redis, back, "--abandon"); !strings.Contains(said, "is known nowhere else") {
+		t.Errorf("%s", said)
+	}
+	m.notYet(back, "was moved by jeton store copy")
 	m.address = m.redis
 	m.start()
 }

@@ -49,6 +49,21 @@ func TestOneCopyAtATime(t *testing.T) {
 	}
 }
 
+// TestNobodyServesWhatIsBeingFilled: the target of a copy that was killed is not
+// begun as a store of its own.
+func TestNobodyServesWhatIsBeingFilled(t *testing.T) {
+	m, _ := newMoving(t)
+	m.copy(0, m.address, m.redis, "--finish")
+	back := "sqlite:" + filepath.Join(m.dir, "back", "jeton.db") // in a directory that is not there
+	m.copy(0, m.redis, back)
+	m.notYet(back, "is being filled by jeton store copy")
+	m.copy(0, m.redis, back, "--finish")
+	m.address = back
+	if a := m.start().login("strict", "user0"); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+}
+
 // TestACopyThatWasKilledAtTheSwitchGoesOn: the old store has its other name, and the
 // new one is not open yet.
 func TestACopyThatWasKilledAtTheSwitchGoesOn(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -38,7 +37,8 @@ type source struct {
 	storage.Source
 	name, id string
 	hold     func(context.Context) error
-	release  func(context.Context) error
+	release  func(context.Context) error // undoes hold, unless another has taken it over since
+	back     func(context.Context) error // puts it into use whoever took it out
 	retire   func(context.Context) (string, error)
 	close    func() error
 }
@@ -122,8 +122,8 @@ func (m *moving) run(ctx context.Context) (done moved, err error) {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, m.source.close()) }()
-	if m.abandon {
-		return done, m.source.release(ctx)
+	if err := os.MkdirAll(filepath.Dir(m.journal()), 0o700); err != nil {
+		return done, fmt.Errorf("the directory of the journal of the copy cannot be made: %w", err)
 	}
 	unlock, err := copying.Lock(m.journal())
 	if errors.Is(err, copying.ErrRuns) {
@@ -132,6 +132,12 @@ func (m *moving) run(ctx context.Context) (done moved, err error) {
 		return done, fmt.Errorf("the journal of the copy cannot be locked: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if m.abandon {
+		if err := m.closeTarget(ctx); err != nil {
+			return done, err
+		}
+		return done, m.source.back(ctx)
+	}
 	if err := m.openTarget(ctx); err != nil && m.kept != "" {
 		return done, fmt.Errorf("%w; %s is what was copied before: if that copy was finished, nothing is left to do but to start the servers with --store %s", err, m.kept, done.To)
 	} else if err != nil {
@@ -174,14 +180,14 @@ func (m *moving) journal() string {
 // end is what must not be seen half done. Before the new store opens, an error
 // puts the old one back into use.
 func (m *moving) end(ctx context.Context, c *copying.Copy, done *moved) (err error) {
-	if err := m.source.hold(ctx); err != nil {
-		return err
-	}
 	defer func() {
 		if err != nil && !done.Finished {
 			err = errors.Join(err, m.source.release(context.WithoutCancel(ctx)))
 		}
 	}()
+	if err := m.source.hold(ctx); err != nil {
+		return err
+	}
 	p, err := c.Last(ctx)
 	if err != nil {
 		return err
@@ -236,7 +242,7 @@ func (m *moving) progress(p copying.Progress) {
 func (d moved) tell(out *output, abandoned bool) error {
 	switch {
 	case abandoned:
-		return out.act(d, "%s is in use again; what was copied to %s is not", d.From, d.To)
+		return out.act(d, "%s is in use again, and %s is not: what happened there since the copy, revocations too, is known nowhere else", d.From, d.To)
 	case d.Finished:
 		return out.act(d, "%d records are at %s now (%d compared); the old store is kept as %s. Start the servers with --store %s, and the master key and issuer of before",
 			d.Records, d.To, d.Compared, d.Kept, d.To)
@@ -273,6 +279,7 @@ func (m *moving) openSource(ctx context.Context) error {
 		Source: s, name: file, id: s.ID(),
 		hold:    func(context.Context) error { return s.Hold() },
 		release: func(context.Context) error { return nil }, // with its lock
+		back:    func(context.Context) error { return nil },
 		retire:  retire,
 		close:   s.Close,
 	}
@@ -285,11 +292,7 @@ func (m *moving) leftAs(file string) string {
 	if _, err := os.Stat(m.journal()); err != nil || !m.finish {
 		return ""
 	}
-	names, err := filepath.Glob(file + ".moved-*Z")
-	if err != nil || len(names) == 0 {
-		return ""
-	}
-	return slices.Max(names) // they end with when that was
+	return sqlite.MovedAs(file, m.from.MarkFile.String())
 }
 
 func (m *moving) redisSource(ctx context.Context) error {
@@ -304,7 +307,8 @@ func (m *moving) redisSource(ctx context.Context) error {
 		Source: s, name: shown, id: s.ID(),
 		hold:    func(ctx context.Context) error { return s.Hold(ctx, redis.Redact(m.to.Store.String())) },
 		release: s.Release,
-		retire:  func(context.Context) (string, error) { return shown, nil }, // it is held for good
+		back:    s.Return,
+		retire:  func(ctx context.Context) (string, error) { return shown, s.Leave(ctx) },
 		close:   s.Close,
 	}
 	return nil

@@ -350,7 +350,8 @@ func TestSeatsOfThoseWhoHaveLeft(t *testing.T) {
 			}
 		}
 		h.parked(most)
-		ask := func() (waits bool) {
+		// ask waits until as many wait, or is answered.
+		ask := func(many int) (waits bool) {
 			p := h.dial()
 			p.send(waitFor(path, etag, 50))
 			waited := make(chan bool, 1)
@@ -358,24 +359,25 @@ func TestSeatsOfThoseWhoHaveLeft(t *testing.T) {
 				_, err := p.in.Peek(1)
 				waited <- err != nil // at the end of the test
 			}()
-			for before := h.n.lists.Waiting(); ; time.Sleep(time.Millisecond) {
+			for ; ; time.Sleep(time.Millisecond) {
 				select {
 				case waits := <-waited:
 					return waits
 				default:
 				}
-				if h.n.lists.Waiting() != before {
+				if h.n.lists.Waiting() == many {
 					return true
 				}
 			}
 		}
-		if ask() {
+		if ask(most + 1) {
 			t.Fatal("one too many waits")
 		}
 		for _, p := range leaving {
 			p.conn.Close()
 		}
-		h.until("one more may wait", ask) // there is a look each second
+		// There is a look each second.
+		h.until("one more may wait", func() bool { return ask(most - len(leaving) + 1) })
 		h.parked(most - len(leaving) + 1)
 	})
 }

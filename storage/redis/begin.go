@@ -67,12 +67,16 @@ func (s *Store) tryBegin(ctx context.Context) error {
 	if err := s.allowed(text(r.value, 4), text(r.value, 5)); err != nil {
 		return err
 	}
-	s.groups = newGroups(s.o.Prefix, s.id, groups)
+	s.groups, s.filled = newGroups(s.o.Prefix, s.id, groups), text(r.value, 4) != ""
 	if s.o.Source {
 		return nil
 	}
 	s.changes.highest = make([]int64, groups)
 	fresh := text(r.value, 3) == ""
+	if copier, err := strconv.Atoi(text(r.value, 6)); s.o.Filling != "" && text(r.value, 7) != "" && err == nil {
+		// It was killed as it was opened, when all was done.
+		return errors.Join(s.opened(ctx, copier), ErrFilled)
+	}
 	if s.o.Filling != "" {
 		if err := s.takeOver(ctx, text(r.value, 6), fresh); errors.Is(err, ErrTakenOver) {
 			return err
@@ -103,6 +107,9 @@ func (s *Store) Fresh() bool { return s.fresh }
 // mark makes the marker of each group, and then notes that all are made: from
 // then on one that is missing was lost.
 func (s *Store) mark(ctx context.Context, key string) error {
+	if s.o.Filling != "" { // whose markers are made as they are taken over
+		return s.client.HSet(ctx, key, "ready", 1).Err()
+	}
 	pipe := s.client.Pipeline() // one after the other they would take seconds on a Redis that is far away
 	for _, g := range s.groups {
 		pipe.SetNX(ctx, g.marker, 0, s.o.Life)

@@ -5,7 +5,7 @@
 local made = redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
 if made == 1 and ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'copying', ARGV[4]) end
 if made == 1 and life > 0 then redis.call('PEXPIRE', KEYS[1], life) end
-if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], 'copying') == ARGV[4] then redis.call('HINCRBY', KEYS[1], 'copier', 1) end
+if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], 'copying') == ARGV[4] and redis.call('HEXISTS', KEYS[1], 'opening') == 0 then redis.call('HINCRBY', KEYS[1], 'copier', 1) end
 redis.call('HSETNX', KEYS[1], 'format', ARGV[2])
 redis.call('HSETNX', KEYS[1], 'partitions', ARGV[3])
-return redis.call('HMGET', KEYS[1], 'id', 'format', 'partitions', 'ready', 'copying', 'moved', 'copier')
+return redis.call('HMGET', KEYS[1], 'id', 'format', 'partitions', 'ready', 'copying', 'moved', 'copier', 'opening')

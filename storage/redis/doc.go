@@ -11,7 +11,9 @@
 //
 //	jeton:store               hash: the id of the store, its format, the number of groups
 //	jeton:{p007}:m:ID         counter: changes of the group; ID is the store's
-//	jeton:{p007}:m:ID:filling:N  the same, while the Nth to do so fills the store
+//	jeton:{p007}:m:ID:filling:N, :held:N, :moved
+//	                          the same, while the Nth to do so fills the store, or
+//	                          keeps it out of use; and of one that was left for good
 //	jeton:{p007}:r:NAME       string: a row
 //	jeton:{p007}:i:INDEX      sorted set: an index, over all partitions of the group
 //	jeton:{p007}:p:PARTITION  sorted set: all indexes of one partition

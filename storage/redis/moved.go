@@ -35,20 +35,90 @@ func (s *Store) allowed(copying, moved string) error {
 	return nil
 }
 
+// holderField counts who has taken the store out of use. Each has the markers under
+// a name of its own, so that one that stood still puts nothing back into use that
+// another has taken since. Those of a store that was left for good have one name.
+const holderField = "holder"
+
+func (g group) held(holder int) string { return fmt.Sprintf("%s:held:%d", g.marker, holder) }
+func (g group) left() string           { return g.marker + ":moved" }
+
 // Hold takes the store away from all who use it: they find the markers of its
-// groups gone, in the same script that would write. to says where it goes.
+// groups gone, in the same script that would write. to says where it goes. A store
+// that was left for good stays so.
 func (s *Store) Hold(ctx context.Context, to string) error {
-	if err := s.client.HSet(ctx, s.o.Prefix+":store", movedField, to).Err(); err != nil {
-		return unavailable(err)
+	missing, err := s.hold(ctx, to, false)
+	if err == nil && missing {
+		err = s.missing(ctx, func(g group) []string { return []string{g.held(s.holder), g.left()} })
 	}
-	return s.rename(ctx, func(g group) (from, to string) { return g.marker, g.marker + ":moved" })
+	return err
 }
 
-// Release undoes Hold.
-func (s *Store) Release(ctx context.Context) error {
-	err := s.rename(ctx, func(g group) (from, to string) { return g.marker + ":moved", g.marker })
+// hold takes markers that were left for good too if again is set.
+func (s *Store) hold(ctx context.Context, to string, again bool) (missing bool, err error) {
+	key := s.o.Prefix + ":store"
+	n, err := s.client.HIncrBy(ctx, key, holderField, 1).Result()
+	if err == nil {
+		err = s.client.HSet(ctx, key, movedField, to).Err()
+	}
 	if err != nil {
-		return err
+		return false, unavailable(err)
+	}
+	s.holder = int(n)
+	missing, err = s.take(ctx, s.groups, false, func(g group) (string, []string) {
+		earlier := append([]string{g.marker}, before(s.holder, g.held)...)
+		if again {
+			earlier = append(earlier, g.left())
+		}
+		return g.held(s.holder), earlier
+	})
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return missing, nil
+}
+
+// missing is an error unless each group has a marker of one of these names.
+func (s *Store) missing(ctx context.Context, names func(group) []string) error {
+	pipe := s.client.Pipeline()
+	var there []*redis.IntCmd
+	for _, g := range s.groups {
+		there = append(there, pipe.Exists(ctx, names(g)...))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return unavailable(err)
+	}
+	for _, n := range there {
+		if n.Val() == 0 {
+			return fmt.Errorf("a part of the store %s is missing from Redis, or another jeton store copy has taken the store over: see that none runs, and bring back the data", s.id)
+		}
+	}
+	return nil
+}
+
+// Leave keeps the store out of use for good, unless another has taken it over.
+func (s *Store) Leave(ctx context.Context) error {
+	missing, err := s.take(ctx, s.groups, false, func(g group) (string, []string) { return g.left(), []string{g.held(s.holder)} })
+	if err != nil {
+		return unavailable(err)
+	}
+	if missing {
+		return fmt.Errorf("another jeton store copy has taken the store %s over, or put it back into use: see what became of that", s.id)
+	}
+	return nil
+}
+
+// Release puts back into use what [Store.Hold] took, and nobody else since.
+func (s *Store) Release(ctx context.Context) error {
+	if s.holder == 0 {
+		return nil
+	}
+	missing, err := s.take(ctx, s.groups, false, func(g group) (string, []string) { return g.marker, []string{g.held(s.holder)} })
+	if err != nil {
+		return unavailable(err)
+	}
+	if missing {
+		return nil
 	}
 	if err := s.client.HDel(ctx, s.o.Prefix+":store", movedField).Err(); err != nil {
 		return unavailable(err)
@@ -56,20 +126,14 @@ func (s *Store) Release(ctx context.Context) error {
 	return nil
 }
 
-// rename may be done again, and goes on from where it ended.
-func (s *Store) rename(ctx context.Context, names func(group) (from, to string)) error {
-	for _, g := range s.groups {
-		from, to := names(g)
-		done, err := s.client.Exists(ctx, to).Result()
-		if err == nil && done == 0 {
-			err = s.client.Rename(ctx, from, to).Err()
-		}
-		if redis.HasErrorPrefix(err, "ERR no such key") {
-			err = fmt.Errorf("a part of the store %s is missing from Redis: bring back its data", s.id)
-		}
-		if err != nil {
-			return unavailable(err)
-		}
+// Return puts the store back into use, though it was left for good.
+func (s *Store) Return(ctx context.Context) error {
+	missing, err := s.hold(ctx, "nowhere yet", true)
+	if err == nil && missing {
+		err = s.missing(ctx, func(g group) []string { return []string{g.held(s.holder)} })
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return s.Release(ctx)
 }

@@ -64,6 +64,9 @@ type Store struct {
 	client  redis.UniversalClient
 	id      string
 	fresh   bool
+	filled  bool
+	holder  int // see [Store.Hold]
+	copier  int // see [Store.Filled]
 	groups  []group
 	changes changes
 

@@ -1,7 +1,6 @@
--- Takes the marker of a group over from whoever filled the store before.
+-- Gives the marker of a group another name.
 --
--- KEYS: the marker of this copier, that of the open store, those of the copiers
---   before it, the latest first
+-- KEYS: that name, and those that it may have now, the likeliest first
 -- ARGV: '1' for a store that has no markers yet
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'ok'} end
 local taken = false

@@ -1,12 +1,14 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -211,6 +213,27 @@ func (s *Source) wholes(p storage.Partition, keys []storage.Key) ([]storage.Whol
 		}
 	}
 	return rows, nil
+}
+
+// MovedAs is the file as which the store at path was put aside when it moved, empty
+// if there is none, or if the mark tells of a later one. mark is its name, empty for
+// the usual one.
+func MovedAs(path, mark string) string {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	names, err := filepath.Glob(path + ".moved-*Z")
+	if err != nil || len(names) == 0 {
+		return ""
+	}
+	last := slices.Max(names) // they end with when that was
+	m, err := glance(last)
+	was := readMark(cmp.Or(mark, path+".mark"))
+	if err != nil || was.err != nil || m.instance != was.Store || m.sequence < was.Change {
+		return ""
+	}
+	return last
 }
 
 // Filling is the name of the file in which a store is made ready that will stand

@@ -91,12 +91,25 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// begun refuses to begin a store where a copy is about to put one.
+func begun(path string) error {
+	_, err := os.Stat(path)
+	_, filling := os.Stat(Filling(path))
+	if errors.Is(err, os.ErrNotExist) && filling == nil {
+		return fmt.Errorf("%s is being filled by jeton store copy, and is not whole: finish that with --finish; to give it up remove %s*", path, Filling(path))
+	}
+	return nil
+}
+
 func open(ctx context.Context, o Options) (*Store, error) {
 	if o.Path == "" {
 		return nil, errors.New("the store needs the name of a file, such as sqlite:jeton-data/jeton.db")
 	}
 	path, err := filepath.Abs(o.Path)
 	if err != nil {
+		return nil, err
+	}
+	if err := begun(path); err != nil {
 		return nil, err
 	}
 	s := &Store{
