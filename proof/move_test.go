@@ -3,6 +3,7 @@ package proof_test
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -77,7 +78,16 @@ func TestMovingToAnotherStore(t *testing.T) {
 	}
 	m.notYet(back, "was moved by jeton store copy")
 	m.address = m.redis
-	m.start()
+	m.start().kill()
+
+	// A store that it never went to is left alone.
+	other := filepath.Join(m.dir, "other.db")
+	m.address = "sqlite:" + other
+	m.fill(1)
+	m.copy(0, m.redis, m.address, "--abandon")
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
+	}
 }
 
 func (m *moving) copyCommand(from, to string, more ...string) *exec.Cmd {

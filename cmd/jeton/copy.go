@@ -36,6 +36,7 @@ type moving struct {
 type source struct {
 	storage.Source
 	name, id string
+	movedTo  string
 	hold     func(context.Context) error
 	release  func(context.Context) error // undoes hold, unless another has taken it over since
 	back     func(context.Context) error // puts it into use whoever took it out
@@ -64,6 +65,9 @@ type moved struct {
 	Compared int64  `json:"compared,omitempty"`
 	Finished bool   `json:"finished"`
 	Kept     string `json:"kept,omitempty"`
+	// Closed says that the target of a copy that is given up had been opened, and
+	// is no longer.
+	Closed bool `json:"closed,omitempty"`
 }
 
 func (a *app) storeCopy() *cobra.Command {
@@ -133,10 +137,8 @@ func (m *moving) run(ctx context.Context) (done moved, err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if m.abandon {
-		if err := m.closeTarget(ctx); err != nil {
-			return done, err
-		}
-		return done, m.source.back(ctx)
+		done.Closed, err = m.abandoned(ctx, done.To)
+		return done, err
 	}
 	if err := m.openTarget(ctx); err != nil && m.kept != "" {
 		return done, fmt.Errorf("%w; %s is what was copied before: if that copy was finished, nothing is left to do but to start the servers with --store %s", err, m.kept, done.To)
@@ -241,8 +243,10 @@ func (m *moving) progress(p copying.Progress) {
 
 func (d moved) tell(out *output, abandoned bool) error {
 	switch {
-	case abandoned:
+	case d.Closed:
 		return out.act(d, "%s is in use again, and %s is not: what happened there since the copy, revocations too, is known nowhere else", d.From, d.To)
+	case abandoned:
+		return out.act(d, "%s is in use again; let no server have what was copied to %s", d.From, d.To)
 	case d.Finished:
 		return out.act(d, "%d records are at %s now (%d compared); the old store is kept as %s. Start the servers with --store %s, and the master key and issuer of before",
 			d.Records, d.To, d.Compared, d.Kept, d.To)
@@ -304,7 +308,7 @@ func (m *moving) redisSource(ctx context.Context) error {
 	}
 	shown := redis.Redact(m.from.Store.String())
 	m.source = source{
-		Source: s, name: shown, id: s.ID(),
+		Source: s, name: shown, id: s.ID(), movedTo: s.MovedTo(),
 		hold:    func(ctx context.Context) error { return s.Hold(ctx, redis.Redact(m.to.Store.String())) },
 		release: s.Release,
 		back:    s.Return,

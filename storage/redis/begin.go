@@ -68,7 +68,7 @@ func (s *Store) tryBegin(ctx context.Context) error {
 		return err
 	}
 	s.groups, s.filled = newGroups(s.o.Prefix, s.id, groups), text(r.value, 4) != ""
-	if s.o.Source {
+	if s.movedTo = text(r.value, 5); s.o.Source {
 		return nil
 	}
 	s.changes.highest = make([]int64, groups)

@@ -96,6 +96,10 @@ func (s *Store) missing(ctx context.Context, names func(group) []string) error {
 	return nil
 }
 
+// MovedTo is where the store had gone when it was opened, as [Store.Hold] was told;
+// empty for one that is in use.
+func (s *Store) MovedTo() string { return s.movedTo }
+
 // Leave keeps the store out of use for good, unless another has taken it over.
 func (s *Store) Leave(ctx context.Context) error {
 	missing, err := s.take(ctx, s.groups, false, func(g group) (string, []string) { return g.left(), []string{g.held(s.holder)} })

@@ -65,6 +65,7 @@ type Store struct {
 	id      string
 	fresh   bool
 	filled  bool
+	movedTo string
 	holder  int // see [Store.Hold]
 	copier  int // see [Store.Filled]
 	groups  []group
