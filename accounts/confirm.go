@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"jeton/grants"
 	"jeton/storage"
 )
 
@@ -49,4 +50,20 @@ func settle(look func() error) error {
 		}
 	}
 	return errContended
+}
+
+// found looks for what may have been there before, and makes sure of it.
+func found(find, stays func() error) (there bool, err error) {
+	err = settle(func() error {
+		err := find()
+		there = err == nil
+		switch {
+		case there:
+			return stays()
+		case errors.Is(err, grants.ErrNotFound):
+			return nil
+		}
+		return err
+	})
+	return there && err == nil, err
 }

@@ -47,25 +47,20 @@ func (u *Users) imported(ctx context.Context, n NewUser) (bool, error) {
 	if strings.HasPrefix(n.Username, SubjectPrefix) {
 		return false, nil // no name: Add says so
 	}
-	there := false
-	err := settle(func() error {
-		old, err := u.Find(ctx, n.Username)
-		there = err == nil
-		switch {
-		case errors.Is(err, grants.ErrNotFound):
-			return nil
-		case err != nil:
-			return err
-		case n.Subject != "" && old.Subject != n.Subject:
+	var old storage.User
+	return found(func() (err error) {
+		old, err = u.Find(ctx, n.Username)
+		if err == nil && n.Subject != "" && old.Subject != n.Subject {
 			return exists("the user", n.Username, "it has another sub than this line: choose another name, or leave the line out")
 		}
+		return err
+	}, func() error {
 		name, err := storage.NormalName(n.Username)
 		if err != nil {
 			return err
 		}
 		return u.userStays(ctx, name, old.Subject)
 	})
-	return there && err == nil, err
 }
 
 // ImportedClient is a line of an import of clients.
@@ -108,19 +103,10 @@ func (c *Clients) Import(ctx context.Context, n ImportedClient, act Act) (create
 }
 
 func (c *Clients) imported(ctx context.Context, id string) (bool, error) {
-	there := false
-	err := settle(func() error {
+	return found(func() error {
 		_, err := c.Find(ctx, id)
-		there = err == nil
-		switch {
-		case errors.Is(err, grants.ErrNotFound):
-			return nil
-		case err != nil:
-			return err
-		}
-		return stays(ctx, c.Store, storage.ClientPartition(id), storage.ClientKey(id))
-	})
-	return there && err == nil, err
+		return err
+	}, func() error { return stays(ctx, c.Store, storage.ClientPartition(id), storage.ClientKey(id)) })
 }
 
 // validSecretHash reports whether the text is a hash as clients.HashSecret

@@ -101,12 +101,9 @@ func tells(c storage.Change, event string) bool {
 	return false
 }
 
-// A store that goes away under a rotation, and is back: the client that asks again
-// at once, before the mark can be there, gets its answer, with single use too.
-func TestR11_TheStoreGoesAwayUnderARotation(t *testing.T) {
-	t.Parallel()
-	f := &flaky{}
-	w := newWorldOn(t, f.around, nil)
+// goneUnder rotates on a store that goes away: it has been read for the mark, which
+// is held up from here on.
+func (f *flaky) goneUnder(w *world) (grants.Response, chan error) {
 	a := w.login()
 	f.armed = true
 	failed := make(chan error, 1)
@@ -115,6 +112,16 @@ func TestR11_TheStoreGoesAwayUnderARotation(t *testing.T) {
 		failed <- err
 	}()
 	<-f.asked
+	return a, failed
+}
+
+// A store that goes away under a rotation, and is back: the client that asks again
+// at once, before the mark can be there, gets its answer, with single use too.
+func TestR11_TheStoreGoesAwayUnderARotation(t *testing.T) {
+	t.Parallel()
+	f := &flaky{}
+	w := newWorldOn(t, f.around, nil)
+	a, failed := f.goneUnder(w)
 	b := w.must(a.RefreshToken)
 	if again := w.must(a.RefreshToken); again.RefreshToken != b.RefreshToken {
 		t.Error("a second branch")
@@ -175,14 +182,7 @@ func TestR11_AMemoryLastsNoLongerThanItsMark(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
 	w := newWorldOn(t, f.around, nil)
-	a := w.login()
-	f.armed = true
-	failed := make(chan error, 1)
-	go func() {
-		_, err := w.refresh(a.RefreshToken)
-		failed <- err
-	}()
-	<-f.asked // the store was read for the mark, which is held up from here on
+	a, failed := f.goneUnder(w)
 	w.clock.Add(59 * time.Second)
 	w.must(a.RefreshToken)
 	w.clock.Add(time.Second)
