@@ -90,7 +90,7 @@ async function refused(tokens, since) {
 
 // mailTo waits for a mail to a user whose subject matches.
 async function mailTo(name, subject) {
-  for (const end = Date.now() + 20_000; Date.now() < end; await sleep(50)) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await sleep(50)) {
     for (const file of readdirSync(mails).filter((f) => f.endsWith('.txt')).sort().reverse()) {
       const [to, about, ...text] = readFileSync(`${mails}/${file}`, 'utf8').split('\n')
       if (to === `<${name}@example.com>` && subject.test(about)) return text.join('\n')
@@ -185,7 +185,7 @@ for (const options of [
     await laptop.goto(`${issuer}/account/activity`)
     await signIn(laptop, user, 'nine owls in a dry barn')
     await laptop.getByRole('heading', { name: 'Activity' }).waitFor()
-    for (const end = Date.now() + 20_000; await laptop.getByText('You set a new password by a link').count() === 0; await laptop.reload()) {
+    for (const end = Date.now() + 60_000; await laptop.getByText('You set a new password by a link').count() === 0; await laptop.reload()) {
       assert.ok(Date.now() < end, 'the activity does not tell of the new password')
     }
     await look(laptop, 'activity')

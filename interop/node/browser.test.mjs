@@ -190,7 +190,7 @@ test('pages of others change nothing', async (t) => {
       const came = await theirs.evaluate(attack, { to: `${origin}/auth/session/${path}`, fields })
       const visits = []
       if (unsent) assert.equal(came, 'not sent', `${what}, ${act}`)
-      else for (const end = Date.now() + 20_000; visits.length === 0 && Date.now() < end; await sleep(10)) visits.push(...await seen())
+      else for (const end = Date.now() + 60_000; visits.length === 0 && Date.now() < end; await sleep(10)) visits.push(...await seen())
       if (attack === submit) await theirs.waitForURL(`${origin}/auth/**`)
       assert.deepEqual([...visits, ...await seen()], unsent ? [] : [{ act: path, status: 403, origin: said, site, cookie, lost: false }], `${what}, ${act}`)
     }

@@ -50,7 +50,7 @@ const refused = (promise, status, message) => assert.rejects(promise, (error) =>
 
 // until asks again and again, for a list that is polled each second.
 async function until(what, holds) {
-  for (const end = Date.now() + 20_000; !await holds(); await new Promise((resolve) => setTimeout(resolve, 50))) {
+  for (const end = Date.now() + 60_000; !await holds(); await new Promise((resolve) => setTimeout(resolve, 50))) {
     assert.ok(Date.now() < end, what)
   }
 }

@@ -35,7 +35,7 @@ export const sessions = (user = username) => jeton('session', 'list', '--user', 
 
 export async function open(t, options = {}) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options })
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
   t.after(() => context.close())
   context.faults = []
   context.on('weberror', (error) => context.faults.push(String(error.error())))
