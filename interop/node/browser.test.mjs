@@ -220,6 +220,16 @@ test('the host next door plants cookies in vain', async (t) => {
   await context.clearCookies({ domain: '.shop.example' })
   await save(page, 'mine')
   await saved(page)
+
+  // Nobody is kept from logging out by it.
+  const access = await cookie(context, 'access')
+  for (const path of ['/auth/session/revoke', '/auth/session']) {
+    await plant(`__Secure-refresh=theirs; Secure; Path=${path}; Domain=shop.example`)
+  }
+  await seen()
+  await logout(page)
+  assert.deepEqual((await seen()).map(({ act, status }) => ({ act, status })), [{ act: 'revoke', status: 200 }])
+  await refused(access)
 })
 
 for (const options of [
