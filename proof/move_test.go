@@ -112,13 +112,15 @@ func (m *moving) refused(words, from, to string, more ...string) {
 	}
 }
 
-// notYet starts a server that must not start.
+// notYet starts a server that must not start, and asks with a command: each says
+// why, and neither that the store does not answer.
 func (m *moving) notYet(store, words string) {
 	m.t.Helper()
-	cmd := m.command("serve", "--listen", "127.0.0.1:0", "--store", store)
-	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), words) {
-		m.t.Errorf("a server on %s: %v\n%s", store, err, out)
+	for _, args := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"client", "list"}} {
+		out, err := m.command(append(args, "--store", store, "--admin-socket", filepath.Join(m.dir, "other.sock"))...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), words) || strings.Contains(string(out), "out of reach") {
+			m.t.Errorf("%s on %s: %v\n%s", args[0], store, err, out)
+		}
 	}
 }
 
