@@ -181,7 +181,7 @@ func (m *moving) holds(n *node) {
 	if a := n.login("strict", "user0"); a.status != 200 || !n.active(a.Access) {
 		m.t.Errorf("a login: %+v", a)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for status := 0; status != 200; status, _ = n.get("/readyz") {
 		if time.Now().After(deadline) {
 			m.t.Fatalf("readyz: %d", status)

@@ -158,6 +158,7 @@ func (r *race) play(ctx context.Context, c Config) error {
 		if err := last.farewell(r.persons[i].Load()); err != nil {
 			return err
 		}
+		late.Reset(calm)
 	}
 	return nil
 }

@@ -159,7 +159,12 @@ func (s *Settings) identity() (string, error) {
 
 // missingSharedKey says what to do: a store that several machines share is
 // given its master key, for each of them would make another.
-func missingSharedKey(file string) error {
+// Where there is a store already another key than its own opens nothing.
+func missingSharedKey(file string, empty bool) error {
+	if !empty {
+		return fmt.Errorf("the master key of this store is missing, by which it was sealed: give the same one as the other servers of the store have with --master-key-file or JETON_MASTER_KEY, "+
+			"or put it back from where you keep it safe; a new one opens nothing. There is none at %s either, and nothing was changed", file)
+	}
 	return fmt.Errorf("a store on Redis is shared, so no master key is made for it: (umask 077; openssl rand -base64 32 > %s) once, keep a copy, and give the same file to all servers with --master-key-file", file)
 }
 
