@@ -101,7 +101,7 @@ export const answer = async (access) => (await fetch(`${example}/api/me`, { head
 export async function refused(access) {
   const since = Date.now()
   while (await answer(access) !== 401) {
-    assert.ok(Date.now() - since < 10_000, 'the API takes the token after 10 s')
+    assert.ok(Date.now() - since < 60_000, 'the API takes the token after a minute')
     await sleep(10)
   }
   return Date.now() - since
