@@ -48,8 +48,8 @@ vulnerabilities: ## govulncheck, where its database can be had (GOVULNDB=file://
 # Four at once, the longest first: tests wait for disks and clocks more than they
 # work. So do those of one package that may run beside each other.
 race: ## All tests of this module, under the race detector
-	CGO_ENABLED=1 go test -race -p 4 -parallel 4 -timeout 15m ./server ./cmd/jeton $$(go list ./... | grep -v -e /proof$$ -e /server$$ -e /cmd/jeton$$)
-	CGO_ENABLED=1 go test -race -count=1 -timeout 15m -parallel 6 ./proof # runs the command, which go test does not know to compare
+	CGO_ENABLED=1 go test -race -p 4 -parallel 4 -timeout 30m ./server ./cmd/jeton $$(go list ./... | grep -v -e /proof$$ -e /server$$ -e /cmd/jeton$$)
+	CGO_ENABLED=1 go test -race -count=1 -timeout 30m -parallel 6 ./proof # runs the command, which go test does not know to compare
 	CGO_ENABLED=0 go test -trimpath -count=1 -run '^(TestPromises4And6|TestUsersPageAtAHundredThousandUsers)$$' ./server # in full: the detector's runs are short ones
 
 # Of the tests of processes those that name no store and where one matters; of
@@ -62,10 +62,10 @@ STRANGERS_ON_REDIS := ^Test(OAuth2$$|OAuth2Code|OAuth2Public|OAuth2Client|OIDCLo
 # one token, on a redis-server that is started for it. The store's own tests, and
 # what Redis does when it fails, are among the others.
 redis: $(NODE_MODULES) ## The same suites on Redis
-	.ci/with-redis go test -short -count=1 -p 4 -parallel 4 -timeout 15m ./server ./grants ./events/... ./throttle ./clients/... ./keys ./accounts ./well-known
-	.ci/with-redis go test -count=1 -timeout 15m -run '^TestR8_SimultaneousRefreshes$$/4_processes$$' ./proof
-	.ci/with-redis go test -count=1 -timeout 15m -run '$(ON_REDIS)' ./proof
-	cd interop && CI=true ../.ci/with-redis go test -count=1 -parallel 3 -timeout 10m -run '$(STRANGERS_ON_REDIS)' .
+	.ci/with-redis go test -short -count=1 -p 4 -parallel 4 -timeout 30m ./server ./grants ./events/... ./throttle ./clients/... ./keys ./accounts ./well-known
+	.ci/with-redis go test -count=1 -timeout 30m -run '^TestR8_SimultaneousRefreshes$$/4_processes$$' ./proof
+	.ci/with-redis go test -count=1 -timeout 30m -run '$(ON_REDIS)' ./proof
+	cd interop && CI=true ../.ci/with-redis go test -count=1 -parallel 3 -timeout 20m -run '$(STRANGERS_ON_REDIS)' .
 
 soak: ## Look for faults of several servers for SOAK (1h), with SEED as before; ON=Sentinel on one kind of store
 	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -parallel 6 -v -run '^TestLinearizable$$/'"$${ON:-.}" ./proof
@@ -76,7 +76,7 @@ million: ## Move SESSIONS (1000000) to Redis and back, in up to an hour
 # Uncached, since the command they run is not among what go test compares; and
 # with CI set, so that nothing is left out.
 interop: $(NODE_MODULES) ## Strangers' clients and Postman against the real command
-	cd interop && CI=true go test -count=1 -parallel 3 -timeout 10m ./... # they wait more than they work
+	cd interop && CI=true go test -count=1 -parallel 3 -timeout 20m ./... # they wait more than they work
 
 newman: $(NODE_MODULES) ## The Postman collection alone, in full words
 	cd interop && CI=true go test -count=1 -v -run '^TestNewman$$' .

@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"jeton/keys"
 	"jeton/storage"
@@ -14,34 +15,32 @@ import (
 // can tell by the tokens.
 type Held struct{ Access, Refresh string }
 
-// Dropped is what became of what a browser held. Of another client are the cookies
-// that have to stay, for this client knows nothing of them.
+// Jar is all that a browser sent under the two names, whoever put it there.
+type Jar struct{ Access, Refresh []string }
+
+// Dropped is what became of a jar. The cookies of a name under which there was
+// nothing of this client, but something of another one, have to stay: this client
+// knows nothing of them.
 type Dropped struct {
 	Revoked
 	ForeignAccess, ForeignRefresh bool
 }
 
-// claimed is what the tokens of a browser say, each only where it is genuine.
-type claimed struct {
-	access  accessClaims
-	refresh refreshClaims
+// refreshClaimed and accessClaimed are what a token says if it is genuine, and
+// nothing if it is not.
+func (s *Service) refreshClaimed(ctx context.Context, token string) (c refreshClaims, err error) {
+	if err := s.Keys.Parse(ctx, s.Now(), keys.UseRefresh, token, typRefresh, &c); err != nil {
+		return refreshClaims{}, refuseDead(err, unknownToken)
+	}
+	return c, nil
 }
 
-func (s *Service) claimsOf(ctx context.Context, h Held) (c claimed, err error) {
-	if h.Refresh != "" {
-		if err := s.Keys.Parse(ctx, s.Now(), keys.UseRefresh, h.Refresh, typRefresh, &c.refresh); err != nil {
-			c.refresh = refreshClaims{}
-			if err = refuseDead(err, unknownToken); err != nil {
-				return c, err
-			}
-		}
+func (s *Service) accessClaimed(ctx context.Context, token string) (accessClaims, error) {
+	c, err := s.parseAccess(ctx, token)
+	if err != nil || c.Issuer != s.Settings.Issuer || c.ExpiresAt == nil {
+		return accessClaims{}, refuseDead(err, unknownToken)
 	}
-	if h.Access != "" {
-		if c.access, err = s.parseAccess(ctx, h.Access); err != nil || c.access.Issuer != s.Settings.Issuer || c.access.ExpiresAt == nil {
-			c.access = accessClaims{}
-		}
-	}
-	return c, refuseDead(err, unknownToken)
+	return c, nil
 }
 
 // CheckHeld refuses a refresh token whose session is not that of the access token
@@ -51,11 +50,14 @@ func (s *Service) CheckHeld(ctx context.Context, client storage.Client, h Held, 
 	if h.Access == "" || h.Refresh == "" {
 		return nil
 	}
-	c, err := s.claimsOf(ctx, h)
+	r, err := s.refreshClaimed(ctx, h.Refresh)
 	if err != nil {
 		return err
 	}
-	a, r := c.access, c.refresh
+	a, err := s.accessClaimed(ctx, h.Access)
+	if err != nil {
+		return err
+	}
 	if a.ClientID != client.ID || r.ClientID != client.ID || a.SessionID == "" || a.SessionID == r.SessionID {
 		return nil
 	}
@@ -67,11 +69,13 @@ func (s *Service) CheckHeld(ctx context.Context, client storage.Client, h Held, 
 	}
 }
 
-// DropHeld is the logout of a browser: it ends the session of the refresh token,
-// and that of the access token, which as a rule is the same. What is unknown, or
-// over, is no error; that all of it is another client's is one.
-func (s *Service) DropHeld(ctx context.Context, client storage.Client, h Held, from Source) (Dropped, error) {
-	return s.dropHeld(ctx, client, h, from, func(ses storage.Session, e Ending) error {
+// DropHeld is the logout of a browser: it ends each session of this client that a
+// token of the jar names, as a rule one. Which of them is the visitor's nobody can
+// tell, and whoever planted another had its token, which is enough to end it. What
+// is unknown, over or another client's is left alone, and no error: nobody must be
+// able to keep a visitor from logging out by it.
+func (s *Service) DropHeld(ctx context.Context, client storage.Client, j Jar, from Source) (Dropped, error) {
+	return s.dropHeld(ctx, client, j, from, func(ses storage.Session, e Ending) error {
 		_, _, err := s.Logout(ctx, ses, e)
 		return err
 	})
@@ -81,7 +85,7 @@ func (s *Service) DropHeld(ctx context.Context, client storage.Client, h Held, f
 // and its cookies are overwritten. No user has left, so it ends no more than that,
 // whatever a logout does.
 func (s *Service) ReplaceHeld(ctx context.Context, client storage.Client, h Held, from Source) error {
-	_, err := s.dropHeld(ctx, client, h, from, func(ses storage.Session, e Ending) error {
+	_, err := s.dropHeld(ctx, client, Jar{[]string{h.Access}, []string{h.Refresh}}, from, func(ses storage.Session, e Ending) error {
 		e.Note = "somebody logged in anew in the same browser"
 		_, err := s.endSession(ctx, ses.Subject, ses.ID, e)
 		return err
@@ -92,47 +96,86 @@ func (s *Service) ReplaceHeld(ctx context.Context, client storage.Client, h Held
 // ender ends one session.
 type ender func(storage.Session, Ending) error
 
-func (s *Service) dropHeld(ctx context.Context, client storage.Client, h Held, from Source, end ender) (d Dropped, err error) {
-	c, err := s.claimsOf(ctx, h)
+// ending is a token found in a jar: whose it is, and what ends its session.
+type ending struct {
+	clientID string
+	end      func() (Revoked, error)
+}
+
+func (s *Service) dropHeld(ctx context.Context, client storage.Client, j Jar, from Source, end ender) (d Dropped, err error) {
+	e := Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address}
+	refresh, err := eachOf(j.Refresh, func(token string) (ending, error) {
+		c, err := s.refreshClaimed(ctx, token)
+		return ending{c.ClientID, func() (Revoked, error) { return s.endOfRefresh(ctx, c, e, end) }}, err
+	})
 	if err != nil {
 		return d, err
 	}
-	ours := c.refresh.ClientID == client.ID || c.access.ClientID == client.ID
-	d.ForeignRefresh = c.refresh.ClientID != "" && c.refresh.ClientID != client.ID
-	d.ForeignAccess = c.access.ClientID != "" && c.access.ClientID != client.ID
-	if d.ForeignRefresh || d.ForeignAccess {
-		owner := c.access.ClientID
-		if d.ForeignRefresh {
-			owner = c.refresh.ClientID
+	access, err := eachOf(j.Access, func(token string) (ending, error) {
+		c, err := s.accessClaimed(ctx, token)
+		return ending{c.ClientID, func() (Revoked, error) { return s.endOfAccess(ctx, c, e, end) }}, err
+	})
+	if err != nil {
+		return d, err
+	}
+	d.ForeignRefresh, d.ForeignAccess = foreign(refresh, client.ID), foreign(access, client.ID)
+	var owner string  // another client whose cookie is there
+	var more []string // sessions that ended too
+	for _, found := range append(refresh, access...) {
+		if found.clientID != client.ID {
+			owner = found.clientID
+			continue
 		}
-		if err := s.refuseForeign(ctx, client, owner, from); !ours {
+		done, err := found.end()
+		switch {
+		case err != nil:
 			return d, err
+		case done == (Revoked{}):
+			continue
+		case d.Revoked != (Revoked{}):
+			more = append(more, d.Session)
+		}
+		d.Revoked = done
+	}
+	if owner != "" {
+		s.warnForeign(ctx, client, owner, from)
+	}
+	if len(more) > 0 {
+		s.Log.WarnContext(ctx, "the cookies of a browser named several sessions, and all of them were ended: did another host of the domain plant one?",
+			"client_id", client.ID, "sid", d.Session, "other_sids", more, "source", from.Address)
+	}
+	return d, nil
+}
+
+// eachOf finds out what the tokens of one name are, without those that are none.
+func eachOf(tokens []string, parse func(string) (ending, error)) (found []ending, err error) {
+	for _, token := range tokens {
+		if token == "" {
+			continue
+		}
+		f, err := parse(token)
+		if err != nil {
+			return nil, err
+		}
+		if f.clientID != "" {
+			found = append(found, f)
 		}
 	}
-	e := Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address}
-	if c.refresh.ClientID == client.ID {
-		if d.Revoked, err = s.endOfRefresh(ctx, c.refresh, e, end); err != nil {
-			return d, err
-		}
-	}
-	if c.access.ClientID == client.ID && c.access.SessionID != "" {
-		var too Revoked
-		if too, err = s.endOfAccess(ctx, c.access, e, end); too == (Revoked{}) {
-			return d, err
-		}
-		if d.Revoked != (Revoked{}) && too != d.Revoked {
-			s.Log.WarnContext(ctx, "the cookies of a browser named two sessions, and both were ended: did another host of the domain plant one?",
-				"client_id", client.ID, "sid", d.Session, "other_sid", too.Session, "source", from.Address)
-		}
-		d.Revoked = too
-	}
-	return d, err
+	return found, nil
+}
+
+// foreign reports whether what was found is of other clients alone.
+func foreign(found []ending, clientID string) bool {
+	return len(found) > 0 && !slices.ContainsFunc(found, func(f ending) bool { return f.clientID == clientID })
 }
 
 // endOfAccess ends the session of an access token that has not expired: an old one
 // that somebody finds must be worth nothing, not even this. One that was revoked
 // alone, since its user lost a role for example, is still what the browser holds.
 func (s *Service) endOfAccess(ctx context.Context, c accessClaims, e Ending, end ender) (Revoked, error) {
+	if c.SessionID == "" {
+		return Revoked{}, nil
+	}
 	ses, now, err := s.unended(ctx, c.Subject, c.SessionID)
 	if err != nil || !ses.Exists() || ses.Value.ClientID != c.ClientID || !now.Before(c.ExpiresAt.Time) {
 		return Revoked{}, err

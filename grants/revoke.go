@@ -48,9 +48,13 @@ func (s *Service) Revoke(ctx context.Context, client storage.Client, token strin
 func unknownToken(error) error { return nil }
 
 func (s *Service) refuseForeign(ctx context.Context, client storage.Client, owner string, from Source) error {
+	s.warnForeign(ctx, client, owner, from)
+	return fail(InvalidGrant, "the token was issued to another client", nil)
+}
+
+func (s *Service) warnForeign(ctx context.Context, client storage.Client, owner string, from Source) {
 	s.Log.WarnContext(ctx, "a client tried to revoke the token of another client; nothing was changed",
 		"client_id", client.ID, "owner", owner, "source", from.Address)
-	return fail(InvalidGrant, "the token was issued to another client", nil)
 }
 
 func (s *Service) revokeRefresh(ctx context.Context, client storage.Client, c refreshClaims, from Source) (Revoked, error) {

@@ -117,10 +117,10 @@ func (s *server) holds(t *testing.T, orders, admin, method string) {
 		t.Errorf("a token in the query: %d", resp.StatusCode)
 	}
 	s.revoke(t, read)
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(time.Minute)
 	for ask(t, "GET", orders, read, nil).StatusCode != 401 {
 		if time.Now().After(end) {
-			t.Fatal("a revoked token is accepted after 10 s")
+			t.Fatal("a revoked token is accepted after a minute")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -323,12 +323,7 @@ func startNginx(t *testing.T, nginx, dir string, addresses map[string]string) st
 	if err != nil {
 		t.Fatal(err)
 	}
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	front := probe.Addr().String()
-	probe.Close()
+	front := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	text := strings.ReplaceAll(string(recipe), "127.0.0.1:8080", front)
 	for from, to := range addresses {
 		if !strings.Contains(text, from) {
@@ -351,7 +346,7 @@ func startNginx(t *testing.T, nginx, dir string, addresses map[string]string) st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() })
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", front); err == nil {
 			c.Close()
 			return "http://" + front

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,7 +173,7 @@ func stop(cmd *exec.Cmd, drained <-chan struct{}) error {
 	}
 	select {
 	case <-drained: // before Wait, which closes the pipe
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		cmd.Process.Kill()
 		return errors.New("it went on after SIGTERM")
 	}
@@ -211,13 +213,29 @@ func (l *log) String() string {
 // jwks is where the keys of the access tokens are.
 func (s *server) jwks() string { return s.issuer + "/.well-known/jwks.json" }
 
-// contextOf ends with the test, or after a minute.
+// contextOf ends with the test, or after some minutes.
 func contextOf(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 // algorithms are all that an access token can be signed with.
 var algorithms = []string{"RS256", "ES256", "PS256", "EdDSA"}
+
+// freePort is a port for a program that has to be told one. It is below those that
+// the kernel gives out, so that nobody else gets it before the program listens.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 1000 {
+		port := 10000 + rand.IntN(9900)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}

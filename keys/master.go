@@ -24,7 +24,7 @@ var ErrSealed = errors.New("keys: a sealed value does not open")
 
 // ErrNoMasterKey says that neither place for a master key was given.
 var ErrNoMasterKey = errors.New("keys: there is no master key: set master-key-file to a file that holds one, " +
-	"or JETON_MASTER_KEY to base64 of 32 bytes (openssl rand -base64 32 makes one)")
+	"made by (umask 077; openssl rand -base64 32 > FILE), or JETON_MASTER_KEY to what openssl rand -base64 32 prints")
 
 const (
 	masterKeySize = 32
@@ -66,7 +66,7 @@ func LoadMaster(file, value string) (*MasterKey, error) {
 	case file != "" && value != "":
 		return nil, fmt.Errorf("keys: there are two master keys: unset JETON_MASTER_KEY or do not set master-key-file (%s)", file)
 	case value != "":
-		k, err := decodeMaster([]byte(value))
+		k, err := decodeMaster([]byte(value), "take what openssl rand -base64 32 prints")
 		if err != nil {
 			return nil, fmt.Errorf("keys: JETON_MASTER_KEY %w", err)
 		}
@@ -81,18 +81,19 @@ func LoadMaster(file, value string) (*MasterKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: the master key cannot be read, check master-key-file: %w", err)
 	}
-	k, err := decodeMaster(content)
+	k, err := decodeMaster(content, "make the file with (umask 077; openssl rand -base64 32 > "+file+")")
 	if err != nil {
 		return nil, fmt.Errorf("keys: the master key file %s %w", file, err)
 	}
 	return k, nil
 }
 
-func decodeMaster(text []byte) (*MasterKey, error) {
+// decodeMaster reads a key; anew says how one for a new store is made there.
+func decodeMaster(text []byte, anew string) (*MasterKey, error) {
 	secret, err := base64.StdEncoding.Strict().DecodeString(string(bytes.TrimSpace(text)))
 	if err != nil || len(secret) != masterKeySize {
 		return nil, fmt.Errorf("must be base64 of %d bytes (44 characters) and is not: "+
-			"put back the key that this store was made with, or for a new store make one with openssl rand -base64 32", masterKeySize)
+			"put back the key that this store was made with, or for a new store %s", masterKeySize, anew)
 	}
 	return NewMasterKey(secret)
 }

@@ -72,15 +72,17 @@ func TestLoadMaster(t *testing.T) {
 		}
 		return path
 	}
+	nonsense := file("hello")
 	for _, tt := range []struct{ name, file, value, wrong string }{
 		{"file", file(good), "", ""},
 		{"file with newline", file(good + "\r\n"), "", ""},
 		{"value", "", good, ""},
-		{"neither", "", "", "openssl rand -base64 32"},
+		{"neither", "", "", "(umask 077; openssl rand -base64 32 > FILE)"},
 		{"both", file(good), good, "two master keys"},
 		{"empty file", file(""), "", "base64 of 32 bytes"},
 		{"short", file(good[:40]), "", "base64 of 32 bytes"},
 		{"of 33 bytes", "", base64.StdEncoding.EncodeToString(make([]byte, 33)), "JETON_MASTER_KEY must be base64 of 32 bytes"},
+		{"a file of nonsense", nonsense, "", "for a new store make the file with (umask 077; openssl rand -base64 32 > " + nonsense + ")"},
 		{"no base64", "", strings.Repeat("!", 44), "JETON_MASTER_KEY"},
 		{"absent", filepath.Join(t.TempDir(), "none"), "", "check master-key-file"},
 	} {

@@ -48,7 +48,7 @@ const purposeMaster = "master key"
 
 // ParseMaster reads a master key as its file has it.
 func ParseMaster(text string) (*MasterKey, error) {
-	k, err := decodeMaster([]byte(text))
+	k, err := decodeMaster([]byte(text), "make the file with (umask 077; openssl rand -base64 32 > FILE)")
 	if err != nil {
 		return nil, fmt.Errorf("keys: the master key %w", err)
 	}

@@ -57,7 +57,7 @@ func sender(t *testing.T, to *mailtest.Server, change func(*Config)) (*Sender, *
 // until waits for an outcome to have been counted n times.
 func (s *Sender) until(t *testing.T, o Outcome, n uint64) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if count, _ := s.Figures(); count[o] == n {
 			return
 		}

@@ -12,6 +12,8 @@ import (
 const (
 	kills   = 20
 	workers = 12
+	// fewestSteps are taken before each kill.
+	fewestSteps = 30
 )
 
 // story is what one worker knows of one session: only what was acknowledged.
@@ -37,7 +39,7 @@ func TestKillNine(t *testing.T) {
 				stories[i] = begin(n, fmt.Sprintf("user%d", i))
 			}
 		}
-		load(n, stories, time.Duration(100+rand.IntN(400))*time.Millisecond)
+		load(n, stories, time.Duration(100+rand.IntN(400))*time.Millisecond, fewestSteps)
 		n = p.start()
 		for _, s := range stories {
 			rotations += len(s.tokens) - 1
@@ -58,9 +60,11 @@ func begin(n *node, user string) *story {
 	return &story{user: user, tokens: []string{a.Token}, access: a.Access}
 }
 
-// load refreshes and revokes until the server is killed.
-func load(n *node, stories []*story, d time.Duration) {
+// load refreshes and revokes until the server is killed: after a while, and so
+// many steps, which a slow machine takes longer for.
+func load(n *node, stories []*story, d time.Duration, steps int64) {
 	var dead atomic.Bool
+	var done atomic.Int64
 	var wg sync.WaitGroup
 	for _, s := range stories {
 		wg.Go(func() {
@@ -68,11 +72,22 @@ func load(n *node, stories []*story, d time.Duration) {
 				if s.step(n) {
 					return
 				}
+				done.Add(1)
 			}
 		})
 	}
-	// This is no wait for something to happen: it is when the power goes.
-	<-time.After(d)
+	idle := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(idle)
+	}()
+	for begun, over := time.Now(), false; !over && (time.Since(begun) < d || done.Load() < steps); {
+		select {
+		case <-idle: // nobody has a session any more
+			over = true
+		case <-time.After(time.Millisecond):
+		}
+	}
 	n.cmd.Process.Kill()
 	dead.Store(true)
 	wg.Wait()

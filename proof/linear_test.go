@@ -25,8 +25,8 @@ const (
 	callers, people = 16, 24
 	// round is the longest history that is looked at as one. A long run has many.
 	round = 30 * time.Second
-	// patience is for the history of one user.
-	patience = 30 * time.Second
+	// patience is for the history of one user, on a machine with other things to do.
+	patience = 3 * time.Minute
 	// fewest is how many operations say something. A machine with other things to
 	// do gets longer for them.
 	fewest = 300

@@ -165,6 +165,7 @@ func (c *crossing) interrupt(from, to string, share float64) {
 		case <-time.After(time.Millisecond):
 		}
 	}
+	cmd.Process.Signal(syscall.SIGSTOP) // or it may be over before a slow machine has ended the session
 	c.end(c.at.Load(), 4+int(10*share))
 	cmd.Process.Kill()
 	<-over

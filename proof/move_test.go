@@ -115,13 +115,15 @@ func (m *moving) refused(words, from, to string, more ...string) {
 	}
 }
 
-// notYet starts a server that must not start.
+// notYet starts a server that must not start, and asks with a command: each says
+// why, and neither that the store does not answer.
 func (m *moving) notYet(store, words string) {
 	m.t.Helper()
-	cmd := m.command("serve", "--listen", "127.0.0.1:0", "--store", store)
-	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), words) {
-		m.t.Errorf("a server on %s: %v\n%s", store, err, out)
+	for _, args := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"client", "list"}} {
+		out, err := m.command(append(args, "--store", store, "--admin-socket", filepath.Join(m.dir, "other.sock"))...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), words) || strings.Contains(string(out), "out of reach") {
+			m.t.Errorf("%s on %s: %v\n%s", args[0], store, err, out)
+		}
 	}
 }
 
@@ -197,7 +199,7 @@ func (m *moving) holds(n *node) {
 	if a := n.login("strict", "user0"); a.status != 200 || !n.active(a.Access) {
 		m.t.Errorf("a login: %+v", a)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for status := 0; status != 200; status, _ = n.get("/readyz") {
 		if time.Now().After(deadline) {
 			m.t.Fatalf("readyz: %d", status)

@@ -34,7 +34,7 @@ func TestARaceThatIsKilled(t *testing.T) {
 	}
 	redistest.Until(t, "somebody has logged in", func() bool {
 		sessions, _ := server.Do("keys", "jeton:race-*:r:*session*").([]any)
-		return len(sessions) > 0
+		return len(sessions) > 0 && server.Do("dbsize").(int64) >= 100
 	})
 	cmd.Process.Kill()
 	_ = cmd.Wait()

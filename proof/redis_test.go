@@ -282,7 +282,14 @@ func TestRedisWithAUserOfItsOwn(t *testing.T) {
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(cmd.Env, "JETON_MASTER_KEY=", "JETON_ADMIN_SOCKET="+cmd.Dir+"/other.sock")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "no master key is made for it") || strings.Contains(string(out), redisPassword) {
-		t.Errorf("without a master key: %v\n%s", err, out)
+	if err == nil || !strings.Contains(string(out), "give the same one as the other servers of the store have") || strings.Contains(string(out), "openssl") || strings.Contains(string(out), redisPassword) {
+		t.Errorf("without the master key of the store: %v\n%s", err, out)
+	}
+	begin := p.command("client", "add", "web", "--public", "--grant", "password")
+	begin.Dir = cmd.Dir
+	begin.Env = append(cmd.Env, "JETON_REDIS_PREFIX=jeton:another")
+	out, err = begin.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "no master key is made for it: (umask 077; openssl rand") || strings.Contains(string(out), redisPassword) {
+		t.Errorf("without a master key for a new store: %v\n%s", err, out)
 	}
 }

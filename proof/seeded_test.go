@@ -50,12 +50,15 @@ func TestAFailoverThatLosesWritesIsCaught(t *testing.T) {
 	c := muster(&place{t: t, dir: t.TempDir(), address: "redis://" + master.Addr}, master.Addr)
 	c.furnish()
 	lost := false
-	c.faults = []fault{{"the replica takes over, without the last second", func(c *crew, _ *rand.Rand) {
+	c.faults = []fault{{"the replica takes over, without the last moments", func(c *crew, _ *rand.Rand) {
 		if lost {
 			return
 		}
 		replica.Do("replicaof", "no", "one")
-		time.Sleep(time.Second)
+		more := len(c.history.Operations()) + 200
+		for end := time.Now().Add(time.Minute); len(c.history.Operations()) < more && time.Now().Before(end); {
+			time.Sleep(100 * time.Millisecond)
+		}
 		master.Kill()
 		for _, b := range c.nodes {
 			b.back.Point(replica.Addr)
@@ -80,7 +83,7 @@ func (c *crew) caught() {
 		}
 		return false
 	}
-	if !c.play(rand.Uint64(), 3*time.Minute, found) {
+	if !c.play(rand.Uint64(), 5*time.Minute, found) {
 		c.t.Errorf("nobody saw it in %d operations", len(c.history.Operations()))
 	}
 }

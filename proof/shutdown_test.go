@@ -45,8 +45,9 @@ func TestAcceptedRequestsAreAnsweredAtTheEnd(t *testing.T) {
 // balancer does: not one request fails, although the server was told to end at
 // once.
 func TestLoadBalancersLoseNothing(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newPlace(t, 4)
-	n := p.startWith(func(cmd *exec.Cmd) { cmd.Args = append(cmd.Args, "--shutdown-delay", "3s") })
+	n := p.startWith(func(cmd *exec.Cmd) { cmd.Args = append(cmd.Args, "--shutdown-delay", "8s") })
 	var asked atomic.Int64
 	var turned atomic.Bool
 	var wg sync.WaitGroup

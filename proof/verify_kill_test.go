@@ -19,7 +19,7 @@ func TestKillNineAndTheAPIs(t *testing.T) {
 	p, n := standalone(t, 1)
 	apis := startAPIs(t, 2, n.url)
 	issuer, acknowledged, cut := n.url, 0, 0
-	for range rounds {
+	for round := range rounds {
 		// What to revoke, by the token that the API gets: a session by its
 		// refresh token, and tokens of a client. Without a scope they get 403.
 		revoke := map[string][2]string{}
@@ -31,7 +31,7 @@ func TestKillNineAndTheAPIs(t *testing.T) {
 			revoke[a.Access] = [2]string{"api", a.Access}
 			soon(t, "a live token", apis, a.Access, 403)
 		}
-		done := revokeAndKill(n, revoke)
+		done := revokeAndKill(n, revoke, round%5)
 		acknowledged, cut = acknowledged+len(done), cut+len(revoke)-len(done)
 		n = p.startWith(func(cmd *exec.Cmd) {
 			ownIssuer(cmd)
@@ -47,11 +47,12 @@ func TestKillNineAndTheAPIs(t *testing.T) {
 	t.Logf("%d revocations were acknowledged, %d cut off by %d kills", acknowledged, cut, rounds)
 }
 
-// revokeAndKill revokes all it can until the server is killed, and returns what
-// was acknowledged.
-func revokeAndKill(n *node, revoke map[string][2]string) (done []string) {
+// revokeAndKill revokes all it can until the server is killed, which is after so
+// many were acknowledged, and returns what was.
+func revokeAndKill(n *node, revoke map[string][2]string, enough int) (done []string) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	acknowledged := make(chan struct{}, len(revoke))
 	for access, by := range revoke {
 		wg.Go(func() {
 			time.Sleep(rand.N(20 * time.Millisecond))
@@ -59,11 +60,23 @@ func revokeAndKill(n *node, revoke map[string][2]string) (done []string) {
 				mu.Lock()
 				defer mu.Unlock()
 				done = append(done, access)
+				acknowledged <- struct{}{}
 			}
 		})
 	}
-	// These are no waits for something to happen: it is when the power goes.
-	time.Sleep(rand.N(30 * time.Millisecond))
+	idle := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(idle)
+	}()
+	for range enough {
+		select {
+		case <-acknowledged:
+		case <-idle: // the store was busy for longer than it lets anyone wait
+		}
+	}
+	// This is no wait for something to happen: it is when the power goes.
+	time.Sleep(rand.N(time.Duration(enough)*time.Millisecond + 1))
 	n.kill()
 	wg.Wait()
 	return done

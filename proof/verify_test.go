@@ -84,7 +84,7 @@ func ownIssuer(cmd *exec.Cmd) {
 func soon(t *testing.T, what string, apis []*api, token string, want int) {
 	t.Helper()
 	for _, a := range apis {
-		end := time.Now().Add(10 * time.Second)
+		end := time.Now().Add(40 * time.Second) // a wait takes 50 s
 		for {
 			got, body := a.get(t, token)
 			if got == want {

@@ -27,6 +27,9 @@ type Config struct {
 	// Seed repeats the choices of a run, though not at the same moments.
 	Seed uint64
 	For  time.Duration
+	// Least is how many operations have to be answered to say something. Where
+	// there are fewer after For it goes on until there are, for a minute at most.
+	Least int
 }
 
 const (
@@ -36,6 +39,8 @@ const (
 	patience = 30 * time.Second
 	// calm is how long is waited for what was begun when the time is over.
 	calm = 20 * time.Second
+	// longer is how long is gone on for [Config.Least].
+	longer = time.Minute
 )
 
 // Report is what came of it.
@@ -123,7 +128,7 @@ func (r *race) begin(ctx context.Context, c Config, made *traces) error {
 	return nil
 }
 
-// play has the callers ask until the time is over.
+// play has the callers ask until the time is over, and there is enough.
 func (r *race) play(ctx context.Context, c Config) error {
 	ctx, r.stop = context.WithCancelCause(ctx)
 	defer r.stop(nil)
@@ -134,9 +139,12 @@ func (r *race) play(ctx context.Context, c Config) error {
 	for i := range callers {
 		one := &caller{race: r, ctx: ctx, choices: rand.New(rand.NewPCG(c.Seed, uint64(i)))}
 		all.Go(func() {
-			for ctx.Err() == nil && time.Now().Before(end) {
+			for ctx.Err() == nil && (time.Now().Before(end) || time.Now().Before(end.Add(longer)) && r.answered() < c.Least) {
 				if err := one.turn(); err != nil {
 					r.stop(err)
+				}
+				if time.Now().After(end) { // it answers
+					late.Reset(calm)
 				}
 			}
 		})
@@ -150,8 +158,19 @@ func (r *race) play(ctx context.Context, c Config) error {
 		if err := last.farewell(r.persons[i].Load()); err != nil {
 			return err
 		}
+		late.Reset(calm)
 	}
 	return nil
+}
+
+// answered counts the operations of which is known what became.
+func (r *race) answered() (n int) {
+	for _, op := range r.history.Operations() {
+		if op.Known {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *race) newPerson(ctx context.Context) (*person, error) {

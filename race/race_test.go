@@ -29,7 +29,7 @@ func run(t *testing.T, seed uint64, length time.Duration, commit func(storage.Ba
 		t.Cleanup(func() { s.Close() })
 		stores = append(stores, gated{s, commit, meeting})
 	}
-	report, err := race.Run(t.Context(), race.Config{Stores: stores, Seed: seed, For: length})
+	report, err := race.Run(t.Context(), race.Config{Stores: stores, Seed: seed, For: length, Least: 40})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestASoundStore(t *testing.T) {
 	for _, f := range report.Faults {
 		t.Error(f)
 	}
-	if report.Operations < 15 || report.Sessions < 3 || report.Unanswered > 0 {
+	if report.Operations < 40 || report.Sessions < 3 || report.Unanswered > 0 {
 		t.Errorf("nothing was tried: %+v", report)
 	}
 	left := 0
@@ -54,6 +54,15 @@ func TestASoundStore(t *testing.T) {
 	})
 	if err != nil || left > 0 {
 		t.Errorf("%d rows are left: %v", left, err)
+	}
+}
+
+// TestASlowMachineRacesForLonger: what was too short to say anything goes on.
+func TestASlowMachineRacesForLonger(t *testing.T) {
+	t.Parallel()
+	report, _ := run(t, 1, time.Millisecond, storage.Backend.Commit)
+	if report.Operations-report.Unanswered < 40 {
+		t.Errorf("%+v", report)
 	}
 }
 

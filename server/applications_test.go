@@ -74,7 +74,7 @@ func (n *node) publishHistory(keep time.Duration) {
 	done := make(chan struct{})
 	go func() { defer close(done); p.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		page, err := n.store.List(n.t.Context(), storage.Query{Index: storage.IndexOutbox, Limit: 1})
 		must(n.t, err)
 		if len(page.Rows) == 0 {

@@ -49,9 +49,9 @@ func TestStrangeRequestLines(t *testing.T) {
 		{"GET http://evil.example/token HTTP/1.1", "405"}, {"GET token HTTP/1.1", "400"}, {"CONNECT evil.example:443 HTTP/1.1", "404"},
 		{"BREW /token HTTP/1.1", "405"}, {"GET /\x01 HTTP/1.1", "400"}, {"GET /token HTTP/0.9", "505"}, {"POST /token?%zz HTTP/1.1", "400"},
 	} {
-		conn, err := net.DialTimeout("tcp", host, 5*time.Second)
+		conn, err := net.Dial("tcp", host)
 		must(t, err)
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprintf(conn, "%s\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", c.line)
 		status, err := bufio.NewReader(conn).ReadString('\n')
 		conn.Close()

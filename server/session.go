@@ -14,11 +14,10 @@ import (
 // whichever page asked it to, so these two routes first ask which page that was
 // (session_origin.go); what the cookies are like says session_cookies.go.
 
-// page is a request of a page of a cookie client, with what its browser holds.
+// page is a request of a page of a cookie client.
 type page struct {
-	form            form
-	client          storage.Record[storage.Client]
-	access, refresh string
+	form   form
+	client storage.Record[storage.Client]
 }
 
 // pageOf finds out who asks. Nothing is counted, read or changed for a page that
@@ -41,29 +40,29 @@ func (s *Server) pageOf(w http.ResponseWriter, r *http.Request) (page, error) {
 	case p.form.get("refresh_token") != "" || p.form.get("token") != "":
 		return p, badRequest("tokens come in cookies here, never in the body")
 	}
-	if p.access, err = cookieValue(r, s.accessCookie(client).Name); err != nil {
-		return p, err
-	}
-	p.refresh, err = cookieValue(r, s.refreshCookie(client).Name)
-	return p, err
+	return p, nil
 }
 
 // sessionToken is POST /session/token: the parameters of /token without any
 // token, and an answer likewise.
 func (s *Server) sessionToken(w http.ResponseWriter, r *http.Request) {
 	p, err := s.pageOf(w, r)
+	var held grants.Held
+	if err == nil {
+		held, err = s.heldBy(r, p.client.Value)
+	}
 	refreshing := p.form.get("grant_type") == storage.GrantRefreshToken
 	switch {
 	case err != nil || !refreshing:
-	case p.refresh == "":
+	case held.Refresh == "":
 		err = grants.Refuse(grants.InvalidGrant, "the browser sent no refresh token: log in", errors.New("there is no cookie with a refresh token"))
 	default:
-		err = s.checkPair(r, p)
+		err = s.checkPair(r, p.client.Value, held)
 	}
 	if err == nil {
-		err = s.mint(w, r, p.form, p.client, p.refresh, func(data map[string]any, resp grants.Response) {
+		err = s.mint(w, r, p.form, p.client, held.Refresh, func(data map[string]any, resp grants.Response) {
 			if !refreshing {
-				s.endPredecessor(r, p)
+				s.endPredecessor(r, p.client.Value, held)
 			}
 			delete(data, "access_token")
 			delete(data, "refresh_token")
@@ -81,24 +80,20 @@ func (s *Server) sessionToken(w http.ResponseWriter, r *http.Request) {
 // checkPair refuses a refresh whose two cookies are of two sessions, since one of
 // them was planted then. Where no other host can plant the refresh token, and can
 // the access token, that is the one, and the refresh overwrites it.
-func (s *Server) checkPair(r *http.Request, p page) error {
-	client := p.client.Value
+func (s *Server) checkPair(r *http.Request, client storage.Client, held grants.Held) error {
 	if sure(s.refreshCookie(client)) && !sure(s.accessCookie(client)) {
 		return nil
 	}
-	return s.grants.CheckHeld(r.Context(), client, p.held(), s.sourceOf(r))
+	return s.grants.CheckHeld(r.Context(), client, held, s.sourceOf(r))
 }
-
-func (p page) held() grants.Held { return grants.Held{Access: p.access, Refresh: p.refresh} }
 
 // endPredecessor ends the session that the browser had when somebody logged in
 // anew: its cookies are about to be overwritten, and nobody could end it later.
-func (s *Server) endPredecessor(r *http.Request, p page) {
+func (s *Server) endPredecessor(r *http.Request, client storage.Client, held grants.Held) {
 	ctx := context.WithoutCancel(r.Context())
-	err := s.grants.ReplaceHeld(ctx, p.client.Value, p.held(), s.sourceOf(r))
-	if refused, ok := errors.AsType[*grants.Error](err); err != nil && !(ok && refused.Code == grants.InvalidGrant) {
+	if err := s.grants.ReplaceHeld(ctx, client, held, s.sourceOf(r)); err != nil {
 		s.cfg.Log.WarnContext(ctx, "a login could not end the session that the browser had before; it lives until it is idle too long",
-			"client_id", p.client.Value.ID, "error", err)
+			"client_id", client.ID, "error", err)
 	}
 }
 
@@ -106,12 +101,17 @@ func (s *Server) endPredecessor(r *http.Request, p page) {
 // takes its cookies away. Where the session could not be ended they stay, so
 // that the page can try again. The access token counts as much as the refresh
 // token, which another host may have replaced, or the browser dropped: who is
-// told to be logged out has to be.
+// told to be logged out has to be. And whatever other hosts have planted beside
+// them, nobody must be kept from logging out by it.
 func (s *Server) sessionRevoke(w http.ResponseWriter, r *http.Request) {
 	p, err := s.pageOf(w, r)
+	var jar grants.Jar
+	if err == nil {
+		jar, err = s.jarOf(r, p.client.Value)
+	}
 	var dropped grants.Dropped
 	if err == nil {
-		dropped, err = s.grants.DropHeld(r.Context(), p.client.Value, p.held(), s.sourceOf(r))
+		dropped, err = s.grants.DropHeld(r.Context(), p.client.Value, jar, s.sourceOf(r))
 	}
 	if err != nil {
 		s.refusePageCall(w, r, "revoke", err)

@@ -66,6 +66,24 @@ func setToken(w http.ResponseWriter, cookie http.Cookie, token string, life time
 	http.SetCookie(w, &cookie)
 }
 
+// heldBy is what the browser holds of a client, for who goes on with it.
+func (s *Server) heldBy(r *http.Request, c storage.Client) (h grants.Held, err error) {
+	if h.Access, err = cookieValue(r, s.accessCookie(c).Name); err != nil {
+		return h, err
+	}
+	h.Refresh, err = cookieValue(r, s.refreshCookie(c).Name)
+	return h, err
+}
+
+// jarOf is all that the browser sent under the names of a client, for a logout.
+func (s *Server) jarOf(r *http.Request, c storage.Client) (j grants.Jar, err error) {
+	if j.Access, err = cookieValues(r, s.accessCookie(c).Name); err != nil {
+		return j, err
+	}
+	j.Refresh, err = cookieValues(r, s.refreshCookie(c).Name)
+	return j, err
+}
+
 // cookieValue is what the browser holds under a name. Two of one name are an
 // attack or an accident, for another host of the domain can plant one that goes
 // first; neither is believed.
@@ -80,4 +98,27 @@ func cookieValue(r *http.Request, name string) (string, error) {
 		return "", badRequest("the cookie " + name + " is larger than any of this server")
 	}
 	return sent[0].Value, nil
+}
+
+// mostPlanted is how many cookies of one name a logout looks at. Browsers send those
+// of longer paths first, and older ones before younger ones, so a host next door
+// can have its own go first: three by path for each domain that the two have in
+// common (/session, /session/, /session/revoke), twice where the browser keeps
+// some apart by the page that they were set in.
+const mostPlanted = 16
+
+// cookieValues is what the browser holds under a name, whoever set it, without what
+// is empty or no cookie of this server can be. Of more than are looked at the one
+// that counts may be the last: nobody is told to be logged out by the others.
+func cookieValues(r *http.Request, name string) (values []string, err error) {
+	sent := r.CookiesNamed(name)
+	if len(sent) > mostPlanted {
+		return nil, badRequest("there are too many cookies of the name " + name + ": another host of this domain may have set them")
+	}
+	for _, c := range sent {
+		if c.Value != "" && len(c.Value) <= mostCookieValue {
+			values = append(values, c.Value)
+		}
+	}
+	return values, nil
 }

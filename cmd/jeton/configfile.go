@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,12 +48,19 @@ func (f *configFile) at(n ast.Node) string {
 // mostConfig bounds the file, since a wrong name could be a device or a disk.
 const mostConfig = 1 << 20
 
-// readConfigFile reads the file and reports what is wrong with it.
-func readConfigFile(name string, wrong *faults) *configFile {
+// anExample is what a file may begin as.
+const anExample = "one setting a line, such as access-token-ttl: 10m; jeton config print shows a whole file"
+
+// readConfigFile reads the file that source names, and reports what is wrong with it.
+func readConfigFile(source, name string, wrong *faults) *configFile {
 	f := &configFile{name: filepath.Base(name), values: map[string]given{}}
 	b, err := readLimited(name, mostConfig)
 	if err != nil {
-		wrong.add("--config", "cannot read the configuration file: %v", err)
+		remedy := "name a file that this user can read"
+		if errors.Is(err, fs.ErrNotExist) {
+			remedy = "name one that is there, or make it: " + anExample
+		}
+		wrong.add(source, "cannot read the configuration file: %v: %s", err, remedy)
 		return f
 	}
 	tree, err := parser.ParseBytes(b, 0)
@@ -62,7 +70,7 @@ func readConfigFile(name string, wrong *faults) *configFile {
 		if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
 			where, message = fmt.Sprintf("%s:%d", f.name, e.GetToken().Position.Line), e.GetMessage()
 		}
-		wrong.add(where, "this is not YAML: %s", message)
+		wrong.add(where, "this is not YAML: %s; write %s", message, anExample)
 		return f
 	}
 	for i, doc := range tree.Docs {
@@ -77,7 +85,7 @@ func readConfigFile(name string, wrong *faults) *configFile {
 				f.read(v, filepath.Dir(name), wrong)
 			}
 		default:
-			wrong.add(f.at(body), "the file has to hold settings, one \"name: value\" a line")
+			wrong.add(f.at(body), "the file has to hold settings, %s", anExample)
 		}
 	}
 	return f

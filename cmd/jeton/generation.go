@@ -48,6 +48,7 @@ func (v *service) begin(ctx context.Context, s *Settings, log *slog.Logger, o oc
 		return g, err
 	}
 	g.node.warnOfAlgorithm(s.SigningAlg.word)
+	s.warnOfOpenKey(log)
 	if err = g.node.noteIssuer(ctx); err != nil {
 		return g, err
 	}

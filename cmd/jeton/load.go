@@ -63,7 +63,11 @@ func load(flags *pflag.FlagSet, environ []string) (*Settings, error) {
 	env := readEnv(environ, s, &wrong)
 	var file *configFile
 	if name := cmp.Or(typed(flags, "config"), env["config"]); name != nil && *name != "" {
-		file = readConfigFile(*name, &wrong)
+		source := "--config"
+		if typed(flags, "config") == nil {
+			source = variable("config")
+		}
+		file = readConfigFile(source, *name, &wrong)
 		s.Clients, s.Users, s.Webhooks = file.clients, file.users, file.webhooks
 	}
 	for _, row := range table() {

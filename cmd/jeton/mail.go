@@ -51,9 +51,10 @@ func (s *Settings) checkMail(wrong *faults) {
 		add("reset-link-ttl", "%s is not between %s and %s", s.ResetLinkTTL, leastResetTTL, mostResetTTL)
 	}
 	if s.SMTPHost == "" {
-		for _, name := range []string{"smtp-user", "smtp-password-file", "smtp-ca-file", "mail-from"} {
-			if s.origin[name] != "" { // one with a default may come from a file that was printed
-				add(name, "no mail is sent without a mail server: give --smtp-host, or leave this out")
+		for _, row := range mails() {
+			// What config print wrote down of a server without mail is no wish for any.
+			if row.name != "smtp-host" && s.origin[row.name] != "" && row.value(s).String() != row.def {
+				add(row.name, "no mail is sent without a mail server: give --smtp-host, or leave this out")
 			}
 		}
 		return

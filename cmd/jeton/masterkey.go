@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 
 	"jeton/keys"
 	"jeton/storage"
@@ -24,12 +27,12 @@ func masterKey(ctx context.Context, s *Settings, store *storage.Store) (*keys.Ma
 	if !errors.Is(err, fs.ErrNotExist) {
 		return master, err
 	}
-	if s.onRedis() {
-		return nil, missingSharedKey(path)
-	}
 	empty, err := isEmpty(ctx, store)
 	if err != nil {
 		return nil, err
+	}
+	if s.onRedis() {
+		return nil, missingSharedKey(path, empty)
 	}
 	if !empty {
 		// Another process may have made key and store since we looked.
@@ -53,6 +56,36 @@ func (s *Settings) hasMasterKey() bool {
 	}
 	_, err := os.Stat(filepath.Join(s.dataDir(), "master.key"))
 	return err == nil
+}
+
+// warnOfOpenKey tells that others on this machine may read the master key, or
+// put another in its place. A group that may read it is one that was chosen, as
+// by systemd and Kubernetes.
+func (s *Settings) warnOfOpenKey(log *slog.Logger) {
+	path := s.MasterKeyFile.String()
+	if path == "" {
+		path = filepath.Join(s.dataDir(), "master.key")
+	}
+	info, err := os.Stat(path)
+	if s.masterKey != "" || err != nil || info.Mode().Perm()&0o027 == 0 {
+		return
+	}
+	log.Warn("others than this user may read or replace the master key, which opens all that is sealed: mend that, and change the key if somebody may have read it: jeton key rewrap",
+		"file", path, "mode", fmt.Sprintf("%04o", info.Mode().Perm()), "mend", closeKey(path, info))
+}
+
+// closeKey is the command that leaves the key to those who need it: what locked
+// the server out would be no help.
+func closeKey(path string, info fs.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	groups, _ := os.Getgroups()
+	switch {
+	case ok && int(st.Uid) == os.Geteuid():
+		return "chmod 600 " + quote(path)
+	case ok && (int(st.Gid) == os.Getegid() || slices.Contains(groups, int(st.Gid))) && info.Mode()&0o040 != 0:
+		return "chmod g-w,o= " + quote(path)
+	}
+	return fmt.Sprintf("chown %d %[2]s && chmod 600 %[2]s", os.Geteuid(), quote(path))
 }
 
 // existingMasterKey is the key of a store that is only looked at.

@@ -51,6 +51,7 @@ func (s *Settings) redisOptions() (o redis.Options, err error) {
 	if o.Address, err = redis.ParseURL(s.Store.String()); err != nil {
 		return o, err
 	}
+	o.Waiting = s.waiting
 	o.Prefix, o.WaitReplicas, o.AllowEviction = s.RedisPrefix.String(), int(s.RedisWaitReplicas), bool(s.RedisAllowEviction)
 	if o.Password, err = passwordOf(s.RedisPasswordFile); err != nil {
 		return o, err
@@ -107,6 +108,8 @@ func openRedisNode(ctx context.Context, s *Settings, issuer string, log *slog.Lo
 	switch {
 	case errors.Is(err, redis.ErrNoStore):
 		return nil, &awayError{fmt.Sprintf("there is no store at %s with the prefix %s: begin one with jeton serve, or name yours with --store", shown, o.Prefix), nil}
+	case errors.Is(err, redis.ErrNotInUse): // it answers very well
+		return nil, &awayError{"the store " + shown + " is not in use", err}
 	case errors.Is(err, storage.ErrUnavailable):
 		return nil, &awayError{"the store " + shown + " is out of reach", err}
 	case err != nil:
@@ -122,6 +125,15 @@ func openRedisNode(ctx context.Context, s *Settings, issuer string, log *slog.Lo
 		log.Info("began a new store", "store", shown)
 	}
 	return n, nil
+}
+
+// tellWaiting has the log told that the start waits for Redis. Commands do not
+// ask for that: all they write is their answer.
+func (s *Settings) tellWaiting(log *slog.Logger) {
+	s.waiting = func(cause error) {
+		log.Warn("Redis does not answer: the start tries on for some seconds, and ends if that does not help; see that Redis runs and start again",
+			"store", redis.Redact(s.Store.String()), "cause", plainWords(cause))
+	}
 }
 
 // begun reports whether the store is there already.
@@ -159,7 +171,12 @@ func (s *Settings) identity() (string, error) {
 
 // missingSharedKey says what to do: a store that several machines share is
 // given its master key, for each of them would make another.
-func missingSharedKey(file string) error {
+// Where there is a store already another key than its own opens nothing.
+func missingSharedKey(file string, empty bool) error {
+	if !empty {
+		return fmt.Errorf("the master key of this store is missing, by which it was sealed: give the same one as the other servers of the store have with --master-key-file or JETON_MASTER_KEY, "+
+			"or put it back from where you keep it safe; a new one opens nothing. There is none at %s either, and nothing was changed", file)
+	}
 	return fmt.Errorf("a store on Redis is shared, so no master key is made for it: (umask 077; openssl rand -base64 32 > %s) once, keep a copy, and give the same file to all servers with --master-key-file", file)
 }
 

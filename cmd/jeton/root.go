@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // app is the command and the outside world it works in.
@@ -39,12 +41,29 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v; see %s --help (a name that begins with a dash comes last, after --)", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	group(root)
 	explain(root)
 	return root
+}
+
+// wrongFlag says what is wrong with the flags that were typed, and which one may
+// have been meant.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return usagef("%v; see %s --help (a name that begins with a dash comes last, after --)", err, cmd.CommandPath())
+	}
+	if before := cmd.Flags().Args(); cmd.HasSubCommands() && len(before) > 0 {
+		return cmd.RunE(cmd, before) // a mistyped command has none of the flags of the one that was meant
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	name := strings.ToLower(strings.ReplaceAll(unknown.GetSpecifiedName(), "_", "-"))
+	if meant := nearest(name, known); meant != "" && unknown.GetSpecifiedShortnames() == "" {
+		return usagef("%v, did you mean --%s? See %s --help", err, meant, cmd.CommandPath())
+	}
+	return usagef("%v; see %s --help (a name that begins with a dash comes last, after --)", err, cmd.CommandPath())
 }
 
 // group makes a command that only holds others refuse to run by itself, with

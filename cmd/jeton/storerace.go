@@ -36,7 +36,7 @@ func (r raceFor) fault() error {
 
 // race lets clients loose on the Redis, or the disk, of the store.
 func (a *app) race(ctx context.Context, s *Settings, r raceFor) (err error) {
-	c := race.Config{Seed: r.seed, For: r.length}
+	c := race.Config{Seed: r.seed, For: r.length, Least: fewestOperations}
 	if c.Seed == 0 {
 		c.Seed = mathrand.Uint64()
 	}

@@ -2,16 +2,22 @@ package main
 
 // suggest is ", did you mean X?" when one of the known words is near.
 func suggest(word string, known []string) string {
+	best := nearest(word, known)
+	if best == "" {
+		return ""
+	}
+	return ", did you mean " + best + "?"
+}
+
+// nearest is the known word that was most likely meant, empty if none is near.
+func nearest(word string, known []string) string {
 	best, least := "", 1+len(word)/4
 	for _, k := range known {
 		if d := distance(word, k); d <= least {
 			best, least = k, d-1
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return ", did you mean " + best + "?"
+	return best
 }
 
 // distance counts the letters to insert, remove or replace between two words.

@@ -82,7 +82,7 @@ const call = async (tokens) => (await fetch(`${api}/orders`, { headers: { author
 // after the given moment it did.
 async function refused(tokens, since) {
   while (await call(tokens) !== 401) {
-    assert.ok(Date.now() - since < 10_000, 'the API takes the token after 10 s')
+    assert.ok(Date.now() - since < 60_000, 'the API takes the token after a minute')
     await sleep(10)
   }
   return Date.now() - since
@@ -90,7 +90,7 @@ async function refused(tokens, since) {
 
 // mailTo waits for a mail to a user whose subject matches.
 async function mailTo(name, subject) {
-  for (const end = Date.now() + 20_000; Date.now() < end; await sleep(50)) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await sleep(50)) {
     for (const file of readdirSync(mails).filter((f) => f.endsWith('.txt')).sort().reverse()) {
       const [to, about, ...text] = readFileSync(`${mails}/${file}`, 'utf8').split('\n')
       if (to === `<${name}@example.com>` && subject.test(about)) return text.join('\n')
@@ -125,7 +125,7 @@ for (const options of [
     await device.getByRole('button', { name: /^End/ }).click()
     await laptop.getByRole('status').filter({ hasText: 'The session has ended' }).waitFor()
     const took = await refused(there, Date.now())
-    assert.ok(took < 1000, `the API refused the token ${took} ms after the page said so, ${Date.now() - pressed} ms after the press`)
+    assert.ok(took < 10_000, `the API refused the token ${took} ms after the page said so, ${Date.now() - pressed} ms after the press`)
     assert.equal(await call(here), 200)
     await laptop.getByRole('button', { name: 'End all others' }).click()
     await laptop.getByRole('status').filter({ hasText: 'All other sessions have ended' }).waitFor()
@@ -138,7 +138,7 @@ for (const options of [
     await look(laptop, 'applications')
     await laptop.getByRole('button', { name: 'Disconnect Notes' }).click()
     await laptop.getByRole('status').filter({ hasText: 'lost its access' }).waitFor()
-    assert.ok(await refused(here, Date.now()) < 1000)
+    assert.ok(await refused(here, Date.now()) < 10_000)
     await look(laptop, 'applications-none')
 
     // A new password.
@@ -185,7 +185,7 @@ for (const options of [
     await laptop.goto(`${issuer}/account/activity`)
     await signIn(laptop, user, 'nine owls in a dry barn')
     await laptop.getByRole('heading', { name: 'Activity' }).waitFor()
-    for (const end = Date.now() + 20_000; await laptop.getByText('You set a new password by a link').count() === 0; await laptop.reload()) {
+    for (const end = Date.now() + 60_000; await laptop.getByText('You set a new password by a link').count() === 0; await laptop.reload()) {
       assert.ok(Date.now() < end, 'the activity does not tell of the new password')
     }
     await look(laptop, 'activity')

@@ -78,7 +78,7 @@ test('logging out ends it everywhere, and another user is seen', async (t) => {
   assert.equal(await other.getByText('You are logged out.').count(), 1)
   const took = await refused(access)
   t.diagnostic(`refused after ${took} ms`)
-  assert.ok(took < 5000, 'the lists are not waited for, but polled')
+  assert.ok(took < 10_000, 'the lists are not waited for, but polled')
   assert.deepEqual(await kept(context), [])
   assert.equal(await other.getByLabel('What the API keeps for you').inputValue(), '', 'the note of who is gone')
 
@@ -190,7 +190,7 @@ test('pages of others change nothing', async (t) => {
       const came = await theirs.evaluate(attack, { to: `${origin}/auth/session/${path}`, fields })
       const visits = []
       if (unsent) assert.equal(came, 'not sent', `${what}, ${act}`)
-      else for (const end = Date.now() + 20_000; visits.length === 0 && Date.now() < end; await sleep(10)) visits.push(...await seen())
+      else for (const end = Date.now() + 60_000; visits.length === 0 && Date.now() < end; await sleep(10)) visits.push(...await seen())
       if (attack === submit) await theirs.waitForURL(`${origin}/auth/**`)
       assert.deepEqual([...visits, ...await seen()], unsent ? [] : [{ act: path, status: 403, origin: said, site, cookie, lost: false }], `${what}, ${act}`)
     }
@@ -220,6 +220,16 @@ test('the host next door plants cookies in vain', async (t) => {
   await context.clearCookies({ domain: '.shop.example' })
   await save(page, 'mine')
   await saved(page)
+
+  // Nobody is kept from logging out by it.
+  const access = await cookie(context, 'access')
+  for (const path of ['/auth/session/revoke', '/auth/session']) {
+    await plant(`__Secure-refresh=theirs; Secure; Path=${path}; Domain=shop.example`)
+  }
+  await seen()
+  await logout(page)
+  assert.deepEqual((await seen()).map(({ act, status }) => ({ act, status })), [{ act: 'revoke', status: 200 }])
+  await refused(access)
 })
 
 for (const options of [

@@ -394,3 +394,16 @@ test('the list of users is kept by the browser, until one changes something', as
   await page.getByRole('button', { name: 'Enable' }).click()
   await page.getByText('Enabled.').waitFor()
 })
+
+// Playwright turns off what "back" shows people: the page as it stood.
+test('after signing out "back" shows no list of users', async (t) => {
+  const own = await chromium.launch({ executablePath: process.env.INTEROP_CHROMIUM, args: ['--no-sandbox'], ignoreDefaultArgs: ['--disable-back-forward-cache'] })
+  t.after(() => own.close())
+  const page = await own.newPage()
+  await signIn(page, '/console/users?q=bob')
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.waitForURL('**/end_session?left=console')
+  await page.evaluate(() => { setTimeout(() => history.back()) })
+  await page.waitForURL((to) => !to.pathname.endsWith('/end_session'))
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor()
+})

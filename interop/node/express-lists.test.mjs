@@ -50,7 +50,7 @@ const refused = (promise, status, message) => assert.rejects(promise, (error) =>
 
 // until asks again and again, for a list that is polled each second.
 async function until(what, holds) {
-  for (const end = Date.now() + 20_000; !await holds(); await new Promise((resolve) => setTimeout(resolve, 50))) {
+  for (const end = Date.now() + 60_000; !await holds(); await new Promise((resolve) => setTimeout(resolve, 50))) {
     assert.ok(Date.now() < end, what)
   }
 }
@@ -116,9 +116,9 @@ test('a list that is 404 is away, and its tokens have not expired', async (t) =>
   await new Promise((resolve) => setTimeout(resolve, 1500))
   await is.check(7)
   const sleeps = t.mock.method(Date, 'now', ((real) => () => real() + 400_000)(Date.now))
-  const before = is.asked.length
+  const before = is.asked.length, begun = performance.now()
   for (let i = 0; i < 20; i++) await refused(is.check(7), 503, /too old/)
-  assert.ok(is.asked.length - before <= 2, `${is.asked.length - before} requests`)
+  assert.ok(is.asked.length - before <= 2 + (performance.now() - begun) / 1000, `${is.asked.length - before} requests`)
   sleeps.mock.restore()
 })
 

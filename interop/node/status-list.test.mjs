@@ -29,9 +29,9 @@ test('@sd-jwt/jwt-status-list reads the status of tokens', async () => {
     body: new URLSearchParams({ token: tokens[1], client_id: clientID, client_secret: clientSecret }),
   })
   assert.equal(response.status, 200)
-  const end = Date.now() + 10_000
+  const end = Date.now() + 60_000
   while (await statusOf(tokens[1]) !== 1) {
-    assert.ok(Date.now() < end, 'the bit is not set after 10 s')
+    assert.ok(Date.now() < end, 'the bit is not set after a minute')
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   assert.equal(await statusOf(tokens[0]), 0)

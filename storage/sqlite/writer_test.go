@@ -89,13 +89,15 @@ func TestAConflictFailsNoNeighbour(t *testing.T) {
 // TestWithdrawn holds the lock from outside: who waits too long, or is told
 // to stop, is refused and never written.
 func TestWithdrawn(t *testing.T) {
-	s := openAt(t, Options{Path: filepath.Join(t.TempDir(), "jeton.db"), Wait: 100 * time.Millisecond})
+	s := openAt(t, Options{Path: filepath.Join(t.TempDir(), "jeton.db"), Wait: time.Minute})
 	mustCommit(t, s, row("before", "1"))
 	release := hold(t, s)
 	defer release()
+	s.wait = 100 * time.Millisecond
 	if _, err := s.Commit(t.Context(), row("late", "1")); !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "within 100ms") {
 		t.Errorf("Commit returned %v, want ErrUnavailable", err)
 	}
+	s.wait = time.Minute
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the client has gone")
 	done := make(chan error)
@@ -128,7 +130,7 @@ func TestWithdrawn(t *testing.T) {
 func TestCloseLeavesNothingBehind(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, held := range []bool{false, true} {
-		s := openAt(t, Options{Path: filepath.Join(t.TempDir(), "jeton.db"), Wait: 100 * time.Millisecond})
+		s := openAt(t, Options{Path: filepath.Join(t.TempDir(), "jeton.db"), Wait: time.Second})
 		mustCommit(t, s, row("a", "1"))
 		value(t, s, "a")
 		changed := s.Changed()

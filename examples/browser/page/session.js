@@ -122,16 +122,29 @@ export class Session extends EventTarget {
     this.#enter()
   }
 
-  // recover finds out what became of a code whose answer was lost, or not waited
-  // for. Sent once more it would count as stolen (RFC 6749 §4.1.2), so the cookies
-  // are tried; where there are none the login begins again, once. The user is
-  // signed in at Jeton, so no password is asked for.
+  // recover goes on where the answer to a code was lost, or not waited for. Sent
+  // once more it would count as stolen (RFC 6749 §4.1.2), and the cookies that lie
+  // in the browser may be of somebody else, who planted them (§10.12). So the login
+  // begins again, once: the user is signed in at Jeton, so no password is asked for.
   async #recover({ again }) {
-    if (await this.#continue()) return this.#enter()
+    if (!again) await this.#back()
     this.#asked = null
     if (again) throw new Unavailable()
     return this.login(true)
   }
+
+  // back waits until somebody answers: a page that is left without a network is
+  // lost to one of the browser's own.
+  async #back() {
+    for (const pause of pauses) {
+      if (await this.#look().catch(() => false)) return
+      await sleep(pause)
+    }
+    await this.#look()
+  }
+
+  // look asks the API whether it takes the access token. No answer changes anything.
+  #look() { return reach(this.#who, { cache: 'no-store', signal: AbortSignal.timeout(patience) }) }
 
   #enter() {
     this.#asked = null
@@ -181,18 +194,11 @@ export class Session extends EventTarget {
   // whether it was: what tabs tell each other may come later than the lock.
   async #refresh() {
     if (!this.active) return false // logged out meanwhile
-    const seen = await reach(this.#who, { cache: 'no-store', signal: AbortSignal.timeout(patience) })
-    if (seen.status !== 401) return true
-    return this.#continue()
-  }
-
-  // continue says whether the session goes on. The second refusal asks for a new
-  // login because of another browser or network.
-  async #continue() {
+    if ((await this.#look()).status !== 401) return true
     try {
       await this.#ask('/token', { grant_type: 'refresh_token' })
       return true
-    } catch (error) {
+    } catch (error) { // the second of these asks for a new login because of another browser or network
       if (!(error instanceof Refused) || !['invalid_grant', 'insufficient_user_authentication'].includes(error.code)) throw error
       this.#note(null)
       return false

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -108,7 +109,7 @@ func (s *Server) Launch() {
 // Answers waits until the server answers.
 func (s *Server) Answers() {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		err := s.Client.Ping(context.Background()).Err()
 		if err == nil || redis.HasErrorPrefix(err, "NOAUTH") {
 			return
@@ -169,21 +170,28 @@ func (s *Server) Forget() {
 	}
 }
 
-// FreePort finds a port that is free, and whose cluster bus (10000 above) is too.
+// Ports of tests are below those that the kernel gives out (from 32768 on), and so
+// are those of the cluster bus (10000 above): a server that is killed finds its own
+// free when it is started again, however many others listen anywhere meanwhile.
+const leastPort, ports = 10000, 9900
+
+// ports that were given out, by this process; another one begins elsewhere.
+var port = struct {
+	sync.Mutex
+	next int
+}{next: rand.IntN(ports)}
+
+// FreePort finds a port that is free, and whose cluster bus is too. No other call
+// in this process gets the same one.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		if port > 55000 {
-			port -= 20000
-		}
-		l.Close()
-		if free(port) && free(port+10000) {
-			return port
+	port.Lock()
+	defer port.Unlock()
+	for range 1000 {
+		p := leastPort + port.next%ports
+		port.next++
+		if free(p) && free(p+10000) {
+			return p
 		}
 	}
 	t.Fatal("no port is free")
@@ -216,7 +224,7 @@ func (s *Server) online() int {
 // Until waits for something that comes by itself.
 func Until(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !so(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it never came that %s", what)
 		}
