@@ -75,6 +75,10 @@ func (s *Server) consoled(handle func(*operation) error) http.Handler {
 			s.notForYou(w, r, *in)
 			return
 		}
+		if err := s.grants.Used(r.Context(), *in); err != nil {
+			s.refuseConsole(w, r, err)
+			return
+		}
 		o := &operation{s: s, in: *in, cookie: cookie}
 		if o.call, err = s.admin.call(w, withActor(r, actor), r.Method == http.MethodPost); err != nil {
 			s.refuseConsole(w, r, err)

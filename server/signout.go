@@ -123,11 +123,33 @@ func (s *Server) signOut(l *leaving) {
 		return
 	}
 	s.count(l.r, "logout", "ok")
+	if user := l.in.User.Value; administers(user, user.Subject) {
+		s.forgetPages(l)
+	}
 	s.signedOut(l)
+}
+
+// leftConsole is a parameter of the address at which an operator's browser is
+// told to forget pages once more.
+const leftConsole = "left"
+
+// forgetPages has the browser of an operator forget the list of users, which it
+// may keep: the copy in its cache, and the page as it stood, which "back" would
+// show without asking anybody. The page that the form of signing out stood on is
+// put away only when the answer is there. So that answer leads on at once to
+// another one, which says the same and has that page forgotten too.
+func (s *Server) forgetPages(l *leaving) {
+	l.w.Header().Set("Clear-Site-Data", `"cache"`)
+	if l.back == "" {
+		l.w.Header().Set("Refresh", "0; url="+s.base+"/end_session?"+leftConsole+"=console")
+	}
 }
 
 // signedOut goes back to the client, or says that it is done.
 func (s *Server) signedOut(l *leaving) {
+	if l.in == nil && l.sent.Get(leftConsole) == "console" {
+		l.w.Header().Set("Clear-Site-Data", `"cache"`)
+	}
 	s.setCookie(l.w, signInCookie, "")
 	s.leave(l, "Signed out", "You are signed out. You can close this page.")
 }
