@@ -60,7 +60,7 @@ func openOwn(ctx context.Context, s *Settings, log *slog.Logger, create bool) (*
 		return nil, err
 	}
 	if err := ownStore(file, create); err != nil {
-		return nil, err
+		return nil, s.elsewhere(err)
 	}
 	return openNode(ctx, s, s.issuer(nil), log)
 }

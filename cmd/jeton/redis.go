@@ -51,6 +51,7 @@ func (s *Settings) redisOptions() (o redis.Options, err error) {
 	if o.Address, err = redis.ParseURL(s.Store.String()); err != nil {
 		return o, err
 	}
+	o.Waiting = s.waiting
 	o.Prefix, o.WaitReplicas, o.AllowEviction = s.RedisPrefix.String(), int(s.RedisWaitReplicas), bool(s.RedisAllowEviction)
 	if o.Password, err = passwordOf(s.RedisPasswordFile); err != nil {
 		return o, err
@@ -107,6 +108,8 @@ func openRedisNode(ctx context.Context, s *Settings, issuer string, log *slog.Lo
 	switch {
 	case errors.Is(err, redis.ErrNoStore):
 		return nil, &awayError{fmt.Sprintf("there is no store at %s with the prefix %s: begin one with jeton serve, or name yours with --store", shown, o.Prefix), nil}
+	case errors.Is(err, redis.ErrNotInUse): // it answers very well
+		return nil, &awayError{"the store " + shown + " is not in use", err}
 	case errors.Is(err, storage.ErrUnavailable):
 		return nil, &awayError{"the store " + shown + " is out of reach", err}
 	case err != nil:
@@ -122,6 +125,15 @@ func openRedisNode(ctx context.Context, s *Settings, issuer string, log *slog.Lo
 		log.Info("began a new store", "store", shown)
 	}
 	return n, nil
+}
+
+// tellWaiting has the log told that the start waits for Redis. Commands do not
+// ask for that: all they write is their answer.
+func (s *Settings) tellWaiting(log *slog.Logger) {
+	s.waiting = func(cause error) {
+		log.Warn("Redis does not answer: the start tries on for some seconds, and ends if that does not help; see that Redis runs and start again",
+			"store", redis.Redact(s.Store.String()), "cause", plainWords(cause))
+	}
 }
 
 // begun reports whether the store is there already.

@@ -63,6 +63,7 @@ func (a *app) serve(ctx context.Context, s *Settings, o occasion) error {
 	}
 	defer v.closeListeners()
 	tuneMemory(a.environ)
+	s.tellWaiting(v.log)
 	if err := a.rehearseFirst(ctx, s); err != nil {
 		return err
 	}

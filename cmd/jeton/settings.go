@@ -132,6 +132,8 @@ type Settings struct {
 	flags *pflag.FlagSet
 	// printMail takes the mails of a demonstration.
 	printMail io.Writer
+	// waiting is told when a store does not answer at the start.
+	waiting func(cause error)
 	// masterKey is JETON_MASTER_KEY.
 	masterKey string
 }

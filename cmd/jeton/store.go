@@ -37,6 +37,19 @@ func (s *Settings) existing() (string, error) {
 	return file, nil
 }
 
+// elsewhere says where a store has gone, or what it waits for, in place of an
+// error by which there is none.
+func (s *Settings) elsewhere(absent error) error {
+	file, err := sqliteFile(s.Store.String())
+	if err != nil {
+		return absent
+	}
+	if err := sqlite.Elsewhere(file, s.MarkFile.String()); err != nil {
+		return &awayError{err.Error(), nil}
+	}
+	return absent
+}
+
 func (a *app) storeBackup() *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup FILE",
@@ -49,7 +62,7 @@ func (a *app) storeBackup() *cobra.Command {
 			}
 			file, err := s.existing()
 			if err != nil {
-				return err
+				return s.elsewhere(err)
 			}
 			// Files that another user makes beside the store lock the server out.
 			if err := ownStore(file, false); err != nil {
@@ -102,7 +115,7 @@ func (a *app) storeCheck() *cobra.Command {
 func (a *app) checkStore(ctx context.Context, s *Settings) error {
 	file, err := s.existing()
 	if err != nil {
-		return err
+		return s.elsewhere(err)
 	}
 	if err := ownStore(file, false); err != nil {
 		return err

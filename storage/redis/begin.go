@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,13 +24,26 @@ const format = 1
 func (s *Store) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Wait)
 	defer cancel()
+	var once sync.Once
+	tell := func(cause error) {
+		if s.o.Waiting != nil {
+			once.Do(func() { s.o.Waiting(cause) })
+		}
+	}
+	hangs := time.AfterFunc(s.o.Wait*2/5, func() { tell(errHangs) })
+	defer hangs.Stop()
 	for {
 		err := s.tryBegin(ctx)
-		if err == nil || !broken(err) || wait(ctx, 100*time.Millisecond) != nil {
+		if err == nil || !broken(err) {
+			return err
+		}
+		if tell(err); wait(ctx, 100*time.Millisecond) != nil {
 			return err
 		}
 	}
 }
+
+var errHangs = errors.New("nothing has come back yet")
 
 // broken reports whether a connection broke, or could not be made.
 func broken(err error) bool {

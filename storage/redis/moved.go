@@ -20,6 +20,19 @@ const (
 // ErrFilled says that a store to be filled holds something already.
 var ErrFilled = errors.New("the store holds something already")
 
+// ErrNotInUse says that a store is there, and that nobody may use it: it is being
+// filled, or has moved. It is a storage.ErrUnavailable too.
+var ErrNotInUse = errors.New("the store is not in use")
+
+// notInUse is an ErrNotInUse, in words that say what to do.
+type notInUse string
+
+func (e notInUse) Error() string { return string(e) }
+
+func (e notInUse) Is(target error) bool {
+	return target == ErrNotInUse || target == storage.ErrUnavailable
+}
+
 // allowed says why this store may not be used as it is asked for, or nil.
 func (s *Store) allowed(copying, moved string) error {
 	switch {
@@ -28,9 +41,9 @@ func (s *Store) allowed(copying, moved string) error {
 	case s.o.Filling != "" || s.o.Source:
 		return nil
 	case copying != "":
-		return fmt.Errorf("%w: it is being filled by jeton store copy, and is not whole: finish that with --finish", storage.ErrUnavailable)
+		return notInUse("it is being filled by jeton store copy, and is not whole: finish that with --finish")
 	case moved != "":
-		return fmt.Errorf("%w: it was moved to %s by jeton store copy: name that with --store; to go on here after all, undo it with --abandon", storage.ErrUnavailable, moved)
+		return notInUse(fmt.Sprintf("it was moved to %s by jeton store copy: name that with --store; to go on here after all, undo it with --abandon", moved))
 	}
 	return nil
 }

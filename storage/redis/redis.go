@@ -52,6 +52,9 @@ type Options struct {
 	NeedsRoom bool
 	// AllowEviction opens a Redis that removes keys when its memory is full.
 	AllowEviction bool
+	// Waiting is called once when Redis does not answer at the beginning: it is
+	// tried again until Wait is over. nil is nobody.
+	Waiting func(cause error)
 	// Log is told what the store has noticed. nil is nobody.
 	Log *slog.Logger
 	// Now is the store's clock. nil is that of Redis.

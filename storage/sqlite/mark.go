@@ -70,8 +70,8 @@ func (was markRead) check(m meta, path string) error {
 		return fmt.Errorf("%s, which tells how far the store had come, is damaged, so %s may be an old copy: %s", was.path, path, remedy)
 	case was.err != nil:
 		return was.err
-	case m.schema == 0 && MovedAs(path, was.path) != "":
-		return fmt.Errorf("the store %s was moved by jeton store copy, and is kept as %s: name the new one with --store; to go on here after all, end the servers there and give that file its name back", path, MovedAs(path, was.path))
+	case m.schema == 0 && movedFrom(path, was.path) != nil:
+		return movedFrom(path, was.path)
 	case m.schema == 0:
 		return fmt.Errorf("the store %s is gone, which had come to change %d: put it back, or a backup of it with jeton store restore; to begin a new one remove %s", path, was.Change, was.path)
 	case was.Store == m.instance && m.sequence < was.Change:

@@ -236,6 +236,26 @@ func MovedAs(path, mark string) string {
 	return last
 }
 
+// movedFrom says where the store at path has gone, nil if it has not moved.
+func movedFrom(path, mark string) error {
+	if kept := MovedAs(path, mark); kept != "" {
+		return fmt.Errorf("the store %s was moved by jeton store copy, and is kept as %s: name the new one with --store; to go on here after all, end the servers there and give that file its name back", path, kept)
+	}
+	return nil
+}
+
+// Elsewhere says why there is no store at path though there was one, or will be:
+// it has moved, or is being filled. nil is that there is one, or nothing known.
+func Elsewhere(path, mark string) error {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := begun(path); err != nil {
+		return err
+	}
+	return movedFrom(path, mark)
+}
+
 // Filling is the name of the file in which a store is made ready that will stand
 // at path.
 func Filling(path string) string { return path + ".filling" }
