@@ -64,7 +64,7 @@ func (b *balancer) client() *node {
 // add begins to ask a server whether it is ready, and waits until it is.
 func (b *balancer) add(n *node) *backend {
 	s := &backend{address: strings.TrimPrefix(n.url, "http://"), stop: make(chan struct{}), watched: make(chan struct{})}
-	probe := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	probe := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	ask := func() {
 		resp, err := probe.Get(n.url + "/readyz")
 		if err == nil {

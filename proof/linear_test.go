@@ -197,7 +197,7 @@ func (c *crew) play(seed uint64, length time.Duration, enough func() bool) (earl
 		})
 	}
 	early = c.trouble(rand.New(rand.NewPCG(seed, 99)), length, enough)
-	for end := time.Now().Add(2*length + time.Minute); !early && len(c.history.Operations()) < fewest && time.Now().Before(end); {
+	for end := time.Now().Add(2*length + 5*time.Minute); !early && len(c.history.Operations()) < fewest && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond)
 	}
 	return early

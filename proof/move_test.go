@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"jeton/storage/redis/redistest"
+	"jeton/verify"
 )
 
 // moving is a place whose store moves, with sessions that are never logged in
@@ -22,6 +24,7 @@ type moving struct {
 	tokens []string // of the sessions that live
 	ended  string   // the refresh token of one that was revoked
 	access string   // and its access token
+	alive  string   // an access token of a session that lives, from then
 }
 
 // TestMovingToAnotherStore moves a store from SQLite to Redis and back, while its
@@ -168,6 +171,11 @@ func (m *moving) revoke(n *node) {
 	if a := n.post("/revoke", "strict", "token", m.ended); a.status != 200 {
 		m.t.Fatalf("revoke: %+v", a)
 	}
+	a = n.refresh("strict", m.tokens[0])
+	if a.status != 200 {
+		m.t.Fatalf("refresh: %+v", a)
+	}
+	m.tokens[0], m.alive = a.Token, a.Access
 }
 
 // holds looks whether all is as it was.
@@ -179,6 +187,14 @@ func (m *moving) holds(n *node) {
 	}
 	if n.active(m.access) {
 		m.t.Error("the access token of the session that was revoked is active")
+	}
+	// So say the status lists, which came along.
+	v := verifierAt(m.t, n)
+	if _, err := v.Verify(m.t.Context(), m.access); !errors.Is(err, verify.ErrRevoked) {
+		m.t.Errorf("an API is shown the token that was revoked: %v", err)
+	}
+	if _, err := v.Verify(m.t.Context(), m.alive); err != nil {
+		m.t.Errorf("an API is shown one that lives: %v", err)
 	}
 	if a := n.login("strict", "user0"); a.status != 200 || !n.active(a.Access) {
 		m.t.Errorf("a login: %+v", a)

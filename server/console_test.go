@@ -135,27 +135,6 @@ func TestA19_ConsoleIsComeBackToWithItsQuery(t *testing.T) {
 	}
 }
 
-func TestConsoleShowsAUser(t *testing.T) {
-	b := console(t, options{})
-	login := b.login2(t, "Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0")
-	for range 3 {
-		login = b.node.refresh(login.str("refresh_token"))
-	}
-	a := b.page("/console/user?sub=u-alice")
-	for _, want := range []string{"<h1>alice</h1>", "u-alice", "ROLE_USER", "127.0.0.0/24", ">app</a>", ">3</td>", ">4</td>", ">live<"} {
-		if !strings.Contains(string(a.body), want) {
-			t.Errorf("%q is not on the page: %s", want, a.body)
-		}
-	}
-	sid := segment(t, login.str("access_token"), 1)["sid"].(string)
-	if a := b.page("/console/session?sid=" + sid); !strings.Contains(string(a.body), "It was last refreshed: 3 times by then") || !strings.Contains(string(a.body), "It lives") {
-		t.Errorf("%s", a.body)
-	}
-	if a := b.page("/console/user?sub=nobody"); a.StatusCode != 404 {
-		t.Errorf("nobody: %d", a.StatusCode)
-	}
-}
-
 // login2 signs alice in through the client app from a browser of that name.
 func (b *browser) login2(t testing.TB, agent string) answer {
 	t.Helper()

@@ -141,6 +141,10 @@ for (const options of [
     await page.getByRole('button', { name: 'Look at it' }).click()
     await page.getByText(/likely stolen/).waitFor()
     await look(page, 'token-stolen')
+    await page.goto(`${issuer}/console/session?sid=${claims(laptop.access_token).sid}`)
+    await page.getByRole('heading', { level: 1, name: `Session of ${username}` }).waitFor()
+    await page.getByText('Firefox on Linux').first().waitFor()
+    await look(page, 'session')
 
     for (const name of ['Clients', 'Keys', 'Events']) {
       await page.getByRole('navigation', { name: 'Console' }).getByRole('link', { name }).click()
@@ -196,6 +200,7 @@ for (const options of [
     await page.getByLabel('Redirect URIs').fill('https://shop.example/cb')
     await page.getByRole('button', { name: 'Add the client' }).click()
     const secret = await page.locator('div').filter({ has: page.getByText('client_secret', { exact: true }) }).last().locator('code').innerText()
+    await look(page, 'client-added')
     assert.equal((await own(id, secret, 'read')).status, 200)
     // Loaded again, the form is sent again: it makes no second client, and the
     // secret is not shown twice.
@@ -239,6 +244,7 @@ for (const options of [
     await page.getByText('it was a test').first().waitFor()
     await page.goto(`${issuer}/console/usres`)
     await page.getByRole('heading', { level: 1, name: 'There is nothing here' }).waitFor()
+    await look(page, 'nothing')
     assert.deepEqual(page.faults.filter((fault) => !/\b(400|404|409)\b/.test(fault)), [])
   })
 
@@ -308,7 +314,11 @@ test('a link for a new password is handed over and works once', async (t) => {
   await page.getByLabel('Reason').fill('asked by phone')
   await page.getByRole('button', { name: 'Make the link' }).click()
   const link = await page.locator('code', { hasText: '/reset/' }).innerText()
-  await look(page, 'reset-link')
+  for (const colorScheme of ['dark', 'light']) {
+    page.look = { name: colorScheme, colorScheme }
+    await page.emulateMedia({ colorScheme })
+    await look(page, 'reset-link')
+  }
   const user = await open(t, { name: 'light', colorScheme: 'light', javaScriptEnabled: false })
   await user.goto(link)
   for (const field of await user.locator('input[type=password]').all()) await field.fill('another lantern above the harbour')
@@ -348,8 +358,8 @@ test('a signing key is rotated at once, and the one that leaked removed', async 
   assert.deepEqual(page.faults, [])
 })
 
-test('who is no operator is told so', async (t) => {
-  const page = await open(t, { name: 'light', colorScheme: 'light' })
+for (const colorScheme of ['light', 'dark']) test(`who is no operator is told so: ${colorScheme}`, async (t) => {
+  const page = await open(t, { name: colorScheme, colorScheme })
   await page.goto(`${issuer}/console`)
   await page.getByLabel('User name').fill('bob')
   await page.getByLabel('Password').fill(password)
