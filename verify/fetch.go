@@ -30,6 +30,23 @@ type answer struct {
 	body   []byte // of a 200
 }
 
+// An HTTP/2 connection carries all requests to the issuer, and one whose other
+// end has vanished, or whose state a firewall has dropped, would be used for as
+// long as the system sends again, a quarter of an hour. So it is asked for a sign
+// of life where it has been silent for pingAfter, and left after pingTime more.
+const (
+	pingAfter = 10 * time.Second
+	pingTime  = 5 * time.Second
+)
+
+// transport makes the requests where Options.HTTP says nothing else.
+func transport(pingAfter, pingTime time.Duration) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = mostLists
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTime}
+	return t
+}
+
 // get asks for a document of at most so many bytes.
 func (v *Verifier) get(ctx context.Context, url string, header http.Header, most int64) (answer, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

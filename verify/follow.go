@@ -14,9 +14,10 @@ import (
 const (
 	// waitTime is what a request for a list waits for a change (RFC 7240
 	// §4.3), or less with a short StaleAfter; waitSlack is what it may take
-	// beyond.
-	waitTime  = 50 * time.Second
-	waitSlack = 10 * time.Second
+	// beyond. Together they are for how long a server that has frozen, with its
+	// connections open, keeps a revocation from being seen that others know of.
+	waitTime  = 20 * time.Second
+	waitSlack = 5 * time.Second
 	// pace is the least time between two requests for a list.
 	pace = 250 * time.Millisecond
 	// atOnce is what an answer takes that cannot have waited. Nothing is

@@ -31,7 +31,7 @@ func TestARevokedTokenIsRefusedAtOnce(t *testing.T) {
 		is.revoke(list1, 8) // changes that follow each other are paced
 		sleep(pace)
 		v.refuse(t, "the second change", two, ErrRevoked)
-		if n := is.count(list1); n > 6 {
+		if n := is.count(list1); n > 8 {
 			t.Errorf("%d requests", n)
 		}
 		n := is.count(list1)
@@ -43,7 +43,7 @@ func TestARevokedTokenIsRefusedAtOnce(t *testing.T) {
 			t.Errorf("%d requests for the changes of a second", n)
 		}
 		for _, p := range is.prefers {
-			if p != "wait=50" {
+			if p != "wait=20" {
 				t.Errorf("Prefer: %s", p)
 			}
 		}

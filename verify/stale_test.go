@@ -187,3 +187,30 @@ func TestAnIssuerThatHangsIsWaitedForOnce(t *testing.T) {
 		}
 	})
 }
+
+// A server of several that freezes keeps its connections open and says nothing
+// any more. What is revoked at the others is known soon all the same.
+func TestAServerThatFreezesHidesNoRevocationForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := newIssuer(t)
+		v := is.verifier(t, nil)
+		token := access(t, 7, nil)
+		v.accepts(t, "before", token)
+		is.set(func() {
+			is.spoil = func(r *http.Request, resp *http.Response) {
+				if r.Header.Get("Prefer") == "" {
+					return // the balancer leads it to another server
+				}
+				is.mu.Unlock()
+				<-r.Context().Done()
+				is.mu.Lock()
+				resp.StatusCode, resp.Body = 200, io.NopCloser(iotest.ErrReader(r.Context().Err()))
+			}
+		})
+		is.revoke(list1, 8) // what waits is answered by the server that freezes
+		sleep(time.Second)
+		is.revoke(list1, 7)
+		sleep(30 * time.Second)
+		v.refuse(t, "revoked elsewhere", token, ErrRevoked)
+	})
+}

@@ -72,7 +72,9 @@ type Options struct {
 	Cookie *Cookie
 
 	// HTTP makes the requests to the issuer. Its Timeout and CheckRedirect are
-	// not used: each request is bounded, and no redirect followed.
+	// not used: each request is bounded, and no redirect followed. A Transport
+	// of yours that speaks HTTP/2 has to find out by itself when a connection
+	// is dead (http.HTTP2Config.SendPingTimeout).
 	HTTP *http.Client
 	// Insecure permits an issuer without https that is not on this machine.
 	Insecure bool
@@ -117,9 +119,7 @@ func New(o Options) (*Verifier, error) {
 	if v.o.HTTP != nil {
 		v.http = *v.o.HTTP
 	} else {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = mostLists
-		v.http.Transport = transport
+		v.http.Transport = transport(pingAfter, pingTime)
 	}
 	v.http.Timeout = 0
 	v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

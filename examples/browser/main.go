@@ -6,7 +6,8 @@
 //	go run ./cmd/jeton serve --demo
 //	go run ./examples/browser
 //
-// It listens on BROWSER_LISTEN (127.0.0.1:8080). BROWSER_ISSUER is the issuer
+// It listens on BROWSER_LISTEN (127.0.0.1:8080); demo-web knows no other address,
+// and examples/README.md says how it is told of one. BROWSER_ISSUER is the issuer
 // (http://127.0.0.1:9096), BROWSER_JETON where this program reaches it, if that is
 // elsewhere. BROWSER_CLIENT (demo-web) is the client: public, with the grant
 // authorization_code, its tokens delivered in cookies, the page's origin listed,

@@ -147,13 +147,13 @@ class List {
   // ask makes one request. It returns whether the next one may follow at once.
   async #ask(mayWait) {
     const known = this.now
-    const wait = Math.min(50, Math.floor(this.options.staleAfter / 2000)) // it ends before what is known is too old
+    const wait = Math.min(20, Math.floor(this.options.staleAfter / 2000)) // it ends before what is known is too old
     const headers = { Accept: `application/${type}`, 'Cache-Control': 'no-cache' }
     if (known?.etag) headers['If-None-Match'] = known.etag
     if (known?.etag && mayWait) headers.Prefer = `wait=${wait}`
     const begun = Date.now()
     const request = this.#request = new AbortController()
-    const timer = setTimeout(() => request.abort(), (headers.Prefer ? wait * 1000 : 0) + 10_000)
+    const timer = setTimeout(() => request.abort(), headers.Prefer ? wait * 1000 + 5000 : 10_000)
     try {
       const response = await fetch(this.uri, { headers, signal: request.signal, redirect: 'error' })
       return await this.#answered(response, known, mayWait, begun)
