@@ -42,6 +42,7 @@ async function look(page, name) {
 
 async function open(t, options) {
   const context = await browser.newContext(options)
+  context.setDefaultTimeout(60_000)
   t.after(() => context.close())
   const page = await context.newPage()
   page.look = options

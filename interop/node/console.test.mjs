@@ -21,6 +21,7 @@ after(() => browser.close())
 
 async function open(t, options) {
   const context = await browser.newContext(options)
+  context.setDefaultTimeout(60_000)
   t.after(() => context.close())
   const page = await context.newPage()
   page.look = options

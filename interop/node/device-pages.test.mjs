@@ -41,6 +41,7 @@ for (const options of [
 ]) {
   test(`type the code, sign in, allow: ${options.name}`, async (t) => {
     const context = await browser.newContext(options)
+    context.setDefaultTimeout(60_000)
     t.after(() => context.close())
     const page = await context.newPage()
     page.look = options
