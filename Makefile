@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 MODULES := . interop
 NODE_MODULES := interop/node/node_modules/.package-lock.json
 
-.PHONY: help build run test lint vulnerabilities race redis soak million interop newman fuzz bench tools
+.PHONY: help build run test lint vulnerabilities race redis soak away million interop newman fuzz bench tools
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ redis: $(NODE_MODULES) ## The same suites on Redis
 
 soak: ## Look for faults of several servers for SOAK (1h), with SEED as before; ON=Sentinel on one kind of store
 	SOAK=$${SOAK:-1h} go test -count=1 -timeout 0 -parallel 6 -v -run '^TestLinearizable$$/'"$${ON:-.}" ./proof
+
+away: ## Take Redis away under load for AWAY (30s)
+	AWAY=$${AWAY:-30s} go test -count=1 -timeout 0 -v -run '^TestRedisAwayUnderLoad$$' ./proof
 
 million: ## Move SESSIONS (1000000) to Redis and back, in up to an hour
 	SESSIONS=$${SESSIONS:-1000000} go test -count=1 -timeout 0 -v -run '^TestMovingManySessions$$' ./proof

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -48,6 +49,26 @@ func BenchmarkIntrospect(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n.serve(b, h, "/introspect", form("token", token))
+	}
+}
+
+// BenchmarkUsersPage compares the first page of users, and one of a search, at a
+// hundred and at a hundred thousand of them.
+func BenchmarkUsersPage(b *testing.B) {
+	browser := console(b, options{})
+	had := 0
+	for _, many := range []int{100, 100_000} {
+		browser.fill(b, had, many)
+		had = many
+		for _, path := range []string{"/console/users", "/console/users?q=person0"} {
+			b.Run(fmt.Sprintf("%s/%d", path, many), func(b *testing.B) {
+				for b.Loop() {
+					if a := browser.page(path); a.StatusCode != http.StatusOK {
+						b.Fatalf("%d %s", a.StatusCode, a.body)
+					}
+				}
+			})
+		}
 	}
 }
 
