@@ -401,6 +401,7 @@ test('after signing out "back" shows no list of users', async (t) => {
   const own = await chromium.launch({ executablePath: process.env.INTEROP_CHROMIUM, args: ['--no-sandbox'], ignoreDefaultArgs: ['--disable-back-forward-cache'] })
   t.after(() => own.close())
   const page = await own.newPage()
+  page.setDefaultTimeout(60_000)
   await signIn(page, '/console/users?q=bob')
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.waitForURL('**/end_session?left=console')
