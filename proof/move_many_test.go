@@ -248,7 +248,13 @@ func (c *crossing) end(n *node, turn int) {
 // refreshSession refreshes a session that lives, where a server may be away.
 func (c *crossing) refreshSession(i int, there bool) bool {
 	n := c.at.Load()
-	a := c.ask(n, i, "/token", "grant_type", "refresh_token", "refresh_token", c.tokens[i])
+	ask := func() answer {
+		return c.ask(n, i, "/token", "grant_type", "refresh_token", "refresh_token", c.tokens[i])
+	}
+	a := ask()
+	for end := time.Now().Add(time.Minute); there && a.status == 503 && time.Now().Before(end); a = ask() {
+		time.Sleep(50 * time.Millisecond) // a disk that is busy with other things
+	}
 	switch {
 	case a.status == 200:
 		c.tokens[i] = a.Token
