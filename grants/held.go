@@ -96,24 +96,24 @@ func (s *Service) ReplaceHeld(ctx context.Context, client storage.Client, h Held
 // ender ends one session.
 type ender func(storage.Session, Ending) error
 
-// ending is a token found in a jar: whose it is, and what ends its session.
-type ending struct {
+// heldToken is a token found in a jar: whose it is, and what ends its session.
+type heldToken struct {
 	clientID string
 	end      func() (Revoked, error)
 }
 
 func (s *Service) dropHeld(ctx context.Context, client storage.Client, j Jar, from Source, end ender) (d Dropped, err error) {
 	e := Ending{Reason: storage.ReasonRevoked, By: "client:" + client.ID, Source: from.Address}
-	refresh, err := eachOf(j.Refresh, func(token string) (ending, error) {
+	refresh, err := eachOf(j.Refresh, func(token string) (heldToken, error) {
 		c, err := s.refreshClaimed(ctx, token)
-		return ending{c.ClientID, func() (Revoked, error) { return s.endOfRefresh(ctx, c, e, end) }}, err
+		return heldToken{c.ClientID, func() (Revoked, error) { return s.endOfRefresh(ctx, c, e, end) }}, err
 	})
 	if err != nil {
 		return d, err
 	}
-	access, err := eachOf(j.Access, func(token string) (ending, error) {
+	access, err := eachOf(j.Access, func(token string) (heldToken, error) {
 		c, err := s.accessClaimed(ctx, token)
-		return ending{c.ClientID, func() (Revoked, error) { return s.endOfAccess(ctx, c, e, end) }}, err
+		return heldToken{c.ClientID, func() (Revoked, error) { return s.endOfAccess(ctx, c, e, end) }}, err
 	})
 	if err != nil {
 		return d, err
@@ -148,7 +148,7 @@ func (s *Service) dropHeld(ctx context.Context, client storage.Client, j Jar, fr
 }
 
 // eachOf finds out what the tokens of one name are, without those that are none.
-func eachOf(tokens []string, parse func(string) (ending, error)) (found []ending, err error) {
+func eachOf(tokens []string, parse func(string) (heldToken, error)) (found []heldToken, err error) {
 	for _, token := range tokens {
 		if token == "" {
 			continue
@@ -165,8 +165,8 @@ func eachOf(tokens []string, parse func(string) (ending, error)) (found []ending
 }
 
 // foreign reports whether what was found is of other clients alone.
-func foreign(found []ending, clientID string) bool {
-	return len(found) > 0 && !slices.ContainsFunc(found, func(f ending) bool { return f.clientID == clientID })
+func foreign(found []heldToken, clientID string) bool {
+	return len(found) > 0 && !slices.ContainsFunc(found, func(f heldToken) bool { return f.clientID == clientID })
 }
 
 // endOfAccess ends the session of an access token that has not expired: an old one
